@@ -1,0 +1,131 @@
+// The one error class and the one table of codes. A code is a stable word that programs
+// may match; the table gives its exit code. Exit codes are documented in docs/exit-codes.md.
+
+/** Exit codes of every command, by meaning (docs/exit-codes.md). */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  incomplete: 3,
+  noVault: 10,
+  locked: 11,
+  remote: 12,
+  refused: 20,
+  damaged: 21,
+  tooOld: 22,
+  phrase: 64,
+  internal: 70,
+  skipped: 75,
+  interrupted: 130,
+} as const;
+
+/** Every error code and the exit code it ends with. Codes are only ever added. */
+export const ERROR_EXIT = {
+  usage: EXIT.usage,
+  unknown_snapshot: EXIT.usage,
+  ambiguous_snapshot: EXIT.usage,
+  config_invalid: EXIT.usage,
+  project_refused: EXIT.usage,
+  target_not_empty: EXIT.refused,
+  refused: EXIT.refused,
+  vault_missing: EXIT.noVault,
+  vault_foreign: EXIT.noVault,
+  vault_version: EXIT.failed,
+  locked: EXIT.locked,
+  no_space: EXIT.failed,
+  read_only: EXIT.failed,
+  io: EXIT.failed,
+  tool_missing: EXIT.failed,
+  not_found: EXIT.failed,
+  // AtoCore's codes (ATO-3), kept because users' programs match them.
+  snapshot_directory_missing: EXIT.damaged,
+  metadata_missing: EXIT.damaged,
+  metadata_invalid_json: EXIT.damaged,
+  db_snapshot_missing: EXIT.failed,
+  db_open_failed: EXIT.failed,
+  db_integrity_check_failed: EXIT.failed,
+  registry_snapshot_missing: EXIT.failed,
+  registry_invalid_json: EXIT.failed,
+  chroma_snapshot_missing: EXIT.failed,
+  validation_failed: EXIT.failed,
+  damaged: EXIT.damaged,
+  interrupted: EXIT.interrupted,
+  internal: EXIT.internal,
+} as const satisfies Record<string, number>;
+
+export type ErrorCode = keyof typeof ERROR_EXIT;
+
+/** What a CoraError may carry besides its sentence. */
+export type ErrorOptions = {
+  /** The next command to type, or the next thing to do; one short sentence. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+  /** Facts for `--json` (paths, sizes, ids); never secrets. */
+  readonly details?: Readonly<Record<string, unknown>>;
+};
+
+/** An error that a user can cause or meet. The message says what failed and on which path, with no final dot. */
+export class CoraError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'CoraError';
+    this.code = code;
+    this.hint = options.hint;
+    this.details = options.details;
+  }
+
+  get exitCode(): number {
+    return ERROR_EXIT[this.code];
+  }
+}
+
+/** The errno word of a Node system error (`ENOENT`), or undefined for anything else. */
+export function errnoOf(error: unknown): string | undefined {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
+  return undefined;
+}
+
+/** The text of any thrown value, for a problem's message. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * A system error of writing into the vault as the sentence a person can act on.
+ * @param error what was thrown
+ * @param what the path or thing that was being written
+ */
+export function writeFailure(error: unknown, what: string): CoraError {
+  if (error instanceof CoraError) return error;
+  switch (errnoOf(error)) {
+    case 'ENOSPC':
+      return new CoraError('no_space', `No space left while writing ${what}`, {
+        hint: 'free space on the vault\'s disk (df -h, df -i), then run the command again',
+        cause: error,
+      });
+    case 'EDQUOT':
+      return new CoraError('no_space', `The disk quota ended while writing ${what}`, {
+        hint: 'raise the quota or free space, then run the command again',
+        cause: error,
+      });
+    case 'EFBIG':
+      return new CoraError('no_space', `The file size limit was reached while writing ${what}`, {
+        hint: 'raise the limit (ulimit -f), then run the command again',
+        cause: error,
+      });
+    case 'EROFS':
+      return new CoraError('read_only', `The file system of ${what} is read-only`, {
+        hint: 'remount it (mount -o remount,rw) or choose another vault with --vault',
+        cause: error,
+      });
+    default:
+      return new CoraError('io', `Writing ${what} failed: ${messageOf(error)}`, {
+        hint: 'check the vault\'s disk, then run the command again',
+        cause: error,
+      });
+  }
+}

@@ -1,0 +1,106 @@
+// REPORT.json: the one typed record of a snapshot (docs/json.md). MANIFEST.txt and
+// LARGE_FILES.txt are views of it. restic's key names stand where the meaning is the same.
+
+import type { Problem } from '../base/context.ts';
+
+export type SnapshotKind = 'save' | 'backup';
+
+/** ATLAS-3's kinds of backup, and ours after those. */
+export type BackupType = 'daily' | 'weekly' | 'monthly' | 'manual' | 'auto' | 'save';
+
+/** One SQLite database in a snapshot. */
+export type DatabaseReport = {
+  readonly path: string;
+  readonly path_base64?: string;
+  /** `copy`: by SQLite's backup interface; `raw`: bytes as they were, because it could not be copied. */
+  readonly stored: 'copy' | 'raw';
+  /** Journal mode of the live database: wal, delete, truncate, persist, memory, off. */
+  readonly journal_mode: string;
+  readonly page_size: number;
+  readonly user_version: number;
+  readonly application_id: number;
+  /** PRAGMA schema_version. */
+  readonly schema_version: number;
+  readonly check: 'quick_check' | 'integrity_check' | 'none';
+  /** `ok`, or the first lines of what the check said. */
+  readonly check_result: string;
+  /** Rows over all tables. */
+  readonly rows: number;
+  /** Rows by table, virtual and shadow tables left out. */
+  readonly tables: Readonly<Record<string, number>>;
+  readonly size: number;
+};
+
+/** A directory that is one unit with its database, such as a Chroma vector store. */
+export type UnitReport = {
+  readonly kind: 'chroma';
+  readonly path: string;
+  readonly database: string;
+  /** Documents in the store, undefined where they could not be counted. */
+  readonly documents?: number;
+};
+
+export type GitReport = {
+  readonly sha: string;
+  readonly branch: string | null;
+  readonly detached: boolean;
+  readonly remotes: readonly string[];
+  /** Backups: file names below git/ and what they hold. */
+  readonly bundle?: string | null;
+  readonly untracked?: number;
+  readonly ignored?: number;
+};
+
+export type Report = {
+  readonly schema: 1;
+  readonly kind: SnapshotKind;
+  readonly type: BackupType;
+  readonly snapshot_id: string;
+  readonly sequence: number;
+  /** Hash of the chain line before this snapshot's. */
+  readonly previous: string;
+  readonly status: 'complete' | 'partial';
+  readonly vault_id: string;
+  readonly project: { readonly name: string; readonly root: string };
+  readonly host: Readonly<Record<'hostname' | 'os' | 'kernel' | 'arch' | 'node' | 'cora', string>>;
+  readonly timezone: string;
+  readonly git: GitReport | null;
+  readonly note: string | null;
+  readonly label: string | null;
+  readonly trigger: string;
+  /** RFC 3339; the start is the instant the snapshot stands for. */
+  readonly backup_start: string;
+  readonly backup_end: string;
+  /** Saves: id of the keyframe, null where this save is one. Backups: null. */
+  readonly keyframe: string | null;
+  /** Backups: id of the save it was exported from. */
+  readonly exported_from: string | null;
+  readonly files_new: number;
+  readonly files_changed: number;
+  readonly files_unmodified: number;
+  readonly files_removed: number;
+  readonly dirs: number;
+  readonly links: number;
+  readonly specials: number;
+  /** Bytes of new objects before and after compression. */
+  readonly data_added: number;
+  readonly data_added_packed: number;
+  readonly total_files_processed: number;
+  readonly total_bytes_processed: number;
+  /** Seconds. */
+  readonly total_duration: number;
+  readonly databases: readonly DatabaseReport[];
+  readonly units: readonly UnitReport[];
+  /** Paths of critical files that are in it. */
+  readonly critical: readonly string[];
+  /** Files over the large-file limit, largest first. */
+  readonly large_files: readonly { readonly path: string; readonly size: number }[];
+  /** Backups: logs whose newest part only is in the archive. */
+  readonly capped: readonly { readonly path: string; readonly size: number; readonly stored: number; readonly sha256: string }[];
+  /** What is there and not in the snapshot, and why. */
+  readonly not_covered: readonly { readonly path: string; readonly reason: string }[];
+  readonly problems: readonly Problem[];
+};
+
+/** One backup file beside REPORT.json, as checked after writing. */
+export type StoredFile = { readonly path: string; readonly size: number; readonly sha256: string };
