@@ -104,7 +104,7 @@ export function writeFailure(error: unknown, what: string): CoraError {
   switch (errnoOf(error)) {
     case 'ENOSPC':
       return new CoraError('no_space', `No space left while writing ${what}`, {
-        hint: 'free space on the vault\'s disk (df -h, df -i), then run the command again',
+        hint: "free space on the vault's disk (df -h, df -i), then run the command again",
         cause: error,
       });
     case 'EDQUOT':
@@ -124,7 +124,7 @@ export function writeFailure(error: unknown, what: string): CoraError {
       });
     default:
       return new CoraError('io', `Writing ${what} failed: ${messageOf(error)}`, {
-        hint: 'check the vault\'s disk, then run the command again',
+        hint: "check the vault's disk, then run the command again",
         cause: error,
       });
   }
