@@ -15,12 +15,12 @@ export function bytes(latin1: string): Bytes {
 }
 
 export function fromBuffer(buffer: Uint8Array): Bytes {
-  return Buffer.from(buffer.buffer, buffer.byteOffset, buffer.byteLength).latin1Slice() as Bytes;
+  return Buffer.from(buffer.buffer, buffer.byteOffset, buffer.byteLength).toString('latin1') as Bytes;
 }
 
 /** UTF-8 bytes of ordinary text (a command-line argument, a configuration value). */
 export function fromText(text: string): Bytes {
-  return (NON_ASCII.test(text) ? Buffer.from(text, 'utf8').latin1Slice() : text) as Bytes;
+  return (NON_ASCII.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text) as Bytes;
 }
 
 export function toBuffer(value: Bytes): Buffer {
