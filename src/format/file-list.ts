@@ -23,8 +23,8 @@ export type Entry = {
   readonly path: Bytes;
   /** Link target, hard-link path, or `major,minor`. */
   readonly link: Bytes | undefined;
-  /** sha256 of each piece in order, of a cut file in a save. */
-  readonly pieces: readonly string[] | undefined;
+  /** sha256 of each piece in order, 32 bytes each, of a cut file in a save. */
+  readonly pieces: Uint8Array | undefined;
 };
 
 export const FILES_HEADER = '#cora-files 1';

@@ -1,0 +1,161 @@
+// The jobs that read objects: check them, restore files, export plain copies. Content that does not
+// have its hash is never written under a final name.
+
+import { createHash } from 'node:crypto';
+import { closeSync, constants, fchmodSync, fchownSync, fsyncSync, ftruncateSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { basenameBytes, bytes, dirnameBytes, fsPath, joinBytes } from '../base/bytes.ts';
+import { errnoOf, messageOf } from '../base/errors.ts';
+import { readCold } from '../os/cold-read.ts';
+import { setTimes } from '../os/times.ts';
+import type {
+  Attributes,
+  CheckObjectsJob,
+  CheckObjectsResult,
+  Content,
+  ExportFileJob,
+  ExportFileResult,
+  HashFileJob,
+  HashFileResult,
+  RestoreFilesJob,
+  RestoreFilesResult,
+  RestoreItem,
+  RestorePartJob,
+  RestorePartResult,
+} from './jobs.ts';
+import type { ObjectReader } from './object-reader.ts';
+import { RECORD_WORDS } from './object-table.ts';
+
+export function checkObjects(job: CheckObjectsJob, reader: ObjectReader): CheckObjectsResult {
+  const damaged: number[] = [];
+  let count = 0;
+  for (const record of job.records) {
+    const words = reader.table.records.slice(record * RECORD_WORDS, record * RECORD_WORDS + 8);
+    try {
+      count += reader.read(new Uint8Array(words.buffer)).length;
+    } catch {
+      damaged.push(record);
+    }
+  }
+  return { damaged, bytes: count };
+}
+
+/** Calls `visit` with each object of the content in order; `offset` is where it belongs in the file. */
+export function eachObject(content: Content, reader: ObjectReader, visit: (part: Buffer, offset: number) => void): void {
+  if (content.size === 0) return;
+  for (let at = 0, offset = 0; at < content.hashes.length; at += 32) {
+    const part = reader.read(content.hashes.subarray(at, at + 32));
+    visit(part, offset);
+    offset += part.length;
+  }
+}
+
+const WRITE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+let temporary = 0;
+
+export function restoreFiles(job: RestoreFilesJob, reader: ObjectReader): RestoreFilesResult {
+  const failures: { path: string; code: string; message: string }[] = [];
+  let count = 0;
+  for (const item of job.items) {
+    try {
+      restoreFile(item, job.owners, reader);
+      count += item.content.size;
+    } catch (error) {
+      failures.push({ path: item.path, code: errnoOf(error) ?? 'EIO', message: messageOf(error) });
+    }
+  }
+  return { failures, bytes: count };
+}
+
+function restoreFile(item: RestoreItem, owners: boolean, reader: ObjectReader): void {
+  const final = bytes(item.path);
+  const temp = joinBytes(dirnameBytes(final), temporaryName());
+  const fd = openSync(fsPath(temp), WRITE_NEW, 0o600);
+  try {
+    try {
+      writeContent(fd, item.content, reader, 0);
+      finishFile(fd, item.attributes, owners);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(fsPath(temp), fsPath(final));
+  } catch (error) {
+    unlinkSync(fsPath(temp));
+    throw error;
+  }
+}
+
+/** A name that no listing holds, short enough for any file system. */
+export function temporaryName(): string {
+  temporary += 1;
+  return `.cora-restore-${process.pid.toString(36)}-${Math.floor(performance.timeOrigin + performance.now()).toString(36)}-${temporary.toString(36)}`;
+}
+
+export function isTemporaryName(path: string): boolean {
+  return basenameBytes(bytes(path)).startsWith('.cora-restore-');
+}
+
+/** Owner before mode: chown clears setuid bits. Times last: writing changes them. */
+export function finishFile(fd: number, attributes: Attributes, owners: boolean): void {
+  if (owners) fchownSync(fd, attributes.uid, attributes.gid);
+  fchmodSync(fd, attributes.mode);
+  setTimes(fd, attributes.mtime);
+}
+
+function writeContent(fd: number, content: Content, reader: ObjectReader, start: number): void {
+  eachObject(content, reader, (part, offset) => {
+    if (content.sparse && isZero(part)) return;
+    let done = 0;
+    while (done < part.length) done += writeSync(fd, part, done, part.length - done, start + offset + done);
+  });
+  if (content.sparse && start === 0) ftruncateSync(fd, content.size);
+}
+
+const ZEROS = Buffer.alloc(256 << 10);
+
+export function isZero(part: Buffer): boolean {
+  for (let at = 0; at < part.length; at += ZEROS.length) {
+    const end = Math.min(part.length, at + ZEROS.length);
+    if (part.compare(ZEROS, 0, end - at, at, end) !== 0) return false;
+  }
+  return true;
+}
+
+export function restorePart(job: RestorePartJob, reader: ObjectReader): RestorePartResult {
+  try {
+    const fd = openSync(fsPath(bytes(job.path)), constants.O_WRONLY | constants.O_NOFOLLOW);
+    try {
+      writeContent(fd, { ...job.content, sparse: false }, reader, job.offset);
+    } finally {
+      closeSync(fd);
+    }
+    return { failures: [], bytes: job.content.size };
+  } catch (error) {
+    return { failures: [{ path: job.path, code: errnoOf(error) ?? 'EIO', message: messageOf(error) }], bytes: 0 };
+  }
+}
+
+export function exportFile(job: ExportFileJob, reader: ObjectReader): ExportFileResult {
+  const whole = createHash('sha256');
+  const fd = job.target === undefined ? -1 : openSync(fsPath(bytes(job.target)), WRITE_NEW, 0o600);
+  let size = 0;
+  try {
+    eachObject(job.content, reader, (part, offset) => {
+      whole.update(part);
+      size += part.length;
+      if (fd < 0 || (job.content.sparse && isZero(part))) return;
+      let done = 0;
+      while (done < part.length) done += writeSync(fd, part, done, part.length - done, offset + done);
+    });
+    if (fd >= 0 && job.content.sparse) ftruncateSync(fd, job.content.size);
+    if (fd >= 0 && job.sync) fsyncSync(fd);
+  } finally {
+    if (fd >= 0) closeSync(fd);
+  }
+  return { sha256: whole.digest('hex'), size };
+}
+
+export function hashFile(job: HashFileJob): HashFileResult {
+  const whole = createHash('sha256');
+  const { bytes: size, cold } = readCold(fsPath(bytes(job.path)), (part) => whole.update(part));
+  return { sha256: whole.digest('hex'), size, cold };
+}
