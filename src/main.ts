@@ -10,6 +10,12 @@ import { VERSION } from './base/version.ts';
 process.exitCode = EXIT.internal;
 process.umask(0o077);
 
+// Without this an exception nobody caught would end with 1, which means "failed cleanly".
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`cora: internal error, please report it\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(EXIT.internal);
+});
+
 // `cora list | head`: the reader left. That ends no run (a backup goes on), only the printing.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,0 +1,41 @@
+// One project, two workers, and the quick files first: a wrong import is known in a second,
+// not after the kill tests. CORA_TEST_SLOW=1 is `npm run test:slow`.
+
+import { statSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+const slow = process.env['CORA_TEST_SLOW'] === '1';
+
+/** By the time the file took last, else by its length, which tells nearly as much; the checks of the tree come first. */
+class QuickFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const weight = (file: TestSpecification): number => {
+      if (file.moduleId.endsWith('/architecture.test.ts')) return -1;
+      const key = `${file.project.name}:${file.moduleId.slice(this.ctx.config.root.length + 1)}`;
+      return this.ctx.cache.getFileTestResults(key)?.duration ?? statSync(file.moduleId).size / 10;
+    };
+    return files.toSorted((a, b) => weight(a) - weight(b));
+  }
+}
+
+export default defineConfig({
+  plugins: [
+    {
+      name: 'shell-scripts-as-text',
+      transform: (code, id) => (id.endsWith('.sh') ? `export default ${JSON.stringify(code)};` : undefined),
+    },
+  ],
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    maxWorkers: Math.min(2, cpus().length),
+    sequence: { sequencer: QuickFirst },
+    testTimeout: slow ? 1_800_000 : 60_000,
+    hookTimeout: 60_000,
+    globalSetup: ['test/support/global-setup.ts'],
+    setupFiles: ['test/support/each-file.ts'],
+    reporters: ['default', './test/support/summary-reporter.ts'],
+  },
+});
