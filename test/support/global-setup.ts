@@ -18,7 +18,7 @@ export function setup(): () => void {
   if (build.status !== 0) {
     const message = `The build failed, dist/ is old or missing:\n${build.stderr.slice(0, 2000)}`;
     // One test file run by hand while src is half written may still be worth its result; `npm test` never is.
-    if (process.env['CORA_TEST_SUMMARY'] === undefined) console.error(message);
+    if (!process.env['CORA_TEST_SUMMARY']) console.error(message);
     else {
       rmSync(home, { recursive: true, force: true });
       throw new Error(message);
