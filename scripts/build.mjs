@@ -41,6 +41,9 @@ const result = await build({
   legalComments: 'none',
   sourcemap: false,
   logLevel: 'warning',
+}).catch(() => {
+  // esbuild has printed each error with its place.
+  process.exit(1);
 });
 
 mkdirSync(dist, { recursive: true });
