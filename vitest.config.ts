@@ -13,8 +13,7 @@ class QuickFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const weight = (file: TestSpecification): number => {
       if (file.moduleId.endsWith('/architecture.test.ts')) return -1;
-      const key = `${file.project.name}:${file.moduleId.slice(this.ctx.config.root.length + 1)}`;
-      return this.ctx.cache.getFileTestResults(key)?.duration ?? statSync(file.moduleId).size / 10;
+      return this.ctx.cache.getTestSpecificationResult(file)?.duration ?? statSync(file.moduleId).size / 10;
     };
     return files.toSorted((a, b) => weight(a) - weight(b));
   }
