@@ -40,6 +40,8 @@ export type Context = {
   readonly signal: AbortSignal;
   /** 0 runs everything on one thread (fault injection counts system calls a thread). */
   readonly workers: number;
+  /** How long to wait for another Cora in the same vault, in milliseconds. */
+  readonly lockWait: number;
   /** Text for REPORT.json: the version of Cora. */
   readonly version: string;
 };

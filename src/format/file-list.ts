@@ -86,3 +86,49 @@ export function rowKey(row: string): string {
   const end = row.indexOf('\t', start);
   return row.slice(start, end);
 }
+
+/** The path field of the file that a piece row's path field belongs to. */
+export function pieceOwner(key: string): string {
+  return key.slice(0, key.length - 10);
+}
+
+/**
+ * The entry of a row that is neither a piece nor a removal.
+ * @param pieces the hashes of its piece rows, 32 bytes each
+ * @throws CoraError damaged where the row is malformed
+ */
+export function parseRow(row: string, pieces?: Uint8Array): Entry {
+  const fields = row.split('\t');
+  const [type, mode, uid, gid, mtime, size, sha256, path, link] = fields;
+  if (fields.length !== 9 || !isEntryType(type) || path === undefined || path === '' || link === undefined || !/^[0-7]{4}$/.test(mode ?? '')) {
+    throw new CoraError('damaged', `A listing has a malformed row: ${JSON.stringify(row.slice(0, 80))}`);
+  }
+  const linked = type === 'l' || type === 'h' || type === 'c' || type === 'b';
+  return {
+    type,
+    mode: Number.parseInt(mode ?? '', 8),
+    uid: Number(uid),
+    gid: Number(gid),
+    mtime: parseTime(mtime ?? ''),
+    size: Number(size),
+    sha256: sha256 === '-' ? undefined : sha256,
+    path: unescapeField(path),
+    link: linked ? unescapeField(link) : undefined,
+    pieces,
+  };
+}
+
+const TYPES = new Set(['d', 'f', 'S', 'l', 'h', 'p', 's', 'c', 'b']);
+
+function isEntryType(type: string | undefined): type is EntryType {
+  return type !== undefined && TYPES.has(type);
+}
+
+/**
+ * A listing's text from its rows: ordered by the path field's bytes, with the header line.
+ * @param header FILES_HEADER, or DELTA_HEADER with a space and the keyframe's id
+ */
+export function listingText(header: string, rows: Iterable<readonly [key: string, row: string]>): Buffer {
+  const sorted = [...rows].sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0));
+  return Buffer.from(`${[header, ...sorted.map(([, row]) => row)].join('\n')}\n`, 'latin1');
+}

@@ -51,8 +51,8 @@ export function* readObjectEntries(frame: Buffer): Generator<ObjectEntry> {
       at += BLOCK;
       continue;
     }
-    const name = frame.latin1Slice(at, at + PREFIX.length + 64);
-    const size = Number.parseInt(frame.latin1Slice(at + 124, at + 135), 8);
+    const name = frame.toString('latin1', at, at + PREFIX.length + 64);
+    const size = Number.parseInt(frame.toString('latin1', at + 124, at + 135), 8);
     if (!/^objects\/[0-9a-f]{64}$/.test(name) || !Number.isSafeInteger(size) || at + BLOCK + size > frame.length) {
       throw new CoraError('damaged', 'A pack holds a malformed entry');
     }

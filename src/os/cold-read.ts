@@ -8,6 +8,9 @@ import { errnoOf } from '../base/errors.ts';
 const CHUNK = 1 << 20;
 let aligned: Buffer | undefined;
 
+/** Of the WebAssembly namespace only what is used here; TypeScript has it in its DOM library alone. */
+declare const WebAssembly: { readonly Memory: new (descriptor: { initial: number }) => { readonly buffer: ArrayBuffer } };
+
 /**
  * Reads a whole file in order, past the page cache where the file system can (else through it).
  * @param visit gets each part; the bytes are valid only during the call

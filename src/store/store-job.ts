@@ -4,8 +4,9 @@
 
 import { hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { bytes, fsPath } from '../base/bytes.ts';
+import { bytes } from '../base/bytes.ts';
 import { errnoOf } from '../base/errors.ts';
+import { onPath } from '../os/long-path.ts';
 import { isSqliteHeader } from '../format/sqlite-header.ts';
 import { FILE_FRAME, type FrameWriter, PIECE_FRAME } from './frame-writer.ts';
 import {
@@ -50,7 +51,7 @@ type Stored = { facts: StoredFileFacts; hash?: Buffer; bytesRead: number };
 function storeFile(item: FileItem, writer: FrameWriter): Stored {
   let fd: number;
   try {
-    fd = openSync(fsPath(bytes(item.path)), READ_FLAGS);
+    fd = onPath(bytes(item.path), (path) => openSync(path, READ_FLAGS));
   } catch (error) {
     return { facts: failed(error), bytesRead: 0 };
   }
@@ -113,7 +114,7 @@ export function storeSegment(job: StoreSegmentJob, writer: FrameWriter): StoreSe
   const hashes = new Uint8Array(32 * Math.ceil(job.length / job.piece));
   let length: number;
   try {
-    const fd = openSync(fsPath(bytes(job.path)), READ_FLAGS);
+    const fd = onPath(bytes(job.path), (path) => openSync(path, READ_FLAGS));
     try {
       length = readFully(fd, segment, job.length, job.offset);
     } finally {

@@ -1,0 +1,66 @@
+// Opening a project's vault for adding to it: make it where it does not exist, take the write lock,
+// put right what a crash left behind.
+
+import { realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Bytes, fromText, toText } from '../base/bytes.ts';
+import type { Config } from '../base/config.ts';
+import type { Context } from '../base/context.ts';
+import { CoraError } from '../base/errors.ts';
+import { exists } from '../os/files.ts';
+import { openLocated, remember, requireOwn, type VaultLocation } from '../vault/locate.ts';
+import { restoreScript } from '../vault/restore-script.ts';
+import { adoptUnrecorded } from '../vault/snapshot.ts';
+import { clearStages, createVault, lockForWriting, type Vault } from '../vault/vault.ts';
+
+/** What an action needs to know of a project. */
+export type ProjectFacts = { readonly root: Bytes; readonly name: string; readonly config: Config };
+
+export type OpenVault = { readonly vault: Vault; readonly release: () => void };
+
+/**
+ * Opens or creates the vault and takes the write lock; `release` gives the lock back.
+ * @throws CoraError vault_missing, vault_foreign, project_refused, locked, no_space, read_only
+ */
+export function openForWriting(project: ProjectFacts, location: VaultLocation, ctx: Context): OpenVault {
+  refuseInside(project.root, location.path);
+  const vault = openOrCreate(project, location, ctx);
+  requireOwn(vault, project);
+  remember(location, project, vault);
+  const lock = lockForWriting(vault, ctx.lockWait);
+  try {
+    const adopted = adoptUnrecorded(vault);
+    if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
+    clearStages(vault);
+    return { vault, release: lock.release };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function openOrCreate(project: ProjectFacts, location: VaultLocation, ctx: Context): Vault {
+  if (exists(location.path) || location.expectedId !== undefined) return openLocated(location);
+  const vault = createVault(location.path, project, ctx.now(), restoreScript());
+  refuseInside(project.root, vault.root);
+  return vault;
+}
+
+/** A vault inside the project would save itself; one around the project would be lost with it. */
+function refuseInside(root: Bytes, vaultPath: string): void {
+  const vault = `${fromText(realOf(vaultPath))}/`;
+  const project = `${root}/`;
+  if (vault.startsWith(project)) {
+    throw new CoraError('project_refused', `The vault ${vaultPath} lies inside the project ${toText(root)}`, { hint: 'name a vault outside of it with --vault' });
+  }
+  if (project.startsWith(vault)) {
+    throw new CoraError('project_refused', `The project ${toText(root)} lies inside the vault ${vaultPath}`, { hint: 'name another vault with --vault' });
+  }
+}
+
+/** The real path of the nearest part of a path that exists, and the rest as it is. */
+function realOf(path: string): string {
+  if (exists(path)) return realpathSync(path);
+  const parent = dirname(path);
+  return parent === path ? path : `${realOf(parent)}${path.slice(parent === '/' ? 0 : parent.length)}`;
+}

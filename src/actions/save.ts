@@ -1,0 +1,316 @@
+// A save: capture what changed, write the listing or what differs from the keyframe, commit. The
+// whole path of DESIGN section 1 up to "record"; a backup begins with the same steps.
+
+import { createHash } from 'node:crypto';
+import type { Context, Problem } from '../base/context.ts';
+import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
+import { bytes } from '../base/bytes.ts';
+import { DELTA_HEADER, FILES_HEADER, listingText } from '../format/file-list.ts';
+import type { DatabaseReport, Report } from '../format/report.ts';
+import { compressFrame } from '../format/zstd-frame.ts';
+import { exists, freeBytes, writeNewFile } from '../os/files.ts';
+import { findUnits } from '../source/databases.ts';
+import { appendSegment, openIndex, recordsFrom } from '../store/object-index.ts';
+import { PackOutput } from '../store/pack-output.ts';
+import { WorkerPool } from '../store/pool.ts';
+import { FLAG_DATABASE, loadTree, storeTree, type Tree } from '../store/stat-cache.ts';
+import { listPacks, type SnapshotRef } from '../vault/catalog.ts';
+import { appendLine, findLast, readHead } from '../vault/chain.ts';
+import type { VaultLocation } from '../vault/locate.ts';
+import { NAMES, parseId, saveDirectory, type SnapshotId, timeOfId } from '../vault/layout.ts';
+import { keyframeFile, loadDelta } from '../vault/listing.ts';
+import { commitSnapshot, type StagedFile } from '../vault/snapshot.ts';
+import { openStage, type Vault } from '../vault/vault.ts';
+import { type Scanned, scanProject, storeContents, type Stored } from './capture.ts';
+import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
+import { openForWriting, type ProjectFacts } from './open-project.ts';
+import { type BuiltTree, buildTree } from './tree-build.ts';
+import { allRows, deltaRows } from './tree-rows.ts';
+
+export type SaveOptions = {
+  readonly note?: string;
+  readonly label?: string;
+  /** Milliseconds: nothing is done where the newest save is younger. */
+  readonly ifOlder?: number;
+  readonly budget?: number;
+  readonly trigger: string;
+};
+
+export type SaveResult = {
+  /** `recent`: the newest save is younger than `ifOlder`. */
+  readonly outcome: 'saved' | 'unchanged' | 'recent';
+  /** The new save, or the newest one that is as good. */
+  readonly id: string;
+  /** Absolute path of its directory. */
+  readonly path: string;
+  /** Milliseconds since that snapshot was made; 0 for a new one. */
+  readonly ageMs: number;
+  /** Undefined where no snapshot was made. */
+  readonly report: Report | undefined;
+  /** Problems met in this run, also where nothing changed. */
+  readonly problems: readonly Problem[];
+};
+
+/**
+ * Saves the project.
+ * @throws CoraError locked, vault_missing, vault_foreign, no_space, read_only, io, validation_failed, interrupted
+ */
+export async function save(project: ProjectFacts, location: VaultLocation, options: SaveOptions, ctx: Context): Promise<SaveResult> {
+  if (options.ifOlder !== undefined) {
+    const recent = recentSave(location.path, options.ifOlder, ctx.now());
+    if (recent !== undefined) return recent;
+  }
+  const { vault, release } = openForWriting(project, location, ctx);
+  try {
+    const saved = await saveInto(vault, project, options, { check: 'quick_check', rereadSlice: -1 }, ctx);
+    return saved.result;
+  } finally {
+    release();
+  }
+}
+
+function recentSave(vaultPath: string, ifOlder: number, now: number): SaveResult | undefined {
+  if (!exists(`${vaultPath}/${NAMES.vaultJson}`)) return undefined;
+  const line = findLast(vaultPath, ({ kind }) => kind === 'save' || kind === 'unchanged');
+  const id = parseId(line?.id ?? '');
+  if (line === undefined || id === undefined) return undefined;
+  const age = now - Date.parse(line.time);
+  if (age < 0 || age > ifOlder) return undefined;
+  return { outcome: 'recent', id, path: `${vaultPath}/${saveDirectory(id)}`, ageMs: now - timeOfId(id), report: undefined, problems: [] };
+}
+
+export type CaptureMode = {
+  readonly check: 'quick_check' | 'integrity_check';
+  /** Which thirtieth of the unchanged files is read again (backups); -1 for none. */
+  readonly rereadSlice: number;
+};
+
+/** What a backup needs after its save. */
+export type Saved = { readonly result: SaveResult; readonly tree: Tree; readonly scanned: Scanned; readonly databases: readonly DatabaseReport[] };
+
+/** Fewer bytes than this are stored on this thread: starting others would take longer. */
+const THREADS_FROM = 1 << 20;
+
+/** The save itself, into a vault that the caller has locked. */
+export async function saveInto(vault: Vault, project: ProjectFacts, options: SaveOptions, mode: CaptureMode, ctx: Context): Promise<Saved> {
+  const last = lastSave(vault);
+  const old = loadTree(vault.root);
+  const scanned = scanProject(project.root, project.config, old, mode.rereadSlice, ctx);
+  const problems = [...scanned.scan.problems];
+  for (const problem of problems) ctx.monitor.problem(problem);
+  refuseEmptied(scanned, old, project);
+  const nothingToRead = scanned.diff.toRead.length === 0 && !scanned.diff.structureChanged;
+  if (nothingToRead && old !== undefined && last !== undefined && old.snapshot === last && options.note === undefined) {
+    return unchanged(vault, last, old, scanned, problems, ctx);
+  }
+  const stage = openStage(vault);
+  try {
+    const captured = await captureInto(vault, project, scanned, old, `${stage.path}`, mode, ctx);
+    problems.push(...captured.stored.problems);
+    const built = buildTree(project.root, captured.scanned, captured.old, captured.stored);
+    const databases = collectDatabases(built.tree, captured, old);
+    const tree: Tree = { ...built.tree, notes: { databases: Object.fromEntries(databases.map((database) => [database.path, database])) } };
+    if (!built.changed && captured.old !== undefined && last !== undefined && captured.old.snapshot === last && options.note === undefined) {
+      const result = unchanged(vault, last, { ...tree, snapshot: last }, captured.scanned, problems, ctx);
+      storeTree(vault.root, result.tree);
+      return result;
+    }
+    const result = commitSave({ vault, project, options, last, tree, built, captured, databases, problems, stage: stage.path }, ctx);
+    return { result, tree: { ...tree, snapshot: result.id }, scanned: captured.scanned, databases };
+  } catch (error) {
+    throw errnoOf(error) === undefined ? error : writeFailure(error, vault.root);
+  } finally {
+    stage.release();
+  }
+}
+
+/** The newest save that still lies in the vault. */
+function lastSave(vault: Vault): SnapshotId | undefined {
+  const line = findLast(vault.root, ({ kind, id }) => kind === 'save' && exists(`${vault.root}/${saveDirectory(parseId(id) ?? ('' as SnapshotId))}/${NAMES.sums}`));
+  return parseId(line?.id ?? '');
+}
+
+/** A project whose every entry vanished is an unmounted disk, not a change (the loss watch comes later and tells more). */
+function refuseEmptied(scanned: Scanned, old: Tree | undefined, project: ProjectFacts): void {
+  if (scanned.scan.paths.length > 1 || old === undefined || old.count <= 1 || scanned.scan.problems.length > 0) return;
+  throw new CoraError('refused', `The project ${project.name} is empty now and had ${old.count - 1} entries at its last save`, {
+    hint: 'mount its disk or restore it (cora restore latest); a new file in it makes it a project again',
+  });
+}
+
+function unchanged(vault: Vault, last: SnapshotId, tree: Tree, scanned: Scanned, problems: readonly Problem[], ctx: Context): Saved {
+  appendLine(vault.root, readHead(vault.root), { kind: 'unchanged', id: last, time: new Date(ctx.now()).toISOString(), sums: '-', extra: '-' });
+  const result: SaveResult = {
+    outcome: 'unchanged',
+    id: last,
+    path: `${vault.root}/${saveDirectory(last)}`,
+    ageMs: ctx.now() - timeOfId(last),
+    report: undefined,
+    problems,
+  };
+  return { result, tree, scanned, databases: Object.values(databaseNotes(tree)) };
+}
+
+type Captured = {
+  readonly scanned: Scanned;
+  /** The old tree, unless its objects are no longer all there. */
+  readonly old: Tree | undefined;
+  readonly stored: Stored;
+  readonly pack: StagedFile | undefined;
+  readonly records: Buffer;
+  readonly packedBytes: number;
+};
+
+async function captureInto(vault: Vault, project: ProjectFacts, scanned: Scanned, old: Tree | undefined, stage: string, mode: CaptureMode, ctx: Context): Promise<Captured> {
+  const { scan } = scanned;
+  const bytesToRead = scanned.diff.toRead.reduce((sum, row) => sum + (scan.size[row] ?? 0), 0);
+  checkSpace(vault, bytesToRead, scanned, old);
+  const room = scanned.diff.toRead.length + Math.ceil(bytesToRead / 16_384) + 65_536;
+  const index = openIndex(vault.root, listPacks(vault), room, true);
+  if (index.lostPacks + index.damagedPacks.length > 0 && old !== undefined) {
+    // Some content is gone from the vault: what the cache calls "unchanged" may be in no pack. Read everything again.
+    ctx.monitor.note('Packs of this vault are missing or damaged: every file is read again, so that this save is whole (cora verify --all names them)');
+    const fresh = scanProject(project.root, project.config, undefined, -1, ctx);
+    return captureInto(vault, project, fresh, undefined, stage, mode, ctx);
+  }
+  const first = index.table.count;
+  const output = new PackOutput(`${stage}/${NAMES.pack}`, index.packs.length);
+  const packs = [...index.packs, output.setup.path];
+  const pool = new WorkerPool(bytesToRead < THREADS_FROM ? 0 : ctx.workers, { table: index.table.shared, packs, output: output.setup });
+  try {
+    const stored = await storeContents({ root: project.root, scanned, pool, output, stage, check: mode.check, config: project.config }, ctx);
+    const packedBytes = output.bytes;
+    let pack: StagedFile | undefined;
+    if (packedBytes > 0) pack = { path: bytes(NAMES.pack), ...output.finish() };
+    else output.discard();
+    return { scanned, old, stored, pack, records: recordsFrom(index.table, first), packedBytes };
+  } finally {
+    await pool.close();
+  }
+}
+
+/** Refuses before the first write where what must be read cannot fit even if it compresses well. */
+function checkSpace(vault: Vault, bytesToRead: number, scanned: Scanned, old: Tree | undefined): void {
+  const free = freeBytes(vault.root);
+  // What is read again is mostly there already; only a first save is sure to need room.
+  const estimate = old === undefined ? bytesToRead * 0.15 : 0;
+  if (free < estimate + (1 << 20) && scanned.diff.toRead.length > 0) {
+    throw new CoraError('no_space', `The vault's disk has ${free} bytes left; this save needs about ${Math.round(estimate)}`, {
+      hint: 'free space on it (df -h), or name a vault on another disk with --vault',
+    });
+  }
+}
+
+function collectDatabases(tree: Tree, captured: Captured, old: Tree | undefined): DatabaseReport[] {
+  const known = databaseNotes(old);
+  const reports: DatabaseReport[] = [];
+  const { paths } = captured.scanned.scan;
+  for (let row = 0; row < tree.count; row++) {
+    if (((tree.flags[row] ?? 0) & FLAG_DATABASE) === 0) continue;
+    const report = captured.stored.databases.get(row) ?? known[Buffer.from(paths[row] ?? '', 'latin1').toString()];
+    if (report !== undefined) reports.push(report);
+  }
+  return reports;
+}
+
+type CommitFacts = {
+  readonly vault: Vault;
+  readonly project: ProjectFacts;
+  readonly options: SaveOptions;
+  readonly last: SnapshotId | undefined;
+  readonly tree: Tree;
+  readonly built: BuiltTree;
+  readonly captured: Captured;
+  readonly databases: readonly DatabaseReport[];
+  readonly problems: readonly Problem[];
+  readonly stage: string;
+};
+
+function commitSave(facts: CommitFacts, ctx: Context): SaveResult {
+  const { vault, project, options, tree, built, captured, stage } = facts;
+  ctx.monitor.phase('snapshot');
+  const listing = writeListing(facts);
+  const files = captured.pack === undefined ? [listing.file] : [captured.pack, listing.file];
+  const git = gitFacts(project.root);
+  const started = captured.scanned.scan.started;
+  const committed = commitSnapshot(vault, {
+    kind: 'save',
+    stage,
+    files,
+    time: started,
+    sha: git?.sha,
+    report: (identity) =>
+      makeReport(
+        {
+          kind: 'save',
+          type: 'save',
+          vaultId: vault.info.vault_id,
+          project,
+          git,
+          note: options.note ?? null,
+          label: options.label ?? null,
+          trigger: options.trigger,
+          started,
+          keyframe: listing.keyframe ?? null,
+          exportedFrom: null,
+          described: describeTree(tree, captured.scanned.isCritical, project.config),
+          counts: {
+            filesNew: built.filesNew,
+            filesChanged: built.filesChanged,
+            filesUnmodified: built.filesUnmodified,
+            filesRemoved: captured.scanned.diff.removedRows.length,
+          },
+          added: captured.stored.added,
+          addedPacked: captured.packedBytes,
+          databases: facts.databases,
+          units: findUnits(facts.databases.map((database) => bytes(Buffer.from(database.path).toString('latin1')))),
+          capped: [],
+          notCovered: captured.scanned.scan.notCovered,
+          problems: facts.problems,
+        },
+        identity,
+        ctx,
+      ),
+  });
+  storeTree(vault.root, { ...tree, snapshot: committed.id, notes: { ...tree.notes, keyframe: listing.keyframe ?? committed.id } });
+  if (captured.pack !== undefined) appendSegment(vault.root, `${committed.directory}/${NAMES.pack}`, captured.records);
+  return { outcome: 'saved', id: committed.id, path: `${vault.root}/${committed.directory}`, ageMs: 0, report: committed.report, problems: facts.problems };
+}
+
+type Listing = { readonly file: StagedFile; readonly keyframe: string | undefined };
+
+/** A delta where the last save is what the old tree describes and the delta stays small; else a keyframe. */
+function writeListing(facts: CommitFacts): Listing {
+  const { vault, captured, tree, last } = facts;
+  const { old } = captured;
+  if (old !== undefined && last !== undefined && old.snapshot === last) {
+    const before = deltaBefore(vault, last);
+    if (before !== undefined) {
+      const rows = deltaRows(before.rows, old, tree, captured.scanned.diff.oldRow);
+      const keyframeRowCount = tree.count + tree.hashes.length / 32;
+      if (rows.size <= Math.max(64, keyframeRowCount / 5)) {
+        return { file: writeRows(facts.stage, NAMES.delta, `${DELTA_HEADER} ${before.keyframe}`, rows), keyframe: before.keyframe };
+      }
+    }
+  }
+  return { file: writeRows(facts.stage, NAMES.keyframe, FILES_HEADER, allRows(tree)), keyframe: undefined };
+}
+
+/** The last save's own delta, or an empty one where it is a keyframe; undefined where it cannot be read. */
+function deltaBefore(vault: Vault, last: SnapshotId): { keyframe: string; rows: Map<string, string> } | undefined {
+  const ref: SnapshotRef = { id: last, kind: 'save', directory: saveDirectory(last), sequence: undefined };
+  if (exists(`${vault.root}/${ref.directory}/${NAMES.keyframe}`)) return { keyframe: last, rows: new Map() };
+  try {
+    const delta = loadDelta(vault, ref);
+    return exists(`${vault.root}/${keyframeFile(vault, delta.keyframe)}`) ? delta : undefined;
+  } catch {
+    // A damaged delta must not spoil the saves after it: they begin a new keyframe.
+    return undefined;
+  }
+}
+
+function writeRows(stage: string, name: string, header: string, rows: Map<string, string>): StagedFile {
+  const content = compressFrame(listingText(header, rows));
+  writeNewFile(`${stage}/${name}`, content);
+  return { path: bytes(name), size: content.length, sha256: createHash('sha256').update(content).digest('hex') };
+}

@@ -1,0 +1,127 @@
+// Durable files: whole writes, fsync of files and directories, atomic replacement, removal that
+// cannot leave its root. A failed fsync is never tried again (the kernel forgets the error).
+
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { errnoOf } from '../base/errors.ts';
+
+/** Writes a new file (it must not exist), mode 0600, with fsync. */
+export function writeNewFile(path: string, content: string | Uint8Array): void {
+  const fd = openSync(path, 'wx', 0o600);
+  try {
+    writeAll(fd, typeof content === 'string' ? Buffer.from(content) : content);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export function writeAll(fd: number, content: Uint8Array, position: number | null = null): void {
+  let done = 0;
+  while (done < content.length) {
+    done += writeSync(fd, content, done, content.length - done, position === null ? null : position + done);
+  }
+}
+
+/** Replaces a file by rename; `durable` also syncs it and its directory. */
+export function replaceFile(path: string, content: string | Uint8Array, durable: boolean): void {
+  const temp = `${path}.new`;
+  const fd = openSync(temp, 'w', 0o600);
+  try {
+    writeAll(fd, typeof content === 'string' ? Buffer.from(content) : content);
+    if (durable) fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temp, path);
+  if (durable) syncDirectory(dirname(path));
+}
+
+/** fsync of a directory: without it a name in it can be gone after a power cut. */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export function syncFile(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** fsync of every directory of a tree, deepest first. */
+export function syncTreeDirectories(root: string): void {
+  for (const entry of readdirSync(root, { withFileTypes: true })) {
+    if (entry.isDirectory()) syncTreeDirectories(`${root}/${entry.name}`);
+  }
+  syncDirectory(root);
+}
+
+/** Makes a directory and what is missing above it below `root`, and syncs each parent of a new one. */
+export function makeDirectories(root: string, path: string): void {
+  const missing: string[] = [];
+  for (let at = path; at !== root && at.startsWith(`${root}/`); at = dirname(at)) {
+    if (exists(at)) break;
+    missing.push(at);
+  }
+  for (const directory of missing.reverse()) {
+    mkdirSync(directory, { mode: 0o700 });
+    syncDirectory(dirname(directory));
+  }
+}
+
+export function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** The file's text, or undefined where it does not exist. */
+export function readTextIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Names in a directory; none where it does not exist. */
+export function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return [];
+    throw error;
+  }
+}
+
+/** Removes a tree of ours; `path` must lie below `root`. */
+export function removeBelow(root: string, path: string): void {
+  if (!path.startsWith(`${root}/`)) throw new RangeError(`${path} does not lie below ${root}`);
+  rmSync(path, { recursive: true, force: true });
+}
+
+/** Bytes that we may write on the file system of `path`. */
+export function freeBytes(path: string): number {
+  const stat = statfsSync(path);
+  return stat.bavail * stat.bsize;
+}

@@ -1,0 +1,50 @@
+// Locks that the kernel releases when their holder dies: flock(2) on a descriptor of ours, taken by
+// flock(1) on our behalf (Node has no flock). There is never a stale lock and nothing to unlock by hand.
+
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { CoraError } from '../base/errors.ts';
+import { requireProgram, runSync } from './run.ts';
+
+export type Lock = { readonly release: () => void };
+
+/**
+ * @param path the lock file; made where it is missing, never removed
+ * @param kind shared locks stand beside each other, an exclusive one stands alone
+ * @param waitMilliseconds how long to wait for another holder; 0 does not wait
+ * @throws CoraError locked where another process keeps it
+ */
+export function takeLock(path: string, kind: 'shared' | 'exclusive', waitMilliseconds: number): Lock {
+  const lock = tryLock(path, kind, waitMilliseconds);
+  if (lock === undefined) {
+    throw new CoraError('locked', `Another Cora is working in this vault (${holderOf(path)})`, {
+      hint: 'wait until it ends, or give it more time with --retry-lock 5m',
+    });
+  }
+  return lock;
+}
+
+/** As `takeLock`, but undefined where another process keeps it. */
+export function tryLock(path: string, kind: 'shared' | 'exclusive', waitMilliseconds: number): Lock | undefined {
+  const flock = requireProgram('flock', 'util-linux');
+  const fd = openSync(path, 'a+', 0o600);
+  const wait = waitMilliseconds > 0 ? ['-w', (waitMilliseconds / 1000).toFixed(3)] : ['-n'];
+  const result = runSync(flock, [...wait, kind === 'shared' ? '-s' : '-x', '3'], { inherit: [fd], timeout: waitMilliseconds + 10_000 });
+  if (result.exitCode !== 0) {
+    closeSync(fd);
+    if (result.exitCode === 1 || result.timedOut) return undefined;
+    throw new CoraError('io', `The file system of ${path} has no locks: ${result.stderr.trim()}`, {
+      hint: 'put the vault on a local file system (ext4, xfs, btrfs) with --vault',
+    });
+  }
+  // For people who ask who holds it; the lock itself is the kernel's.
+  if (kind === 'exclusive') writeFileSync(path, `pid ${process.pid}\n`);
+  return { release: () => closeSync(fd) };
+}
+
+function holderOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim().slice(0, 80) || 'unknown process';
+  } catch {
+    return 'unknown process';
+  }
+}

@@ -1,0 +1,155 @@
+// Which snapshots a vault has, and which one a person means by a name. What is on the disk is the
+// truth; the ledger gives the order.
+
+import { readFileSync } from 'node:fs';
+import { CoraError } from '../base/errors.ts';
+import type { Report, SnapshotKind } from '../format/report.ts';
+import { exists, namesIn } from '../os/files.ts';
+import { readChain } from './chain.ts';
+import { NAMES, parseId, type SnapshotId, saveDirectory, snapshotDirectory, timeOfId } from './layout.ts';
+import type { Vault } from './vault.ts';
+
+/** One snapshot directory. A save and the backup made from it are two of these with one id. */
+export type SnapshotRef = {
+  readonly id: SnapshotId;
+  readonly kind: SnapshotKind;
+  /** Relative to the vault. */
+  readonly directory: string;
+  /** Place in the ledger; undefined where the ledger has no line for it. */
+  readonly sequence: number | undefined;
+};
+
+/** Every snapshot, oldest first: by the ledger's sequence; what has no line comes last, by time. */
+export function listSnapshots(vault: Vault): SnapshotRef[] {
+  const sequences = new Map<string, number>();
+  for (const { line } of readChain(vault.root)) sequences.set(`${line.kind} ${line.id}`, line.sequence);
+  const found: SnapshotRef[] = [];
+  const add = (kind: SnapshotKind, id: SnapshotId): void => {
+    const directory = snapshotDirectory(kind, id);
+    if (!exists(`${vault.root}/${directory}/${NAMES.sums}`)) return;
+    found.push({ id, kind, directory, sequence: sequences.get(`${kind} ${id}`) });
+  };
+  for (const id of saveIds(vault)) add('save', id);
+  for (const name of namesIn(vault.root)) {
+    const id = parseId(name);
+    if (id !== undefined) add('backup', id);
+  }
+  const order = (ref: SnapshotRef): number => ref.sequence ?? Number.MAX_SAFE_INTEGER;
+  return found.sort((a, b) => order(a) - order(b) || timeOfId(a.id) - timeOfId(b.id));
+}
+
+/** Ids of all directories where a save may lie. */
+function* saveIds(vault: Vault): Generator<SnapshotId> {
+  const progress = `${vault.root}/${NAMES.progress}`;
+  for (const year of namesIn(progress)) {
+    if (!/^\d{4}$/.test(year)) continue;
+    for (const month of namesIn(`${progress}/${year}`)) {
+      for (const day of namesIn(`${progress}/${year}/${month}`)) {
+        for (const name of namesIn(`${progress}/${year}/${month}/${day}`)) {
+          const id = parseId(`${year}${month}${day}-${name}`);
+          if (id !== undefined && saveDirectory(id) === `${NAMES.progress}/${year}/${month}/${day}/${name}`) yield id;
+        }
+      }
+    }
+  }
+}
+
+/** Packs on disk, relative to the vault, oldest first. */
+export function listPacks(vault: Vault): string[] {
+  const packs: string[] = [];
+  for (const id of saveIds(vault)) {
+    const pack = `${saveDirectory(id)}/${NAMES.pack}`;
+    if (exists(`${vault.root}/${pack}`)) packs.push(pack);
+  }
+  packs.sort();
+  for (const name of namesIn(`${vault.root}/${NAMES.packs}`).sort()) if (name.endsWith('.tar.zst')) packs.push(`${NAMES.packs}/${name}`);
+  return packs;
+}
+
+/**
+ * REPORT.json of a snapshot.
+ * @throws CoraError metadata_missing, metadata_invalid_json
+ */
+export function readReport(vault: Vault, ref: SnapshotRef): Report {
+  const path = `${ref.directory}/${NAMES.report}`;
+  let text: string;
+  try {
+    text = readFileSync(`${vault.root}/${path}`, 'utf8');
+  } catch (error) {
+    throw new CoraError('metadata_missing', `${path} cannot be read`, { hint: `cora verify ${ref.id}`, cause: error });
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && 'snapshot_id' in value && 'kind' in value) return value as Report;
+  } catch {
+    // the same to a reader as a document of another shape
+  }
+  throw new CoraError('metadata_invalid_json', `${path} is no valid report`, { hint: `cora verify ${ref.id}` });
+}
+
+export function tryReport(vault: Vault, ref: SnapshotRef): Report | undefined {
+  try {
+    return readReport(vault, ref);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a name stands for may be limited to one kind. */
+export type Wanted = { readonly kind?: SnapshotKind };
+
+/**
+ * The snapshot that a person names: an id, a unique prefix of one, `latest`, `latest~N`, a git sha, or a label or note's exact text.
+ * Of a save and a backup with one id the backup is taken. `latest` skips what has no readable report and what is dated in the future.
+ * @param now milliseconds since 1970
+ * @throws CoraError unknown_snapshot, ambiguous_snapshot (with the candidates)
+ */
+export function resolveSnapshot(vault: Vault, name: string, now: number, wanted: Wanted = {}): SnapshotRef {
+  const all = listSnapshots(vault).filter((ref) => wanted.kind === undefined || ref.kind === wanted.kind);
+  if (all.length === 0) throw new CoraError('unknown_snapshot', 'The vault has no snapshot yet', { hint: 'cora save' });
+  const latest = /^latest(?:~(\d+))?$/.exec(name);
+  if (latest !== null) return nthLatest(vault, all, Number(latest[1] ?? 0), now);
+  const exact = preferBackup(all.filter((ref) => ref.id === name));
+  if (exact !== undefined) return exact;
+  const byPrefix = all.filter((ref) => name.length >= 4 && ref.id.startsWith(name));
+  const bySha = /^[0-9a-f]{6,40}$/.test(name) ? all.filter((ref) => shaOf(ref).startsWith(name) || (shaOf(ref) !== '' && name.startsWith(shaOf(ref)))) : [];
+  const byLabel = byPrefix.length + bySha.length > 0 ? [] : all.filter((ref) => isLabelled(vault, ref, name));
+  const ids = new Set([...byPrefix, ...(byPrefix.length > 0 ? [] : bySha), ...byLabel].map((ref) => ref.id));
+  if (ids.size === 1) {
+    const only = preferBackup(all.filter((ref) => ids.has(ref.id)));
+    if (only !== undefined) return only;
+  }
+  if (ids.size > 1) {
+    const candidates = [...ids].slice(-8);
+    throw new CoraError('ambiguous_snapshot', `${name} can mean ${ids.size} snapshots: ${candidates.join(', ')}`, {
+      hint: 'write more of the id',
+      details: { candidates: [...ids] },
+    });
+  }
+  throw new CoraError('unknown_snapshot', `There is no snapshot ${name}`, { hint: 'cora list shows what there is' });
+}
+
+function shaOf(ref: SnapshotRef): string {
+  const sha = ref.id.split('-')[2] ?? '';
+  return sha === 'nogit' ? '' : sha;
+}
+
+function isLabelled(vault: Vault, ref: SnapshotRef, name: string): boolean {
+  const report = tryReport(vault, ref);
+  return report !== undefined && (report.label === name || report.note === name);
+}
+
+function preferBackup(refs: readonly SnapshotRef[]): SnapshotRef | undefined {
+  return refs.find((ref) => ref.kind === 'backup') ?? refs[0];
+}
+
+function nthLatest(vault: Vault, all: readonly SnapshotRef[], back: number, now: number): SnapshotRef {
+  const seen = new Set<string>();
+  for (const ref of [...all].reverse()) {
+    // A clock that ran ahead must not make one snapshot "latest" for ever.
+    if (seen.has(ref.id) || timeOfId(ref.id) > now + 120_000 || tryReport(vault, ref) === undefined) continue;
+    if (seen.size === back) return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
+    seen.add(ref.id);
+  }
+  throw new CoraError('unknown_snapshot', `There are only ${seen.size} snapshots to go back to`, { hint: 'cora list shows what there is' });
+}

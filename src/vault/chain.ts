@@ -1,0 +1,123 @@
+// ledger/chain.log: one line a run, each with the hash of the line before (docs/format.md). It is
+// the order of snapshots, and the proof that none was removed or altered.
+
+import { createHash } from 'node:crypto';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { CoraError, errnoOf } from '../base/errors.ts';
+import { readTextIfThere, syncDirectory, writeAll } from '../os/files.ts';
+import { NAMES } from './layout.ts';
+
+export type ChainLine = {
+  readonly sequence: number;
+  readonly kind: string;
+  readonly id: string;
+  /** RFC 3339, UTC. */
+  readonly time: string;
+  /** sha256 of the line before. */
+  readonly previous: string;
+  /** sha256 of the snapshot's SHA256SUMS.txt, or `-`. */
+  readonly sums: string;
+  readonly extra: string;
+};
+
+/** What the next line refers to. */
+export type ChainHead = { readonly sequence: number; readonly hash: string; readonly line: ChainLine | undefined };
+
+export const NO_HASH = '0'.repeat(64);
+
+export function formatLine(line: ChainLine): string {
+  return `${line.sequence} ${line.kind} ${line.id} ${line.time} ${line.previous} ${line.sums} ${line.extra}`;
+}
+
+/** @throws CoraError damaged where the text is no chain line */
+export function parseLine(text: string): ChainLine {
+  const fields = text.split(' ');
+  const [sequence, kind, id, time, previous, sums, extra] = fields;
+  if (fields.length !== 7 || sequence === undefined || !/^\d{1,15}$/.test(sequence) || previous?.length !== 64 || extra === undefined) {
+    throw new CoraError('damaged', `The ledger has a malformed line: ${JSON.stringify(text.slice(0, 60))}`, { hint: 'cora verify --all' });
+  }
+  return { sequence: Number(sequence), kind: kind ?? '', id: id ?? '', time: time ?? '', previous, sums: sums ?? '', extra };
+}
+
+export function hashLine(text: string): string {
+  return createHash('sha256').update(text, 'latin1').digest('hex');
+}
+
+/** The last whole line; a tail without a newline is a line that a crash cut, and is not one. */
+export function readHead(vaultRoot: string): ChainHead {
+  const tail = readTail(`${vaultRoot}/${NAMES.chain}`, 4096).text;
+  const end = tail.lastIndexOf('\n');
+  if (end < 0) return { sequence: 0, hash: NO_HASH, line: undefined };
+  const text = tail.slice(tail.lastIndexOf('\n', end - 1) + 1, end);
+  const line = parseLine(text);
+  return { sequence: line.sequence, hash: hashLine(text), line };
+}
+
+function readTail(path: string, length: number): { text: string; whole: boolean } {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return { text: '', whole: true };
+    throw error;
+  }
+  try {
+    const size = fstatSync(fd).size;
+    const tail = Buffer.alloc(Math.min(size, length));
+    readSync(fd, tail, 0, tail.length, size - tail.length);
+    return { text: tail.toString('latin1'), whole: tail.length === size };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Every line in order. */
+export function readChain(vaultRoot: string): { line: ChainLine; hash: string }[] {
+  const text = readTextIfThere(`${vaultRoot}/${NAMES.chain}`) ?? '';
+  const lines = text.split('\n');
+  lines.pop();
+  return lines.map((line) => ({ line: parseLine(line), hash: hashLine(line) }));
+}
+
+/** Appends a line durably. The caller holds the write lock. A tail that a crash cut is removed first. */
+export function appendLine(vaultRoot: string, head: ChainHead, line: Omit<ChainLine, 'sequence' | 'previous'>): ChainHead {
+  const path = `${vaultRoot}/${NAMES.chain}`;
+  const whole: ChainLine = { ...line, sequence: head.sequence + 1, previous: head.hash };
+  const text = formatLine(whole);
+  const fd = openSync(path, 'a+', 0o600);
+  let fresh: boolean;
+  try {
+    const size = fstatSync(fd).size;
+    fresh = size === 0;
+    const whole = lengthOfWholeLines(fd, size);
+    if (whole < size) ftruncateSync(fd, whole);
+    writeAll(fd, Buffer.from(`${text}\n`, 'latin1'));
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  if (fresh) syncDirectory(`${vaultRoot}/${NAMES.ledger}`);
+  return { sequence: whole.sequence, hash: hashLine(text), line: whole };
+}
+
+/** Bytes up to and with the last newline. */
+function lengthOfWholeLines(fd: number, size: number): number {
+  const tail = Buffer.alloc(Math.min(size, 4096));
+  readSync(fd, tail, 0, tail.length, size - tail.length);
+  return size - tail.length + tail.lastIndexOf(10) + 1;
+}
+
+/** The newest line that `wanted` accepts, reading backwards from the end; undefined where there is none. */
+export function findLast(vaultRoot: string, wanted: (line: ChainLine) => boolean): ChainLine | undefined {
+  for (let length = 16_384; ; length *= 8) {
+    const { text, whole } = readTail(`${vaultRoot}/${NAMES.chain}`, length);
+    const lines = text.split('\n');
+    lines.pop();
+    if (!whole) lines.shift();
+    for (const line of lines.reverse()) {
+      const parsed = parseLine(line);
+      if (wanted(parsed)) return parsed;
+    }
+    if (whole) return undefined;
+  }
+}

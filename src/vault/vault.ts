@@ -1,0 +1,183 @@
+// A vault: where it lies, creating and opening it, its locks, and clearing what a crash left.
+//
+// Invariant: nothing is ever written into a directory that is not a vault of this project. A
+// missing VAULT.json at a known place is an unmounted disk, not an empty vault.
+
+import { randomUUID } from 'node:crypto';
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Bytes, base64Of, fromText, isText, toText } from '../base/bytes.ts';
+import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
+import { exists, namesIn, removeBelow, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
+import { type Lock, takeLock, tryLock } from '../os/lock.ts';
+import { FORMAT, NAMES } from './layout.ts';
+
+export type VaultInfo = {
+  readonly format: number;
+  readonly vault_id: string;
+  readonly name: string;
+  readonly root: string;
+  readonly root_base64?: string;
+  readonly created_at: string;
+};
+
+/** An opened vault. `root` is the real path. */
+export type Vault = { readonly root: string; readonly info: VaultInfo };
+
+const README = `This is a Cora vault: the history of one project, readable without Cora.
+
+  sh restore.sh                lists what is here
+  sh restore.sh ID DIR         restores a backup or a save into the new directory DIR
+
+A directory YYYYMMDD-HHMMSS-... is a backup. By hand:
+  cd YYYYMMDD-HHMMSS-...; sha256sum -c SHA256SUMS.txt; tar -xzf NAME-full.tar.gz -C DIR
+Saves lie under progress/YYYY/MM/DD/ and need zstd. Do not change or delete files here by hand.
+`;
+
+/**
+ * Opens an existing vault.
+ * @throws CoraError vault_missing where there is no VAULT.json, vault_version where it is from a newer Cora
+ */
+export function openVault(path: string): Vault {
+  let text: string;
+  try {
+    text = readFileSync(`${path}/${NAMES.vaultJson}`, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'EACCES') {
+      throw new CoraError('vault_missing', `The vault ${path} may not be read by this user`, { hint: 'run the command as the vault\'s owner', cause: error });
+    }
+    throw new CoraError('vault_missing', exists(path) ? `${path} has no VAULT.json: it is not a vault, or its disk is not mounted` : `There is no vault at ${path}`, {
+      hint: exists(path) ? 'mount the disk, or name another vault with --vault' : 'cora save makes it',
+      cause: error,
+    });
+  }
+  const info = parseInfo(text, path);
+  if (info.format > FORMAT) {
+    throw new CoraError('vault_version', `The vault ${path} has format ${info.format}; this Cora knows ${FORMAT}`, {
+      hint: 'upgrade Cora, or restore with the vault\'s own restore.sh',
+    });
+  }
+  return { root: realpathSync(path), info };
+}
+
+function parseInfo(text: string, path: string): VaultInfo {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && 'format' in value && typeof value.format === 'number' && 'vault_id' in value && typeof value.vault_id === 'string') {
+      return { name: '', root: '', created_at: '', ...value } as VaultInfo;
+    }
+  } catch {
+    // falls through: what cannot be parsed and what has the wrong shape are the same to a user
+  }
+  throw new CoraError('vault_missing', `${path}/VAULT.json is damaged`, { hint: 'put the file back from another copy of the vault; its form is in docs/format.md' });
+}
+
+/** The project of a vault as bytes. */
+export function rootOf(info: VaultInfo): Bytes {
+  return info.root_base64 === undefined ? fromText(info.root) : (Buffer.from(info.root_base64, 'base64').toString('latin1') as Bytes);
+}
+
+/**
+ * Creates a vault at a path that does not exist.
+ * @param restoreScript text of restore.sh
+ * @throws CoraError vault_missing where the path exists, no_space, read_only, io
+ */
+export function createVault(path: string, project: { readonly name: string; readonly root: Bytes }, now: number, restoreScript: string): Vault {
+  if (exists(path)) throw new CoraError('vault_missing', `${path} exists and is not a vault`, { hint: 'mount the disk, or name another vault with --vault' });
+  const info: VaultInfo = {
+    format: FORMAT,
+    vault_id: randomUUID(),
+    name: project.name,
+    root: toText(project.root),
+    ...(isText(project.root) ? {} : { root_base64: base64Of(project.root) }),
+    created_at: new Date(now).toISOString(),
+  };
+  let building: string | undefined;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(path, { mode: 0o700 });
+    building = path;
+    chmodSync(path, 0o700);
+    for (const directory of [NAMES.progress, NAMES.ledger, NAMES.stage, NAMES.cache]) mkdirSync(`${path}/${directory}`, { mode: 0o700 });
+    writeNewFile(`${path}/${NAMES.readme}`, README);
+    writeNewFile(`${path}/${NAMES.restoreScript}`, restoreScript);
+    chmodSync(`${path}/${NAMES.restoreScript}`, 0o700);
+    // Last: a directory without it is not a vault.
+    replaceFile(`${path}/${NAMES.vaultJson}`, `${JSON.stringify(info, null, 2)}\n`, true);
+    syncDirectory(dirname(path));
+  } catch (error) {
+    if (building !== undefined) removeBelow(dirname(path), path);
+    throw writeFailure(error, path);
+  }
+  return { root: realpathSync(path), info };
+}
+
+/**
+ * The lock of those who add snapshots.
+ * @throws CoraError locked, exit 11
+ */
+export function lockForWriting(vault: Vault, waitMilliseconds: number): Lock {
+  try {
+    return takeLock(`${vault.root}/${NAMES.writeLock}`, 'exclusive', waitMilliseconds);
+  } catch (error) {
+    throw writeFailure(error, `${vault.root}/${NAMES.writeLock}`);
+  }
+}
+
+/** The lock of those who read packs for long; clean-up waits for it. Undefined where the vault cannot be written (then nobody cleans up either). */
+export function lockForReading(vault: Vault): Lock | undefined {
+  try {
+    return takeLock(`${vault.root}/${NAMES.gcLock}`, 'shared', 30_000);
+  } catch (error) {
+    if (error instanceof CoraError && error.code === 'locked') throw error;
+    return undefined;
+  }
+}
+
+export type Stage = { readonly path: string; readonly release: () => void };
+
+/**
+ * A new private directory inside the vault, held by a lock so that another run's clean-up leaves it alone.
+ * `release` removes what is left of it.
+ */
+export function openStage(vault: Vault): Stage {
+  const parent = `${vault.root}/${NAMES.stage}`;
+  try {
+    if (!exists(parent)) {
+      mkdirSync(parent, { mode: 0o700 });
+      syncDirectory(vault.root);
+    }
+    const path = mkdtempSync(`${parent}/run-`);
+    const lock = takeLock(`${path}.lock`, 'exclusive', 0);
+    return {
+      path,
+      release: () => {
+        removeBelow(parent, path);
+        removeBelow(parent, `${path}.lock`);
+        lock.release();
+      },
+    };
+  } catch (error) {
+    throw writeFailure(error, parent);
+  }
+}
+
+/** Removes staging directories whose run is dead. The caller holds the write lock. Returns how many there were. */
+export function clearStages(vault: Vault): number {
+  const parent = `${vault.root}/${NAMES.stage}`;
+  let cleared = 0;
+  for (const name of namesIn(parent)) {
+    if (!/^run-[A-Za-z0-9]{6}$/.test(name)) {
+      if (/^run-[A-Za-z0-9]{6}\.lock$/.test(name) && !exists(`${parent}/${name.slice(0, -5)}`)) removeBelow(parent, `${parent}/${name}`);
+      continue;
+    }
+    const lock = tryLock(`${parent}/${name}.lock`, 'exclusive', 0);
+    if (lock === undefined) continue;
+    if (lstatSync(`${parent}/${name}`).isDirectory()) removeBelow(parent, `${parent}/${name}`);
+    removeBelow(parent, `${parent}/${name}.lock`);
+    lock.release();
+    cleared += 1;
+  }
+  return cleared;
+}
+
