@@ -2,6 +2,7 @@
 // permissions and a hash of all contents. Databases are compared by their rows, because an online
 // backup of one may differ from it in a few header bytes.
 
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -53,4 +54,18 @@ export function differenceOf(restored: string, source: Fingerprint, database?: s
 export function differenceOfFile(restored: string, source: string): string | undefined {
   if (!existsSync(restored) || !statSync(restored).isFile()) return 'the file was not restored';
   return hashFile(restored) === hashFile(source) ? undefined : 'the restored file differs';
+}
+
+/** Why the newest archive below `repository` is not a whole one of `entries` entries, in words; undefined when it is. */
+export function differenceOfArchive(repository: string, entries: number): string | undefined {
+  const archives = readdirSync(repository, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.tar.gz'))
+    .map((name) => join(repository, name))
+    .sort((left, right) => statSync(right).mtimeMs - statSync(left).mtimeMs);
+  if (archives[0] === undefined) return 'there is no archive';
+  const list = spawnSync('tar', ['-tzf', archives[0]], { maxBuffer: 1 << 28 });
+  if (list.status !== 0) return `tar cannot read the archive: ${list.stderr.toString().trim().slice(-200)}`;
+  // One line an entry (tar escapes newlines); the top directory may be one more.
+  const found = list.stdout.reduce((lines, byte) => (byte === 10 ? lines + 1 : lines), 0);
+  return found < entries ? `the archive has ${found} entries of ${entries}` : undefined;
 }

@@ -65,8 +65,10 @@ function sourceRoots(checkout: string): readonly (readonly [string, string])[] {
   const prefix = python.status === 0 ? python.stdout.trim() : '/usr';
   return [
     ...(prefix === '/usr' ? [] : [[`${prefix}/lib`, 'python-own'] as const]),
-    ['/usr/lib/python3', 'python'],
-    ['/usr/lib/python3.11', 'python311'],
+    ...readdirSync('/usr/lib')
+      .filter((name) => /^python3/u.test(name))
+      .sort()
+      .map((name) => [`/usr/lib/${name}`, name] as const),
     ['/usr/include', 'include'],
     ['/usr/lib/node_modules', 'node'],
     ['/usr/share/doc', 'doc'],
