@@ -1,0 +1,131 @@
+// One configuration file: TOML text to the keys it sets, checked. The only user of smol-toml and
+// zod, which take longer to load than a save takes; import this through config.ts `parseConfig`.
+// Invariant: an unknown or wrong key is an error, never ignored: a typing slip must not switch off protection.
+
+import { parse, TomlError } from 'smol-toml';
+import * as z from 'zod/mini';
+import type { PartialConfig } from './config.ts';
+import { CoraError, messageOf } from './errors.ts';
+import { nearest } from './nearest.ts';
+import { parseBytes, parseDuration } from './units.ts';
+
+const SIZE = 'a size such as "50MB" or "2GiB", or a number of bytes';
+const DURATION = 'a duration such as "30s", "5m" or "6h"';
+
+const size = z
+  .union([z.string(), z.number()], { error: `must be ${SIZE}` })
+  .check(z.refine((value) => sizeOf(value) !== undefined, { error: `must be ${SIZE}` }));
+const duration = z
+  .string({ error: `must be ${DURATION}` })
+  .check(z.refine((value) => durationOf(value) !== undefined, { error: `must be ${DURATION}` }));
+const flag = z.boolean({ error: 'must be true or false' });
+const PATTERNS = 'must be a list of gitignore patterns such as ["*.log", "/build/"]';
+const patterns = z.array(z.string({ error: PATTERNS }).check(z.regex(/^[^\n\r\0]+$/, { error: PATTERNS })), { error: PATTERNS });
+const NAME = 'must begin with a letter or digit and hold only letters, digits, dots, dashes and underscores, 64 at most';
+const VAULT = 'must be an absolute path, or begin with ~/';
+
+const schema = z.strictObject({
+  name: z.optional(z.string({ error: NAME }).check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, { error: NAME }))),
+  vault: z.optional(z.string({ error: VAULT }).check(z.regex(/^(\/|~\/)[^\0]*$/, { error: VAULT }))),
+  logs: z.optional(patterns),
+  log_cap: z.optional(size),
+  large_file: z.optional(size),
+  db_plain_max: z.optional(size),
+  scan: z.optional(table({ exclude: z.optional(patterns), exclude_defaults: z.optional(flag), one_file_system: z.optional(flag) })),
+  critical: z.optional(table({ patterns: z.optional(patterns) })),
+  databases: z.optional(table({ timeout: z.optional(duration) })),
+  backup: z.optional(table({ min_age: z.optional(duration) })),
+});
+
+/** Every key in dotted form, for suggestions and for the page's test. */
+export const CONFIG_KEYS: readonly string[] = Object.entries(schema.shape).flatMap(([key, value]) => {
+  const inner = value.def.innerType;
+  return inner instanceof z.ZodMiniObject ? Object.keys(inner.shape).map((name) => `${key}.${name}`) : [key];
+});
+
+function table<T extends z.core.$ZodLooseShape>(shape: T) {
+  return z.strictObject(shape, { error: (issue) => (issue.code === 'invalid_type' ? 'must be a table' : undefined) });
+}
+
+/** See `parseConfig` in config.ts. */
+export function parseConfigFile(text: string, source: string): PartialConfig {
+  const result = schema.safeParse(parseToml(text, source), { reportInput: false });
+  if (!result.success) throw invalid(source, result.error.issues);
+  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, ...plain } = result.data;
+  return withoutUndefined({
+    ...plain,
+    logCap: log_cap === undefined ? undefined : sizeOf(log_cap),
+    largeFile: large_file === undefined ? undefined : sizeOf(large_file),
+    dbPlainMax: db_plain_max === undefined ? undefined : sizeOf(db_plain_max),
+    scan: scan && withoutUndefined({ exclude: scan.exclude, excludeDefaults: scan.exclude_defaults, oneFileSystem: scan.one_file_system }),
+    critical: critical && withoutUndefined({ patterns: critical.patterns }),
+    databases: databases && withoutUndefined({ timeout: databases.timeout === undefined ? undefined : durationOf(databases.timeout) }),
+    backup: backup && withoutUndefined({ minAge: backup.min_age === undefined ? undefined : durationOf(backup.min_age) }),
+  });
+}
+
+function parseToml(text: string, source: string): unknown {
+  try {
+    return parse(text.replace(/^\uFEFF/, ''));
+  } catch (error) {
+    const where = error instanceof TomlError ? ` in line ${error.line}, column ${error.column}` : '';
+    // smol-toml's message goes on with a picture of the line; the first line says what is wrong.
+    const reason = messageOf(error)
+      .split('\n')[0]
+      ?.replace(/^Invalid TOML document: /, '');
+    throw new CoraError('config_invalid', `${source} is not valid TOML${where}: ${reason}`, {
+      hint: 'correct that line; docs/configuration.md has an example',
+      cause: error,
+    });
+  }
+}
+
+function invalid(source: string, issues: readonly z.core.$ZodIssue[]): CoraError {
+  const issue = issues[0];
+  if (issue === undefined) return new CoraError('config_invalid', `${source} is not valid`);
+  if (issue.code === 'unrecognized_keys') {
+    const key = [...issue.path, issue.keys[0] ?? ''].join('.');
+    const meant = nearestKey(key);
+    return new CoraError('config_invalid', `${source} has an unknown key: ${key}`, {
+      hint: meant === undefined ? 'docs/configuration.md lists every key' : `did you mean ${meant}?`,
+      details: { source, key, nearest: meant ?? null },
+    });
+  }
+  // A place inside a list is of no use to a reader: the key's name is.
+  const key = issue.path.filter((part) => typeof part === 'string').join('.');
+  return new CoraError('config_invalid', `${source}: ${key} ${issue.message}`, {
+    hint: 'docs/configuration.md describes the key',
+    details: { source, key },
+  });
+}
+
+/** The right name in the wrong table is the commonest slip, so the last part is compared first. */
+function nearestKey(key: string): string | undefined {
+  const last = (name: string) => name.slice(name.lastIndexOf('.') + 1);
+  const leaf = nearest(last(key), CONFIG_KEYS.map(last));
+  const tables = CONFIG_KEYS.filter((known) => known.includes('.')).map((known) => known.slice(0, known.indexOf('.')));
+  return nearest(key, [...CONFIG_KEYS, ...tables]) ?? CONFIG_KEYS.find((known) => last(known) === leaf);
+}
+
+function sizeOf(value: string | number): number | undefined {
+  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  return attempt(() => parseBytes(value));
+}
+
+function durationOf(value: string): number | undefined {
+  return attempt(() => parseDuration(value));
+}
+
+function attempt(parseValue: () => number): number | undefined {
+  try {
+    return parseValue();
+  } catch {
+    return undefined;
+  }
+}
+
+type Defined<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> };
+
+function withoutUndefined<T extends object>(value: T): Defined<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as Defined<T>;
+}

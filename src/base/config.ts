@@ -1,0 +1,112 @@
+// The configuration: its type, every default with its reason, and how layers merge. Reading TOML
+// needs heavy libraries, so that part is config-file.ts and is loaded only when there is a file:
+// a project without configuration never pays for it. docs/configuration.md lists every key.
+
+/** Everything that `cora.toml` can say, with defaults filled in. Sizes in bytes, times in milliseconds. */
+export type Config = {
+  /** Name of the vault directory and of archives; undefined: the project directory's name. */
+  readonly name: string | undefined;
+  /** The vault directory, absolute or beginning with `~/`; undefined: the usual place. */
+  readonly vault: string | undefined;
+  /** gitignore patterns of logs: in a backup's archive each is cut to its newest `logCap` bytes. */
+  readonly logs: readonly string[];
+  readonly logCap: number;
+  /** Files above this are listed in LARGE_FILES.txt. */
+  readonly largeFile: number;
+  /** Databases above this are in a backup's archive only, without a plain copy in `db/`. */
+  readonly dbPlainMax: number;
+  readonly scan: {
+    /** gitignore patterns of what is left out, after the built-in ones. */
+    readonly exclude: readonly string[];
+    /** Whether the built-in list (`DEFAULT_EXCLUDES`) holds. */
+    readonly excludeDefaults: boolean;
+    readonly oneFileSystem: boolean;
+  };
+  readonly critical: {
+    /** gitignore patterns of what is kept plain in `critical/`. Databases are always critical. */
+    readonly patterns: readonly string[];
+  };
+  readonly databases: {
+    /** How long a copy waits for a database that its writer keeps locked. */
+    readonly timeout: number;
+  };
+  readonly backup: {
+    /** `backup auto` makes a backup when the newest good one is older. */
+    readonly minAge: number;
+  };
+};
+
+type Partly<T> = { readonly [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : T[K] extends object ? Partly<T[K]> : Exclude<T[K], undefined> };
+
+/** One file's part of the configuration: only the keys that it sets. */
+export type PartialConfig = Partly<Config>;
+
+/** What every project can make again (CORA-6). `scan.exclude_defaults = false` brings it in; `.git` never is. */
+export const DEFAULT_EXCLUDES: readonly string[] = ['node_modules/', 'venv/', '.venv/', '__pycache__/'];
+
+export const defaultConfig: Config = {
+  name: undefined,
+  vault: undefined,
+  // The usual names; a log elsewhere is kept whole, which costs room and loses nothing.
+  logs: ['*.log', 'logs/**'],
+  // A log's last days, while a runaway log cannot make a backup useless by its size (CORA-5).
+  logCap: 50_000_000,
+  // What git hosts begin to refuse (CORA-7, CORA-9).
+  largeFile: 50_000_000,
+  // A plain copy is quick to put back, but costs the room twice.
+  dbPlainMax: 2 * 1024 ** 3,
+  scan: {
+    exclude: [],
+    excludeDefaults: true,
+    // A mount inside a project is mostly a share or another disk, and may hang.
+    oneFileSystem: true,
+  },
+  critical: {
+    // What git never held and nobody can make again: an assistant's memory, and secrets.
+    patterns: ['AI_WORK_LOG.md', 'AI_DISCUSSION_SPACE.md', 'BOOTUP.md', 'MVP_REQUIREMENTS.md', 'CLAUDE.md', 'AGENTS.md', '.env*'],
+  },
+  // Longer than the write of a healthy program, short enough for a save every 15 minutes.
+  databases: { timeout: 30_000 },
+  // Hooks and assistants ask often; four backups a day is what a disk bears for years.
+  backup: { minAge: 6 * 3_600_000 },
+};
+
+/**
+ * The defaults with each part laid over them in turn, the last one winning key by key.
+ * A list replaces the list before it; it is not joined with it.
+ */
+export function mergeConfig(...parts: readonly PartialConfig[]): Config {
+  let config = defaultConfig;
+  for (const part of parts) {
+    config = {
+      ...config,
+      ...part,
+      scan: { ...config.scan, ...part.scan },
+      critical: { ...config.critical, ...part.critical },
+      databases: { ...config.databases, ...part.databases },
+      backup: { ...config.backup, ...part.backup },
+    };
+  }
+  return config;
+}
+
+/**
+ * A part without the keys that decide where root writes: for a file that another user owns when we
+ * run as root. `dropped` names those that were set, for a warning.
+ */
+export function withoutPrivilegedKeys(part: PartialConfig): { readonly part: PartialConfig; readonly dropped: readonly string[] } {
+  if (part.vault === undefined) return { part, dropped: [] };
+  const { vault: _vault, ...rest } = part;
+  return { part: rest, dropped: ['vault'] };
+}
+
+/**
+ * Reads the text of one configuration file.
+ * @param text TOML, decoded as UTF-8
+ * @param source the file's name for messages
+ * @throws CoraError config_invalid, naming the line or the key (and the nearest known key)
+ */
+export async function parseConfig(text: string, source: string): Promise<PartialConfig> {
+  const { parseConfigFile } = await import('./config-file.ts');
+  return parseConfigFile(text, source);
+}

@@ -1,0 +1,83 @@
+// What a command is: an entry of the table in commands.ts, and a function in commands/ that gets
+// typed options and a session and returns an outcome as data. Commands never print.
+
+import type { Bytes } from '../base/bytes.ts';
+import type { Context, Problem } from '../base/context.ts';
+import { EXIT } from '../base/errors.ts';
+import type { Report } from '../format/report.ts';
+import type { VaultLocation } from '../vault/locate.ts';
+import type { Project } from '../vault/project.ts';
+import type { Engine } from './engine.ts';
+import type { FlagTable, GlobalOptions, OptionsOf, Parsed } from './flags.ts';
+import type { Failure } from './json.ts';
+
+/** What a command may use while it runs. */
+export type Session = {
+  readonly engine: Engine;
+  readonly ctx: Context;
+  readonly globals: GlobalOptions;
+  /** The table itself, for help. */
+  readonly commands: readonly Command[];
+  /** The project around the current directory and its vault. Warnings of its configuration are shown. */
+  open(): Promise<{ readonly project: Project; readonly location: VaultLocation }>;
+  /** The vault alone: with `--vault` no project is needed around the current directory. */
+  locate(): Promise<{ readonly project: Project | undefined; readonly location: VaultLocation }>;
+  /** Shows lines on stderr (a plan), also when stdout is JSON. */
+  show(lines: readonly string[]): void;
+  /** True where a person or `--yes` agreed; false where nobody can be asked. */
+  confirm(question: string): Promise<boolean>;
+  /** Absolute form of a path that was typed. */
+  absolute(path: Bytes): Bytes;
+};
+
+/** How a run ended, for people and programs alike. */
+export type Outcome = {
+  /** The JSON document's `result`. */
+  readonly result: unknown;
+  /** For people, on stdout. */
+  readonly lines: readonly string[];
+  /** True where the lines only say that it worked, which `--quiet` drops. */
+  readonly summary?: boolean;
+  /** Default 0; 3 for what is done but incomplete. */
+  readonly exitCode?: number;
+  /** Found damage and the like: the document is an error with the result as its details, and lines are still shown. */
+  readonly failure?: Failure;
+  readonly problems?: readonly Problem[];
+};
+
+export type Input<F extends FlagTable> = Omit<Parsed<F>, 'options'> & { readonly options: OptionsOf<F> & GlobalOptions };
+
+export type CommandSpec<F extends FlagTable> = {
+  /** As typed: `save`, `backup now`. */
+  readonly name: string;
+  readonly aliases?: readonly string[];
+  readonly summary: string;
+  /** After `cora <name>`. */
+  readonly usage: string;
+  /** More than the summary says, one line each. */
+  readonly about?: readonly string[];
+  readonly flags: F;
+  /** Most positional arguments that it takes; undefined for any number. */
+  readonly maxArgs?: number;
+  readonly minArgs?: number;
+  readonly examples: readonly (readonly [command: string, does: string])[];
+  readonly exitCodes: readonly number[];
+  readonly load: () => Promise<{ readonly run: (input: Input<F>, session: Session) => Promise<Outcome> }>;
+};
+
+/** 3 where a run left something out: an error among its problems, or a snapshot that says so. */
+export function exitCodeOf(problems: readonly Problem[], ...reports: readonly (Report | undefined)[]): number {
+  const incomplete = problems.some((problem) => problem.severity === 'error') || reports.some((report) => report?.status === 'partial');
+  return incomplete ? EXIT.incomplete : EXIT.ok;
+}
+
+/** A command whose options' types are no longer of interest. */
+export type Command = Omit<CommandSpec<FlagTable>, 'load'> & {
+  readonly run: (input: Input<FlagTable>, session: Session) => Promise<Outcome>;
+};
+
+/** Ties a flag table to the function that gets its options: a wrong type does not compile. */
+export function command<const F extends FlagTable>(spec: CommandSpec<F>): Command {
+  const { load, ...entry } = spec;
+  return { ...entry, run: async (input, session) => (await load()).run(input as unknown as Input<F>, session) };
+}

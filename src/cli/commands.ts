@@ -1,0 +1,191 @@
+// The table of commands, and the map for newcomers: what Cora can do, how each is typed, and
+// which file in commands/ does it. Importing this loads no library and no action.
+
+import { EXIT } from '../base/errors.ts';
+import { type Command, command } from './command.ts';
+import type { FlagTable } from './flags.ts';
+
+const note = { kind: 'text', short: 'm', value: 'NOTE', aliases: ['note', 'description'], help: 'a note that list and show print' } as const;
+const label = { kind: 'text', short: 'l', value: 'LABEL', help: 'a label; labelled snapshots are kept until a person deletes them' } as const;
+const trigger = { kind: 'text', value: 'WORD', help: 'who asked, for the report: manual (default), timer, hook, assistant' } as const;
+
+const LIST_FLAGS = {
+  saves: { kind: 'switch', help: 'saves only' },
+  backups: { kind: 'switch', help: 'backups only' },
+  limit: { kind: 'number', short: 'n', value: 'COUNT', help: 'the newest COUNT only' },
+} as const satisfies FlagTable;
+
+const VERIFY_FLAGS = {
+  all: { kind: 'switch', help: 'every snapshot' },
+  deep: { kind: 'switch', aliases: ['read-data'], help: 'also decode everything and check each file and database inside' },
+  maxDuration: { kind: 'duration', value: 'TIME', help: 'stop after TIME (5m, 1h); the next run goes on with the rest' },
+} as const satisfies FlagTable;
+
+export const COMMANDS: readonly Command[] = [
+  command({
+    name: 'save',
+    summary: 'Save what changed: cheap, deduplicated, made often',
+    usage: '[-m NOTE]',
+    about: ['Nothing changed: it says so and makes no new snapshot. With -m it always makes one that you can name.'],
+    flags: {
+      message: note,
+      label,
+      ifOlder: { kind: 'duration', value: 'TIME', help: 'only when the newest save is older than TIME (60s, 15m)' },
+      budget: { kind: 'duration', value: 'TIME', help: 'stop and leave nothing after TIME (2s), for hooks' },
+      trigger,
+    },
+    maxArgs: 0,
+    examples: [
+      ['cora save', 'a save now'],
+      ['cora save -m "before the migration"', 'a save that you find again'],
+      ['cora save --if-older 60s', 'at most one a minute'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.interrupted],
+    load: () => import('./commands/save.ts'),
+  }),
+  command({
+    name: 'backup now',
+    aliases: ['create'],
+    summary: 'Make a backup: complete on its own, read back and checked',
+    usage: '[-l LABEL] [-m NOTE]',
+    about: ['One directory with the archive, critical files, databases, git state, MANIFEST and SHA256SUMS.'],
+    flags: { message: note, label, trigger },
+    maxArgs: 0,
+    examples: [
+      ['cora backup now', 'a backup now'],
+      ['cora backup now -l pre-upgrade-2.0', 'one that is kept until you delete it'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.interrupted],
+    load: () => import('./commands/backup-now.ts'),
+  }),
+  command({
+    name: 'backup auto',
+    summary: 'Always a save, and a backup when one is due',
+    usage: '[-l LABEL] [-m NOTE]',
+    about: ['Due: the newest good backup is older than backup.min_age (6 hours), or a critical or large file changed.'],
+    flags: { message: note, label, trigger },
+    maxArgs: 0,
+    examples: [['cora backup auto', 'for hooks and assistants']],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.interrupted],
+    load: () => import('./commands/backup-auto.ts'),
+  }),
+  command({
+    name: 'backup list',
+    summary: 'List backups',
+    usage: '[-n COUNT] [PATH]',
+    flags: LIST_FLAGS,
+    maxArgs: 1,
+    examples: [['cora backup list', 'newest last']],
+    exitCodes: [EXIT.ok, EXIT.usage, EXIT.noVault],
+    load: () => import('./commands/backup-list.ts'),
+  }),
+  command({
+    name: 'backup verify',
+    summary: 'Verify a backup (the newest one by default)',
+    usage: '[ID] [--all] [--deep]',
+    flags: VERIFY_FLAGS,
+    maxArgs: 1,
+    examples: [['cora backup verify', 'read the newest backup back from the disk']],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.noVault, EXIT.damaged, EXIT.interrupted],
+    load: () => import('./commands/verify.ts'),
+  }),
+  command({
+    name: 'list',
+    aliases: ['snapshots'],
+    summary: 'List saves and backups, newest last',
+    usage: '[--saves | --backups] [-n COUNT] [PATH]',
+    about: ['PATH: only snapshots that hold it.'],
+    flags: LIST_FLAGS,
+    maxArgs: 1,
+    examples: [
+      ['cora list -n 10', 'the ten newest'],
+      ['cora list --saves notes.db', 'saves that hold one file'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.usage, EXIT.noVault],
+    load: () => import('./commands/list.ts'),
+  }),
+  command({
+    name: 'show',
+    summary: 'Show what one snapshot holds and how it was made',
+    usage: '[ID]',
+    about: ['ID: an id or its beginning, latest (default), latest~1, a git sha, or a label.'],
+    flags: {},
+    maxArgs: 1,
+    examples: [['cora show latest', 'the newest']],
+    exitCodes: [EXIT.ok, EXIT.usage, EXIT.noVault, EXIT.damaged],
+    load: () => import('./commands/show.ts'),
+  }),
+  command({
+    name: 'verify',
+    aliases: ['check'],
+    summary: 'Read snapshots back from the disk and name what is damaged',
+    usage: '[ID] [--all] [--deep] [--max-duration TIME]',
+    about: ['Reads the disk itself, not the cache of memory. Without ID: the newest snapshot.'],
+    flags: VERIFY_FLAGS,
+    maxArgs: 1,
+    examples: [
+      ['cora verify', 'the newest snapshot'],
+      ['cora verify --all --max-duration 5m', 'as much as five minutes allow'],
+      ['cora verify 20261121-143000 --deep', 'one snapshot, every file inside'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.noVault, EXIT.damaged, EXIT.interrupted],
+    load: () => import('./commands/verify.ts'),
+  }),
+  command({
+    name: 'restore',
+    aliases: ['extract'],
+    summary: 'Bring a snapshot back, whole or single paths',
+    usage: 'ID [PATH...] [--to DIR]',
+    about: [
+      'With --to: into an empty directory, each path at its place below it. Without: in place, after a question.',
+      'What is not in the snapshot is never deleted. ID may be an id, its beginning, latest, ID:path, a label or a live path; after -- it is a path.',
+    ],
+    flags: {
+      to: { kind: 'path', short: 't', value: 'DIR', aliases: ['target'], help: 'restore into DIR, which is empty or does not exist yet' },
+      critical: { kind: 'switch', help: 'critical files and databases only' },
+      dryRun: { kind: 'switch', short: 'n', help: 'say what would change, and change nothing' },
+      overwrite: {
+        kind: 'choice',
+        value: 'WHEN',
+        choices: ['always', 'if-changed', 'if-newer', 'never'],
+        help: 'what to do with files that are there: always (default), if-changed, if-newer, never',
+      },
+    },
+    examples: [
+      ['cora restore latest --to /tmp/look', 'everything, beside the project'],
+      ['cora restore 20261121-143000 src/app.ts --dry-run', 'what one file would become'],
+      ['cora restore latest notes.db --to /tmp/look', 'one file'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.refused, EXIT.damaged, EXIT.interrupted],
+    load: () => import('./commands/restore.ts'),
+  }),
+  command({
+    name: 'status',
+    summary: 'How old the last save, backup and verify are, and where they lie',
+    usage: '',
+    flags: {},
+    maxArgs: 0,
+    examples: [['cora status --json', 'for programs']],
+    exitCodes: [EXIT.ok, EXIT.usage, EXIT.noVault],
+    load: () => import('./commands/status.ts'),
+  }),
+  command({
+    name: 'version',
+    summary: 'Show the version',
+    usage: '',
+    flags: {},
+    maxArgs: 0,
+    examples: [['cora version --json', 'with the version of Node']],
+    exitCodes: [EXIT.ok],
+    load: () => import('./commands/version.ts'),
+  }),
+  command({
+    name: 'help',
+    summary: 'Show help for Cora or one command',
+    usage: '[COMMAND]',
+    flags: {},
+    examples: [['cora help restore', 'the same as cora restore --help']],
+    exitCodes: [EXIT.ok, EXIT.usage],
+    load: () => import('./commands/help.ts'),
+  }),
+];

@@ -1,0 +1,44 @@
+// `cora restore`: plan, show, ask, apply. A plan is only data until `applyRestore`.
+
+import type { Bytes } from '../../base/bytes.ts';
+import { CoraError } from '../../base/errors.ts';
+import type { Outcome, Session } from '../command.ts';
+import type { RestoreOptions } from '../engine.ts';
+import { planLines, restoreLines } from '../render.ts';
+import { planDocument, restoreDocument } from '../results.ts';
+
+type Options = { readonly to?: Bytes; readonly critical?: boolean; readonly dryRun?: boolean; readonly overwrite?: RestoreOptions['overwrite'] };
+type Input = { readonly options: Options; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
+
+export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
+  const [target, ...rest] = args;
+  if (target === undefined && paths.length === 0) {
+    throw new CoraError('usage', 'restore needs a snapshot or a path', { hint: 'cora list shows what there is; cora restore latest --to DIR' });
+  }
+  const { engine, ctx } = session;
+  const { project, location } = await (options.to === undefined ? session.open() : session.locate());
+  const plan = await engine.planRestore(
+    project,
+    location,
+    {
+      target,
+      paths: [...rest, ...paths],
+      to: options.to === undefined ? undefined : session.absolute(options.to),
+      critical: options.critical === true,
+      overwrite: options.overwrite ?? 'always',
+    },
+    ctx,
+  );
+  if (options.dryRun === true) return { result: { dry_run: true, ...planDocument(plan) }, lines: planLines(plan) };
+  if (plan.inPlace && plan.create + plan.replace > 0 && session.globals.yes !== true) {
+    session.show(planLines(plan));
+    if (!(await session.confirm('Restore in place?'))) {
+      throw new CoraError('refused', 'Nothing was restored: a restore in place needs a yes', {
+        hint: 'add --yes, or restore beside the project with --to DIR',
+        details: planDocument(plan),
+      });
+    }
+  }
+  const result = await engine.applyRestore(plan, ctx);
+  return { result: { dry_run: false, ...restoreDocument(result) }, lines: restoreLines(result), summary: true };
+}

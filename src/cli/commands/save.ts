@@ -1,0 +1,30 @@
+// `cora save`.
+
+import { exitCodeOf, type Outcome, type Session } from '../command.ts';
+import { saveLines } from '../render.ts';
+import { saveDocument } from '../results.ts';
+
+type Options = { readonly message?: string; readonly label?: string; readonly ifOlder?: number; readonly budget?: number; readonly trigger?: string };
+
+export async function run({ options }: { readonly options: Options }, session: Session): Promise<Outcome> {
+  const { project, location } = await session.open();
+  const result = await session.engine.save(
+    project,
+    location,
+    {
+      trigger: options.trigger ?? 'manual',
+      ...(options.message === undefined ? {} : { note: options.message }),
+      ...(options.label === undefined ? {} : { label: options.label }),
+      ...(options.ifOlder === undefined ? {} : { ifOlder: options.ifOlder }),
+      ...(options.budget === undefined ? {} : { budget: options.budget }),
+    },
+    session.ctx,
+  );
+  return {
+    result: saveDocument(result),
+    lines: saveLines(result),
+    summary: true,
+    exitCode: exitCodeOf(result.problems, result.report),
+    problems: result.problems,
+  };
+}

@@ -1,0 +1,255 @@
+// Results as lines of text for people. Pure: no colours, no clock, no console. Every name that
+// comes from a disk goes through `visible` first.
+
+import type { SaveResult } from '../actions/save.ts';
+import { type Bytes, toText } from '../base/bytes.ts';
+import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
+import type { Report } from '../format/report.ts';
+import type {
+  BackupResult,
+  ListResult,
+  RestorePlan,
+  RestoreResult,
+  ShowResult,
+  SnapshotSummary,
+  StatusResult,
+  VerifiedSnapshot,
+  VerifyResult,
+} from './engine.ts';
+
+/** Text that cannot steer a terminal: control characters and those that turn the direction of text are shown as escapes. */
+export function visible(text: string): string {
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (c) => {
+    const code = c.charCodeAt(0);
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
+  });
+}
+
+const name = (path: Bytes) => visible(toText(path));
+
+/** `49000` as `49,000`. */
+export function grouped(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+/** `1 file`, `12 files`; the plural is given where an s does not make it. */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${grouped(count)} ${count === 1 ? noun : plural}`;
+}
+
+/** A directory as a shell takes it. */
+export function quoted(path: string): string {
+  return /^[\w@%+=:,./~-]+$/.test(path) ? path : `'${visible(path).replaceAll("'", "'\\''")}'`;
+}
+
+export function saveLines(result: SaveResult): string[] {
+  const report = result.report;
+  if (result.outcome === 'recent') return [`The newest save is ${result.id} (${formatAge(result.ageMs)}); none was due`];
+  if (result.outcome === 'unchanged' || report === undefined)
+    return [`Nothing changed since ${result.id} (${formatAge(result.ageMs)}); no new snapshot`];
+  const parts = [`${counted(changedFiles(report), 'file')} changed (${formatBytes(report.data_added)})`];
+  if (report.databases.length > 0) parts.push(counted(report.databases.length, 'database'));
+  parts.push(formatDuration(report.total_duration * 1000));
+  return [`Saved ${result.id}: ${parts.join(', ')}`, ...incompleteLines(report)];
+}
+
+const changedFiles = (report: Report) => report.files_new + report.files_changed + report.files_removed;
+
+function incompleteLines(report: Report): string[] {
+  if (report.status === 'complete') return [];
+  const errors = report.problems.filter((problem) => problem.severity === 'error').length;
+  return [`INCOMPLETE: ${counted(errors, 'problem')}; cora show ${report.snapshot_id} lists them`];
+}
+
+export function backupLines(result: BackupResult): string[] {
+  const report = result.report;
+  if (result.outcome === 'not_needed' || report === undefined) {
+    return [
+      ...(result.save === undefined ? [] : saveLines(result.save)),
+      `The newest backup is ${result.id} (${formatAge(result.ageMs)}); none was due`,
+    ];
+  }
+  const rows = report.databases.reduce((sum, database) => sum + database.rows, 0);
+  return [
+    `Backup ${result.id}`,
+    `Path      ${visible(result.path)}`,
+    `Files     ${grouped(report.total_files_processed)} (${formatBytes(report.total_bytes_processed)}), ${counted(report.critical.length, 'critical file')}`,
+    `Databases ${grouped(report.databases.length)}${rows > 0 ? ` (${counted(rows, 'row')})` : ''}`,
+    `Size      ${formatBytes(result.bytes)} (${grouped(result.bytes)} bytes), verified`,
+    `Time      ${formatDuration(report.total_duration * 1000)} (${report.total_duration.toFixed(1)} seconds)`,
+    ...incompleteLines(report),
+    `Restore: cora restore ${result.id} --to DIR`,
+  ];
+}
+
+export function listLines(result: ListResult, now: number): string[] {
+  if (result.snapshots.length === 0) return ['No snapshots yet. Make one: cora save'];
+  const rows = result.snapshots.map((snapshot) => [
+    snapshot.id,
+    snapshot.kinds.join('+'),
+    formatAge(now - snapshot.time),
+    grouped(snapshot.files),
+    formatBytes(snapshot.storedBytes),
+    remarks(snapshot),
+  ]);
+  const lines = table([['ID', 'KIND', 'AGE', 'FILES', 'SIZE', 'LABEL AND NOTE'], ...rows], new Set([3, 4]));
+  const hidden = result.total - result.snapshots.length;
+  return hidden > 0 ? [...lines, `${grouped(hidden)} older not shown`] : lines;
+}
+
+function remarks(snapshot: SnapshotSummary): string {
+  const parts: string[] = [];
+  if (snapshot.status === 'partial') parts.push('INCOMPLETE');
+  if (snapshot.label !== null) parts.push(`[${visible(snapshot.label)}]`);
+  if (snapshot.note !== null) parts.push(visible(snapshot.note));
+  return parts.join(' ');
+}
+
+/** Columns aligned with two spaces between; `right` names those of numbers. */
+export function table(rows: readonly (readonly string[])[], right: ReadonlySet<number> = new Set()): string[] {
+  const widths: number[] = [];
+  for (const row of rows)
+    row.forEach((cell, column) => {
+      widths[column] = Math.max(widths[column] ?? 0, cell.length);
+    });
+  return rows.map((row) =>
+    row
+      .map((cell, column) => (right.has(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+export function showLines(result: ShowResult, now: number): string[] {
+  const lines: string[] = [];
+  for (const { path, report } of result.forms) {
+    if (lines.length > 0) lines.push('');
+    const started = Date.parse(report.backup_start);
+    const fields: (readonly [string, string])[] = [
+      [report.kind === 'save' ? 'Save' : 'Backup', report.snapshot_id],
+      ['Path', visible(path)],
+      ['Made', `${report.backup_start} (${formatAge(now - started)}) by ${visible(report.trigger)}, type ${report.type}`],
+      ['State', report.status === 'complete' ? 'complete' : 'INCOMPLETE'],
+      ['Project', `${visible(report.project.name)} at ${visible(report.project.root)}`],
+      ['Host', `${visible(report.host.hostname)}, ${visible(report.host.os)}, Node ${report.host.node}, Cora ${report.host.cora}`],
+      [
+        'Git',
+        report.git === null
+          ? 'none'
+          : `${report.git.sha.slice(0, 12)} on ${report.git.branch === null ? 'a detached HEAD' : visible(report.git.branch)}`,
+      ],
+    ];
+    if (report.label !== null) fields.push(['Label', visible(report.label)]);
+    if (report.note !== null) fields.push(['Note', visible(report.note)]);
+    fields.push(
+      [
+        'Files',
+        `${grouped(report.total_files_processed)} (${formatBytes(report.total_bytes_processed)}), ${grouped(report.dirs)} directories, ${grouped(report.links)} links`,
+      ],
+      [
+        'Changed',
+        `${grouped(report.files_new)} new, ${grouped(report.files_changed)} changed, ${grouped(report.files_removed)} removed, ${formatBytes(report.data_added)} added`,
+      ],
+      ['Time', formatDuration(report.total_duration * 1000)],
+    );
+    for (const [key, value] of fields) lines.push(`${key.padEnd(9)} ${value}`);
+    section(
+      lines,
+      'Databases',
+      report.databases.map((database) => {
+        const check = database.check_result === 'ok' ? `${database.check} ok` : `${database.check}: ${visible(database.check_result)}`;
+        return `${visible(database.path)}: ${counted(database.rows, 'row')}, ${formatBytes(database.size)}, ${database.stored === 'copy' ? check : 'raw bytes, not a consistent copy'}`;
+      }),
+    );
+    section(lines, 'Critical files', report.critical.map(visible));
+    section(
+      lines,
+      'Large files',
+      report.large_files.map((file) => `${visible(file.path)}: ${formatBytes(file.size)}`),
+    );
+    section(
+      lines,
+      'Cut in the archive (saves hold them whole)',
+      report.capped.map((file) => `${visible(file.path)}: newest ${formatBytes(file.stored)} of ${formatBytes(file.size)}`),
+    );
+    section(
+      lines,
+      'Not covered',
+      report.not_covered.map((entry) => `${visible(entry.path)}: ${visible(entry.reason)}`),
+    );
+    section(
+      lines,
+      'Problems',
+      report.problems.map(
+        (problem) => `${problem.severity}: ${problem.path === undefined ? '' : `${visible(problem.path)}: `}${visible(problem.message)}`,
+      ),
+    );
+  }
+  return lines;
+}
+
+function section(lines: string[], title: string, items: readonly string[]): void {
+  if (items.length === 0) return;
+  lines.push(`${title}:`);
+  for (const item of items) lines.push(`  ${item}`);
+}
+
+export function verifyLines(result: VerifyResult): string[] {
+  const lines = result.snapshots.flatMap(verifiedLines);
+  if (result.remaining > 0) lines.push(`${counted(result.remaining, 'snapshot')} left for the next run (--max-duration)`);
+  if (lines.length === 0) lines.push('No snapshots to verify yet');
+  return lines;
+}
+
+function verifiedLines(snapshot: VerifiedSnapshot): string[] {
+  const read = `${counted(snapshot.files, 'file')}, ${formatBytes(snapshot.bytes)} read from the disk, ${formatDuration(snapshot.seconds * 1000)}`;
+  if (snapshot.damaged.length === 0) return [`OK ${snapshot.id}: ${read}`];
+  return [
+    `DAMAGED ${snapshot.id}: ${counted(snapshot.damaged.length, 'file')} of ${read}`,
+    ...snapshot.damaged.map(
+      (damage) => `  ${visible(damage.path)}: ${visible(damage.reason)}${damage.file === damage.path ? '' : ` (${visible(damage.file)})`}`,
+    ),
+    snapshot.kind === 'save'
+      ? '  Restore other files as usual; make a good copy now: cora backup now'
+      : `  Restore from another snapshot (cora list), and make a good one now: cora backup now`,
+  ];
+}
+
+const PLAN_LINES = 40;
+
+export function planLines(plan: RestorePlan): string[] {
+  const changes = plan.changes.filter((change) => change.action !== 'keep');
+  const lines = [
+    `Restore ${plan.kind} ${plan.id} ${plan.inPlace ? 'in place in' : 'to'} ${name(plan.directory)}: ${counted(plan.create, 'entry', 'entries')} new, ${grouped(plan.replace)} replaced, ${grouped(plan.keep)} kept, ${formatBytes(plan.bytes)}`,
+    ...changes.slice(0, PLAN_LINES).map((change) => `  ${change.action.padEnd(7)} ${name(change.path)}`),
+  ];
+  if (changes.length > PLAN_LINES) lines.push(`  and ${grouped(changes.length - PLAN_LINES)} more (--json lists all)`);
+  return lines;
+}
+
+export function restoreLines(result: RestoreResult): string[] {
+  const parts = [counted(result.files, 'file'), formatBytes(result.bytes)];
+  if (result.databases > 0) parts.push(counted(result.databases, 'database'));
+  if (result.kept > 0) parts.push(`${grouped(result.kept)} kept as they were`);
+  parts.push(formatDuration(result.seconds * 1000));
+  return [`Restored ${result.id} to ${name(result.directory)}: ${parts.join(', ')}`];
+}
+
+export function statusLines(result: StatusResult, now: number): string[] {
+  const last = (run: StatusResult['lastSave'], none: string) => {
+    if (run === undefined) return none;
+    return `${formatAge(now - run.time)}  ${run.id}${run.ok ? '' : '  NOT GOOD'}`;
+  };
+  const { vault } = result;
+  const lines = [
+    `Project   ${visible(result.project.name)} at ${visible(result.project.root)}`,
+    `Vault     ${visible(vault.path)}${vault.exists ? `, ${formatBytes(vault.bytes)}, ${formatBytes(vault.freeBytes)} free` : ' (not there yet)'}`,
+    `Save      ${last(result.lastSave, 'none yet: cora save')}`,
+    `Backup    ${last(result.lastBackup, 'none yet: cora backup now')}`,
+    `Verify    ${last(result.lastVerify, 'none yet: cora verify')}`,
+    `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')}`,
+    `Same disk ${vault.sameDisk ? 'yes: the loss of this disk loses both' : 'no'}`,
+  ];
+  for (const warning of result.warnings) lines.push(`warning: ${visible(warning.message)}. ${visible(warning.next)}`);
+  return lines;
+}

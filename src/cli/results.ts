@@ -1,0 +1,145 @@
+// Results as the `result` of the JSON document (docs/json.md). Pure. Fields are only ever added;
+// a snapshot's own figures stand under restic's names, as they do in REPORT.json.
+
+import type { SaveResult } from '../actions/save.ts';
+import { type Bytes, base64Of, isText, toText } from '../base/bytes.ts';
+import type { Report } from '../format/report.ts';
+import type { BackupResult, LastRun, ListResult, RestorePlan, RestoreResult, ShowResult, StatusResult, VerifyResult } from './engine.ts';
+
+type Document = Readonly<Record<string, unknown>>;
+
+const pathFields = (key: string, path: Bytes): Document =>
+  isText(path) ? { [key]: toText(path) } : { [key]: toText(path), [`${key}_base64`]: base64Of(path) };
+const rfc3339 = (time: number) => new Date(time).toISOString();
+
+/** What a caller wants to know of a new snapshot; the whole is REPORT.json, and `cora show --json`. */
+function figures(report: Report): Document {
+  return {
+    sequence: report.sequence,
+    type: report.type,
+    status: report.status,
+    label: report.label,
+    note: report.note,
+    backup_start: report.backup_start,
+    backup_end: report.backup_end,
+    files_new: report.files_new,
+    files_changed: report.files_changed,
+    files_unmodified: report.files_unmodified,
+    files_removed: report.files_removed,
+    data_added: report.data_added,
+    data_added_packed: report.data_added_packed,
+    total_files_processed: report.total_files_processed,
+    total_bytes_processed: report.total_bytes_processed,
+    total_duration: report.total_duration,
+    databases: report.databases,
+    critical: report.critical,
+  };
+}
+
+export function saveDocument(result: SaveResult): Document {
+  return {
+    outcome: result.outcome,
+    changed: result.outcome === 'saved',
+    snapshot_id: result.id,
+    path: result.path,
+    age_seconds: Math.round(result.ageMs / 1000),
+    ...(result.report === undefined ? {} : figures(result.report)),
+  };
+}
+
+export function backupDocument(result: BackupResult): Document {
+  return {
+    outcome: result.outcome,
+    snapshot_id: result.id,
+    path: result.path,
+    age_seconds: Math.round(result.ageMs / 1000),
+    ...(result.report === undefined ? {} : { ...figures(result.report), size: result.bytes, archive_seconds: result.archiveSeconds }),
+    save: result.save === undefined ? null : saveDocument(result.save),
+  };
+}
+
+export function listDocument(result: ListResult): Document {
+  return {
+    total: result.total,
+    snapshots: result.snapshots.map((snapshot) => ({
+      snapshot_id: snapshot.id,
+      kinds: snapshot.kinds,
+      type: snapshot.type,
+      status: snapshot.status,
+      sequence: snapshot.sequence,
+      time: rfc3339(snapshot.time),
+      total_files_processed: snapshot.files,
+      total_bytes_processed: snapshot.contentBytes,
+      size: snapshot.storedBytes,
+      label: snapshot.label,
+      note: snapshot.note,
+      path: snapshot.path,
+    })),
+  };
+}
+
+export function showDocument(result: ShowResult): Document {
+  return { snapshot_id: result.id, forms: result.forms.map(({ path, report }) => ({ path, report })) };
+}
+
+export function verifyDocument(result: VerifyResult): Document {
+  return {
+    snapshots: result.snapshots.map((snapshot) => ({
+      snapshot_id: snapshot.id,
+      kind: snapshot.kind,
+      ok: snapshot.damaged.length === 0,
+      files: snapshot.files,
+      bytes: snapshot.bytes,
+      seconds: snapshot.seconds,
+      damaged: snapshot.damaged.map(({ path, file, reason }) => ({ path, file, reason })),
+    })),
+    remaining: result.remaining,
+    seconds: result.seconds,
+  };
+}
+
+export function planDocument(plan: RestorePlan): Document {
+  return {
+    snapshot_id: plan.id,
+    kind: plan.kind,
+    in_place: plan.inPlace,
+    ...pathFields('directory', plan.directory),
+    create: plan.create,
+    replace: plan.replace,
+    keep: plan.keep,
+    bytes: plan.bytes,
+    changes: plan.changes.map((change) => ({ action: change.action, ...pathFields('path', change.path), size: change.size })),
+  };
+}
+
+export function restoreDocument(result: RestoreResult): Document {
+  return {
+    snapshot_id: result.id,
+    ...pathFields('directory', result.directory),
+    files: result.files,
+    bytes: result.bytes,
+    databases: result.databases,
+    kept: result.kept,
+    seconds: result.seconds,
+  };
+}
+
+export function statusDocument(result: StatusResult): Document {
+  const last = (run: LastRun | undefined) => (run === undefined ? null : { snapshot_id: run.id, time: rfc3339(run.time), ok: run.ok });
+  return {
+    project: result.project,
+    vault: {
+      path: result.vault.path,
+      exists: result.vault.exists,
+      size: result.vault.bytes,
+      free: result.vault.freeBytes,
+      same_disk: result.vault.sameDisk,
+    },
+    last_save: last(result.lastSave),
+    last_backup: last(result.lastBackup),
+    last_verify: last(result.lastVerify),
+    saves: result.saves,
+    backups: result.backups,
+    warnings: result.warnings,
+  };
+}

@@ -1,0 +1,98 @@
+// cora.toml: keys, defaults, merging, and that a slip is an error with the nearest key.
+
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { defaultConfig, mergeConfig, parseConfig, withoutPrivilegedKeys } from '../src/base/config.ts';
+import { CONFIG_KEYS } from '../src/base/config-file.ts';
+import { CoraError } from '../src/base/errors.ts';
+
+async function failure(text: string): Promise<string> {
+  try {
+    await parseConfig(text, 'cora.toml');
+  } catch (error) {
+    if (error instanceof CoraError) return `${error.code}: ${error.message}. ${error.hint ?? ''}`;
+    throw error;
+  }
+  return 'no error';
+}
+
+test('no configuration is the defaults', async () => {
+  expect(mergeConfig()).toEqual(defaultConfig);
+  expect(mergeConfig(await parseConfig('# nothing\n', 'cora.toml'))).toEqual(defaultConfig);
+});
+
+test('every key is read', async () => {
+  const text = `\uFEFF
+name = "app"
+vault = "~/v"
+logs = ["*.out"]
+log_cap = "1MB"
+large_file = 5
+db_plain_max = "1GiB"
+[scan]
+exclude = ["/tmp/"]
+exclude_defaults = false
+one_file_system = false
+[critical]
+patterns = ["NOTES.md"]
+[databases]
+timeout = "2s"
+[backup]
+min_age = "1d"
+`;
+  expect(mergeConfig(await parseConfig(text, 'cora.toml'))).toEqual({
+    name: 'app',
+    vault: '~/v',
+    logs: ['*.out'],
+    logCap: 1_000_000,
+    largeFile: 5,
+    dbPlainMax: 1024 ** 3,
+    scan: { exclude: ['/tmp/'], excludeDefaults: false, oneFileSystem: false },
+    critical: { patterns: ['NOTES.md'] },
+    databases: { timeout: 2000 },
+    backup: { minAge: 86_400_000 },
+  });
+  for (const key of CONFIG_KEYS) expect(text).toContain(key.slice(key.lastIndexOf('.') + 1));
+});
+
+test('a later part wins key by key and leaves the rest', async () => {
+  const project = await parseConfig('log_cap = 7\n[scan]\nexclude = ["a"]\none_file_system = false', 'cora.toml');
+  const machine = await parseConfig('vault = "/mnt/v"\n[scan]\nexclude = ["b"]', 'machine.toml');
+  const merged = mergeConfig(project, machine);
+  expect(merged.logCap).toBe(7);
+  expect(merged.vault).toBe('/mnt/v');
+  expect(merged.scan).toEqual({ exclude: ['b'], excludeDefaults: true, oneFileSystem: false });
+  expect(withoutPrivilegedKeys(machine)).toEqual({ part: { scan: { exclude: ['b'] } }, dropped: ['vault'] });
+  expect(withoutPrivilegedKeys(project)).toEqual({ part: project, dropped: [] });
+});
+
+test.each([
+  ['[scan]\nexclud = []', 'unknown key: scan.exclud. did you mean scan.exclude?'],
+  ['[backup]\nlog_cap = 5', 'unknown key: backup.log_cap. did you mean log_cap?'],
+  ['min_age = "1h"', 'did you mean backup.min_age?'],
+  ['[crtical]\npatterns = []', 'did you mean critical?'],
+  ['zzzzqqqq = 1', 'lists every key'],
+  ['log_cap = "5 apples"', 'log_cap must be a size'],
+  ['log_cap = -1', 'log_cap must be a size'],
+  ['[databases]\ntimeout = 30', 'databases.timeout must be a duration'],
+  ['[critical]\npatterns = ["a", 3]', 'critical.patterns must be a list'],
+  ['[critical]\npatterns = ["a\\nb"]', 'critical.patterns must be a list'],
+  ['scan = 3', 'scan must be a table'],
+  ['name = "../up"', 'name must begin with'],
+  ['vault = "relative"', 'vault must be an absolute path'],
+  ['a = \n', 'not valid TOML in line 1'],
+  ['name = "a"\nname = "b"', 'not valid TOML in line 2'],
+  ['[__proto__]\nx = 1', 'config_invalid'],
+])('%j is refused', async (text, part) => {
+  const message = await failure(text);
+  expect(message).toMatch(/^config_invalid: cora\.toml/);
+  expect(message).toContain(part);
+});
+
+test('docs/configuration.md lists every key with its default', () => {
+  const page = readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8');
+  for (const key of CONFIG_KEYS) expect(page).toContain(`| \`${key}\` |`);
+  for (const list of [defaultConfig.logs, defaultConfig.critical.patterns]) {
+    expect(page).toContain(`\`[${list.map((pattern) => JSON.stringify(pattern)).join(', ')}]\``);
+  }
+});
