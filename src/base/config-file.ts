@@ -4,7 +4,6 @@
 
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod/mini';
-import type { PartialConfig } from './config.ts';
 import { CoraError, messageOf } from './errors.ts';
 import { nearest } from './nearest.ts';
 import { parseBytes, parseDuration } from './units.ts';
@@ -47,8 +46,8 @@ function table<T extends z.core.$ZodLooseShape>(shape: T) {
   return z.strictObject(shape, { error: (issue) => (issue.code === 'invalid_type' ? 'must be a table' : undefined) });
 }
 
-/** See `parseConfig` in config.ts. */
-export function parseConfigFile(text: string, source: string): PartialConfig {
+/** See `parseConfig` in config.ts, which also checks that this gives a PartialConfig (naming that type here would be a cycle). */
+export function parseConfigFile(text: string, source: string) {
   const result = schema.safeParse(parseToml(text, source), { reportInput: false });
   if (!result.success) throw invalid(source, result.error.issues);
   const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, ...plain } = result.data;

@@ -37,11 +37,6 @@ export function counted(count: number, noun: string, plural = `${noun}s`): strin
   return `${grouped(count)} ${count === 1 ? noun : plural}`;
 }
 
-/** A directory as a shell takes it. */
-export function quoted(path: string): string {
-  return /^[\w@%+=:,./~-]+$/.test(path) ? path : `'${visible(path).replaceAll("'", "'\\''")}'`;
-}
-
 export function saveLines(result: SaveResult): string[] {
   const report = result.report;
   if (result.outcome === 'recent') return [`The newest save is ${result.id} (${formatAge(result.ageMs)}); none was due`];
