@@ -159,13 +159,14 @@ test('an interrupted run ends with 130', async () => {
 test('damage ends with 21, names each file, and the document carries the result', async () => {
   const verify: Engine['verify'] = async () => ({
     snapshots: [
-      { id: SAMPLE_ID, kind: 'backup', files: 14, bytes: 247_000_000, seconds: 1.2, damaged: [] },
+      { id: SAMPLE_ID, kind: 'backup', files: 14, bytes: 247_000_000, seconds: 1.2, cold: true, damaged: [] },
       {
         id: SAMPLE_ID,
         kind: 'save',
         files: 5,
         bytes: 100,
         seconds: 0.1,
+        cold: true,
         damaged: [{ path: 'src/a.ts', file: 'progress/x/objects.tar.zst', reason: 'its hash differs' }],
       },
     ],
@@ -177,9 +178,27 @@ test('damage ends with 21, names each file, and the document carries the result'
   expect(run.stdout).toContain(`OK ${SAMPLE_ID}: 14 files, 247 MB read from the disk, 1.2 s\n`);
   expect(run.stdout).toContain('  src/a.ts: its hash differs (progress/x/objects.tar.zst)\n');
   expect(run.stderr).toBe('cora: 1 damaged file found. the lines above name them\n');
-  const document = documentOf(await cli(['backup', 'verify', '--json'], { verify }));
+  const document = documentOf(await cli(['backup', 'verify', 'latest', '--json'], { verify }));
   expect(document).toMatchObject({ command: 'backup verify', ok: false, error: { code: 'damaged', exit_code: 21 } });
   expect(JSON.stringify(document)).toContain('"path":"src/a.ts"');
+});
+
+test('backup verify takes the newest backup, and says where there is none', async () => {
+  const seen: unknown[] = [];
+  const verify: Engine['verify'] = async (_location, options) => {
+    seen.push(options);
+    return { snapshots: [], remaining: 0, seconds: 0 };
+  };
+  const none = await cli(['backup', 'verify'], { verify, list: async () => ({ total: 0, snapshots: [] }) });
+  expect([none.code, seen]).toEqual([2, []]);
+  expect(none.stderr).toContain('cora backup now');
+  const newest = { kinds: ['backup'], type: 'manual', status: 'complete', sequence: 1, time: 0, files: 1 } as const;
+  const list: Engine['list'] = async (_location, options) => {
+    seen.push([options.kind, options.limit]);
+    return { total: 3, snapshots: [{ ...newest, id: SAMPLE_ID, contentBytes: 1, storedBytes: 1, label: null, note: null, path: '/v' }] };
+  };
+  await cli(['backup', 'verify', '--deep'], { verify, list });
+  expect(seen).toEqual([['backup', 1], { target: SAMPLE_ID, deep: true }]);
 });
 
 const plan: RestorePlan = {

@@ -87,7 +87,7 @@ export const COMMANDS: readonly Command[] = [
     maxArgs: 1,
     examples: [['cora backup verify', 'read the newest backup back from the disk']],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.noVault, EXIT.damaged, EXIT.interrupted],
-    load: () => import('./commands/verify.ts'),
+    load: () => import('./commands/backup-verify.ts'),
   }),
   command({
     name: 'list',

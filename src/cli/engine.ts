@@ -2,6 +2,7 @@
 // modules, each loaded by the command that needs it (a save must not pay for a restore).
 
 import type { SaveOptions, SaveResult } from '../actions/save.ts';
+import type { VerifyOptions, VerifyResult } from '../actions/verify.ts';
 import type { Bytes } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
@@ -23,28 +24,6 @@ export type BackupResult = {
   readonly archiveSeconds: number;
   readonly save: SaveResult | undefined;
   readonly problems: readonly Problem[];
-};
-
-export type VerifyOptions = { readonly target: string | undefined; readonly deep: boolean; readonly maxDuration?: number };
-export type Damage = {
-  readonly path: string;
-  /** Where the damaged file lies, relative to the vault. */
-  readonly file: string;
-  readonly reason: string;
-};
-export type VerifiedSnapshot = {
-  readonly id: string;
-  readonly kind: SnapshotKind;
-  readonly files: number;
-  readonly bytes: number;
-  readonly seconds: number;
-  readonly damaged: readonly Damage[];
-};
-export type VerifyResult = {
-  readonly snapshots: readonly VerifiedSnapshot[];
-  /** Snapshots that the time limit left for the next run. */
-  readonly remaining: number;
-  readonly seconds: number;
 };
 
 export type RestoreOptions = {
@@ -144,7 +123,7 @@ export const engine: Engine = {
   locateVault: async (...args) => (await import('../vault/locate.ts')).locateVault(...args),
   save: async (...args) => (await import('../actions/save.ts')).save(...args),
   backup: async (...args) => (await layer('backup', 'backup'))(...args),
-  verify: async (...args) => (await layer('verify', 'verify'))(...args),
+  verify: async (...args) => (await import('../actions/verify.ts')).verify(...args),
   planRestore: async (...args) => (await layer('restore', 'planRestore'))(...args),
   applyRestore: async (...args) => (await layer('restore', 'applyRestore'))(...args),
   list: async (...args) => (await layer('list', 'list'))(...args),

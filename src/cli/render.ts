@@ -2,20 +2,11 @@
 // comes from a disk goes through `visible` first.
 
 import type { SaveResult } from '../actions/save.ts';
+import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
 import { type Bytes, toText } from '../base/bytes.ts';
 import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
-import type {
-  BackupResult,
-  ListResult,
-  RestorePlan,
-  RestoreResult,
-  ShowResult,
-  SnapshotSummary,
-  StatusResult,
-  VerifiedSnapshot,
-  VerifyResult,
-} from './engine.ts';
+import type { BackupResult, ListResult, RestorePlan, RestoreResult, ShowResult, SnapshotSummary, StatusResult } from './engine.ts';
 
 /** Text that cannot steer a terminal: control characters and those that turn the direction of text are shown as escapes. */
 export function visible(text: string): string {
@@ -197,7 +188,7 @@ export function verifyLines(result: VerifyResult): string[] {
 }
 
 function verifiedLines(snapshot: VerifiedSnapshot): string[] {
-  const read = `${counted(snapshot.files, 'file')}, ${formatBytes(snapshot.bytes)} read from the disk, ${formatDuration(snapshot.seconds * 1000)}`;
+  const read = `${counted(snapshot.files, 'file')}, ${formatBytes(snapshot.bytes)} ${snapshot.cold ? 'read from the disk' : 'read, in part from memory (this file system hides the disk)'}, ${formatDuration(snapshot.seconds * 1000)}`;
   if (snapshot.damaged.length === 0) return [`OK ${snapshot.id}: ${read}`];
   return [
     `DAMAGED ${snapshot.id}: ${counted(snapshot.damaged.length, 'file')} of ${read}`,

@@ -2,9 +2,10 @@
 // a snapshot's own figures stand under restic's names, as they do in REPORT.json.
 
 import type { SaveResult } from '../actions/save.ts';
+import type { VerifyResult } from '../actions/verify.ts';
 import { type Bytes, base64Of, isText, toText } from '../base/bytes.ts';
 import type { Report } from '../format/report.ts';
-import type { BackupResult, LastRun, ListResult, RestorePlan, RestoreResult, ShowResult, StatusResult, VerifyResult } from './engine.ts';
+import type { BackupResult, LastRun, ListResult, RestorePlan, RestoreResult, ShowResult, StatusResult } from './engine.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 
@@ -91,6 +92,7 @@ export function verifyDocument(result: VerifyResult): Document {
       files: snapshot.files,
       bytes: snapshot.bytes,
       seconds: snapshot.seconds,
+      cold: snapshot.cold,
       damaged: snapshot.damaged.map(({ path, file, reason }) => ({ path, file, reason })),
     })),
     remaining: result.remaining,

@@ -1,0 +1,32 @@
+// What `cora verify` and `cora backup verify` share.
+
+import type { VaultLocation } from '../vault/locate.ts';
+import type { Outcome, Session } from './command.ts';
+import { counted, verifyLines } from './render.ts';
+import { verifyDocument } from './results.ts';
+
+export type VerifyCommandOptions = { readonly all?: boolean; readonly deep?: boolean; readonly maxDuration?: number };
+
+/** @param target a snapshot's name, `all`, or undefined for the newest */
+export async function verifySnapshots(
+  target: string | undefined,
+  options: VerifyCommandOptions,
+  location: VaultLocation,
+  session: Session,
+): Promise<Outcome> {
+  const result = await session.engine.verify(
+    location,
+    { target, deep: options.deep === true, ...(options.maxDuration === undefined ? {} : { maxDuration: options.maxDuration }) },
+    session.ctx,
+  );
+  const document = verifyDocument(result);
+  const damaged = result.snapshots.reduce((sum, snapshot) => sum + snapshot.damaged.length, 0);
+  if (damaged === 0) {
+    return { result: document, lines: verifyLines(result), summary: true };
+  }
+  return {
+    result: document,
+    lines: verifyLines(result),
+    failure: { code: 'damaged', message: `${counted(damaged, 'damaged file')} found`, hint: 'the lines above name them', details: document },
+  };
+}
