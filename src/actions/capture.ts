@@ -19,6 +19,7 @@ import type { WorkerPool } from '../store/pool.ts';
 import { FLAG_DATABASE, FLAG_MISSING, FLAG_RAW_DATABASE, FLAG_SPARSE, type Tree } from '../store/stat-cache.ts';
 import { captureDatabases } from './capture-databases.ts';
 import { hasSqliteHeader } from './sqlite-probe.ts';
+import { settleAll } from './settle.ts';
 import { diffTree, type TreeDiff } from './tree-diff.ts';
 
 /** What became of the content of one row that was read. */
@@ -317,10 +318,4 @@ class StoreRun {
     const totalFiles = this.#request.scanned.diff.toRead.length;
     this.#ctx.monitor.progress({ phase: 'store', files: this.#filesDone, totalFiles, bytes: this.#bytesRead, totalBytes: this.#total });
   }
-}
-
-/** Waits for all, then throws the first failure: nothing goes on in the background after an error. */
-export async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {
-  const results = await Promise.allSettled(promises);
-  for (const result of results) if (result.status === 'rejected') throw result.reason;
 }

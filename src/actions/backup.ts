@@ -1,0 +1,233 @@
+// A backup: a save made self-contained. The same capture path, then an export from the save's objects
+// (both show one instant), read back from the disk, and committed only if everything validates.
+
+import { readdirSync, statSync } from 'node:fs';
+import type { Context, Problem } from '../base/context.ts';
+import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
+import type { Entry } from '../format/file-list.ts';
+import type { BackupType, DatabaseReport, Report } from '../format/report.ts';
+import { freeBytes } from '../os/files.ts';
+import { findProgram, runSync } from '../os/run.ts';
+import { openIndex } from '../store/object-index.ts';
+import { WorkerPool } from '../store/pool.ts';
+import { listPacks, listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
+import { readHead } from '../vault/chain.ts';
+import { parseId, timeOfId } from '../vault/layout.ts';
+import { entriesOf, loadRows } from '../vault/listing.ts';
+import type { VaultLocation } from '../vault/locate.ts';
+import { commitSnapshot } from '../vault/snapshot.ts';
+import { lockForReading, lockForWriting, openStage, type Vault } from '../vault/vault.ts';
+import { describeTree, gitFacts, makeReport } from './describe.ts';
+import { Export, type Exported } from './export.ts';
+import { recordRuns } from './ledger.ts';
+import { openForWriting, type ProjectFacts } from './open-project.ts';
+import { type Saved, saveInto, type SaveResult } from './save.ts';
+import { entryOf, isListed } from './tree-rows.ts';
+
+export type BackupOptions = { readonly mode: 'now' | 'auto'; readonly label?: string; readonly note?: string; readonly trigger: string };
+
+export type BackupResult = {
+  /** `not_needed`: auto, and the newest good backup is young enough. */
+  readonly outcome: 'made' | 'not_needed';
+  readonly id: string;
+  /** Absolute path of its directory. */
+  readonly path: string;
+  readonly ageMs: number;
+  readonly report: Report | undefined;
+  /** Bytes of the backup's files on disk. */
+  readonly bytes: number;
+  /** Seconds of writing the archive alone. */
+  readonly archiveSeconds: number;
+  readonly save: SaveResult | undefined;
+  readonly problems: readonly Problem[];
+};
+
+/**
+ * Backs the project up.
+ * @throws CoraError as `save` does; db_integrity_check_failed, validation_failed where the backup does not validate: then nothing is visible
+ */
+export async function backup(project: ProjectFacts, location: VaultLocation, options: BackupOptions, ctx: Context): Promise<BackupResult> {
+  const { vault, release } = openForWriting(project, location, ctx);
+  let saved: Saved;
+  try {
+    const slice = readHead(vault.root).sequence % 30;
+    const { label, note, trigger } = options;
+    const saveOptions = { trigger, ...(label === undefined ? {} : { label }), ...(note === undefined ? {} : { note }) };
+    saved = await saveInto(vault, project, saveOptions, { check: 'integrity_check', rereadSlice: options.mode === 'now' ? slice : -1 }, ctx);
+  } finally {
+    // The export is long; saves may go on meanwhile.
+    release();
+  }
+  if (options.mode === 'auto' && options.label === undefined) {
+    const good = newestGood(vault, ctx.now());
+    if (good !== undefined && !isNeeded(vault, project, saved, good, ctx.now())) {
+      return { outcome: 'not_needed', id: good.ref.id, path: `${vault.root}/${good.ref.directory}`, ageMs: ctx.now() - timeOfId(good.ref.id), report: undefined, bytes: 0, archiveSeconds: 0, save: saved.result, problems: saved.result.problems };
+    }
+  }
+  return exportBackup(vault, project, options, saved, ctx);
+}
+
+type Good = { readonly ref: SnapshotRef; readonly report: Report };
+
+/** DESIGN 8.1: complete, or incomplete with every critical file and database there; not dated in the future. */
+function newestGood(vault: Vault, now: number): Good | undefined {
+  for (const ref of listSnapshots(vault).reverse()) {
+    if (ref.kind !== 'backup' || timeOfId(ref.id) > now + 120_000) continue;
+    const report = tryReport(vault, ref);
+    if (report !== undefined && isGood(report)) return { ref, report };
+  }
+  return undefined;
+}
+
+export function isGood(report: Report): boolean {
+  if (report.status === 'complete') return true;
+  const critical = new Set(report.critical);
+  return !report.problems.some(({ severity, path, code }) => severity === 'error' && (code.startsWith('db_') || (path !== undefined && critical.has(path)) || path === '.'));
+}
+
+/** Whether the newest good backup is too old, or a critical or large file is not as it was then. */
+function isNeeded(vault: Vault, project: ProjectFacts, saved: Saved, good: Good, now: number): boolean {
+  if (now - timeOfId(good.ref.id) > project.config.backup.minAge) return true;
+  const save = listSnapshots(vault).find((ref) => ref.kind === 'save' && ref.id === good.report.exported_from);
+  if (save === undefined) return true;
+  if (save.id === saved.result.id) return false;
+  const described = describeTree(saved.tree, saved.scanned.isCritical, project.config);
+  const watched = new Set([...described.critical, ...described.largeFiles.map(({ path }) => path), ...good.report.critical, ...good.report.large_files.map(({ path }) => path)]);
+  const fingerprint = (entry: Entry): string => `${entry.sha256 ?? Buffer.from(entry.pieces ?? []).toString('base64')}`;
+  const then = new Map(entriesOf(loadRows(vault, save)).map((entry) => [Buffer.from(entry.path, 'latin1').toString(), fingerprint(entry)]));
+  const current = new Map(entriesOfTree(saved).map((entry) => [Buffer.from(entry.path, 'latin1').toString(), fingerprint(entry)]));
+  return [...watched].some((path) => then.get(path) !== current.get(path));
+}
+
+function entriesOfTree({ tree }: Saved): Entry[] {
+  const entries: Entry[] = [];
+  for (let row = 0; row < tree.count; row++) if (isListed(tree, row)) entries.push(entryOf(tree, row));
+  return entries;
+}
+
+async function exportBackup(vault: Vault, project: ProjectFacts, options: BackupOptions, saved: Saved, ctx: Context): Promise<BackupResult> {
+  const described = describeTree(saved.tree, saved.scanned.isCritical, project.config);
+  checkSpace(vault, described.bytes, saved.databases);
+  const reading = lockForReading(vault);
+  const index = openIndex(vault.root, listPacks(vault), 0, false);
+  const stage = openStage(vault);
+  const pool = new WorkerPool(ctx.workers, { table: index.table.shared, packs: index.packs });
+  try {
+    ctx.monitor.phase('export');
+    const work = new Export({ stage: stage.path, project, entries: entriesOfTree(saved), databases: saved.databases, critical: new Set(described.critical), pool }, ctx);
+    const exported = await work.perform();
+    // One syncfs for all files; the directories follow in the commit.
+    const sync = findProgram('sync');
+    if (sync !== undefined) runSync(sync, ['-f', '--', stage.path], { timeout: 600_000 });
+    const lock = lockForWriting(vault, Math.max(ctx.lockWait, 60_000));
+    try {
+      return commitBackup({ vault, project, options, saved, exported, stage: stage.path, described }, ctx);
+    } finally {
+      lock.release();
+      await recordRuns(vault, ctx);
+    }
+  } catch (error) {
+    throw errnoOf(error) === undefined ? error : writeFailure(error, vault.root);
+  } finally {
+    await pool.close();
+    stage.release();
+    reading?.release();
+  }
+}
+
+/** Refuses before anything is written where even a well-compressing project cannot fit. */
+function checkSpace(vault: Vault, total: number, databases: readonly DatabaseReport[]): void {
+  const free = freeBytes(vault.root);
+  const needed = Math.round(total * 0.2 + databases.reduce((sum, { size }) => sum + size, 0)) + (1 << 20);
+  if (free >= needed) return;
+  throw new CoraError('no_space', `The vault's disk has ${free} bytes left; this backup needs about ${needed}`, {
+    hint: 'free space on it (df -h), or name a vault on another disk with --vault',
+  });
+}
+
+type CommitFacts = {
+  readonly vault: Vault;
+  readonly project: ProjectFacts;
+  readonly options: BackupOptions;
+  readonly saved: Saved;
+  readonly exported: Exported;
+  readonly stage: string;
+  readonly described: ReturnType<typeof describeTree>;
+};
+
+function commitBackup(facts: CommitFacts, ctx: Context): BackupResult {
+  const { vault, project, options, saved, exported, stage, described } = facts;
+  ctx.monitor.phase('snapshot');
+  const git = gitFacts(project.root);
+  const save = saved.result;
+  const problems = [...save.problems, ...exported.problems];
+  const started = saved.scanned.scan.started;
+  const committed = commitSnapshot(vault, {
+    kind: 'backup',
+    stage,
+    files: exported.files,
+    time: started,
+    sha: git?.sha,
+    sameAs: save.outcome === 'saved' ? parseId(save.id) : undefined,
+    report: (identity) =>
+      makeReport(
+        {
+          kind: 'backup',
+          type: typeOfBackup(options, started),
+          vaultId: vault.info.vault_id,
+          project,
+          git: exported.git ?? git,
+          note: options.note ?? null,
+          label: options.label ?? null,
+          trigger: options.trigger,
+          started,
+          keyframe: null,
+          exportedFrom: save.id,
+          described,
+          counts: {
+            filesNew: save.report?.files_new ?? 0,
+            filesChanged: save.report?.files_changed ?? 0,
+            filesUnmodified: save.report?.files_unmodified ?? described.files,
+            filesRemoved: save.report?.files_removed ?? 0,
+          },
+          added: save.report?.data_added ?? 0,
+          addedPacked: save.report?.data_added_packed ?? 0,
+          databases: exported.databases,
+          units: exported.units,
+          capped: exported.capped,
+          notCovered: saved.scanned.scan.notCovered,
+          problems,
+        },
+        identity,
+        ctx,
+      ),
+  });
+  const path = `${vault.root}/${committed.directory}`;
+  return {
+    outcome: 'made',
+    id: committed.id,
+    path,
+    ageMs: 0,
+    report: committed.report,
+    bytes: exported.files.reduce((sum, file) => sum + file.size, 0) + textBytes(path),
+    archiveSeconds: exported.archiveSeconds,
+    save,
+    problems,
+  };
+}
+
+function textBytes(path: string): number {
+  return readdirSync(path)
+    .filter((name) => name.endsWith('.txt') || name.endsWith('.json'))
+    .reduce((sum, name) => sum + statSync(`${path}/${name}`).size, 0);
+}
+
+/** ATLAS-3: a timer's backup is daily, on Sundays weekly, on the 1st monthly (monthly wins), by this machine's zone; by hand or labelled it is manual. */
+export function typeOfBackup(options: Pick<BackupOptions, 'mode' | 'label' | 'trigger'>, time: number): BackupType {
+  if (options.label !== undefined) return 'manual';
+  if (options.trigger === 'timer') {
+    const date = new Date(time);
+    return date.getDate() === 1 ? 'monthly' : date.getDay() === 0 ? 'weekly' : 'daily';
+  }
+  return options.mode === 'auto' ? 'auto' : 'manual';
+}

@@ -1,0 +1,145 @@
+// Contents of a backup: unpacked by GNU tar from its archive into a staging directory on the target's
+// file system, checked, and moved into place. The archive alone is enough; the vault's packs are not needed,
+// except for logs that the archive holds by their newest part only.
+
+import { hash } from 'node:crypto';
+import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { type Bytes, bytes, joinBytes, toBuffer, toText } from '../base/bytes.ts';
+import type { Context } from '../base/context.ts';
+import { CoraError } from '../base/errors.ts';
+import { pathFields } from '../base/path-fields.ts';
+import { type Entry, EMPTY_SHA256 } from '../format/file-list.ts';
+import { onPath } from '../os/long-path.ts';
+import { requireProgram, run } from '../os/run.ts';
+import { WorkerPool } from '../store/pool.ts';
+import { temporaryName } from '../store/read-jobs.ts';
+import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
+import { entriesOf, loadRows } from '../vault/listing.ts';
+import { settleAll } from './settle.ts';
+import type { RestoreTarget } from './restore.ts';
+import { restoreFromObjects } from './restore-objects.ts';
+import type { RestorePlan } from './restore-plan.ts';
+import { archiveName } from './backup-names.ts';
+
+const TAR_TIMEOUT = 12 * 3_600_000;
+
+export async function restoreFromArchive(plan: RestorePlan, contents: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
+  const { report } = plan.work;
+  const capped = new Set(report.capped.map(({ path }) => path));
+  const inArchive = contents.filter((entry) => !capped.has(toText(entry.path)));
+  if (inArchive.length > 0) await unpack(plan, inArchive, target, ctx);
+  const logs = contents.filter((entry) => capped.has(toText(entry.path)));
+  if (logs.length > 0) await restoreLogs(plan, logs, target, ctx);
+}
+
+async function unpack(plan: RestorePlan, contents: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
+  const { vault, ref, report, whole } = plan.work;
+  const archive = `${vault.root}/${ref.directory}/${archiveName(report.project.name)}`;
+  const stage = joinBytes(target.directory, temporaryName());
+  onPath(stage, (path) => mkdirSync(path, { mode: 0o700 }));
+  try {
+    const tar = requireProgram('tar', 'tar');
+    const names = Buffer.concat(contents.flatMap((entry) => [Buffer.from('./'), toBuffer(entry.path), Buffer.alloc(1)]));
+    // Everything or nearly: reading a list of names costs tar more than unpacking what is not asked for.
+    const selected = whole ? [] : ['--null', '--verbatim-files-from', '-T', '-'];
+    const result = await run(tar, ['--force-local', '-xpzf', archive, '-C', '.', ...selected], {
+      cwd: toText(stage),
+      timeout: TAR_TIMEOUT,
+      signal: ctx.signal,
+      ...(whole ? {} : { input: names }),
+    });
+    if (ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
+    if (result.exitCode !== 0 && /No space left|Disk quota/.test(result.stderr)) {
+      throw new CoraError('no_space', `No space left while unpacking into ${toText(target.directory)}`, { hint: 'free space there, or restore into another directory' });
+    }
+    await moveChecked(stage, contents, target, ctx);
+  } finally {
+    onPath(stage, (path) => rmSync(path, { recursive: true, force: true }));
+  }
+}
+
+/** Hashes every unpacked file against the listing, then moves it into place. */
+async function moveChecked(stage: Bytes, contents: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
+  const none = new SharedArrayBuffer(4);
+  const pool = new WorkerPool(ctx.workers, { table: { records: new SharedArrayBuffer(56), slots: none, counter: none }, packs: [] });
+  let files = 0;
+  let count = 0;
+  try {
+    await settleAll(
+      contents.map(async (entry) => {
+        const from = joinBytes(stage, entry.path);
+        const expected = entry.sha256 ?? EMPTY_SHA256;
+        let actual: string | undefined;
+        try {
+          actual = entry.size === 0 ? hash('sha256', '') : (await pool.run({ kind: 'hash-file', path: from })).sha256;
+        } catch {
+          actual = undefined;
+        }
+        if (actual !== expected || !onPath(from, (path) => existsSync(path))) {
+          target.damaged(entry.path, actual === undefined ? 'The archive does not hold it any more' : 'The archive holds other bytes than the backup recorded');
+          return;
+        }
+        onPath(from, (path) => {
+          if (target.owners) lchownSync(path, entry.uid, entry.gid);
+          chmodSync(path, entry.mode);
+          onPath(joinBytes(target.directory, entry.path), (to) => renameSync(path, to));
+        });
+        files += 1;
+        count += entry.size;
+        target.progress(files, count);
+      }),
+    );
+  } finally {
+    await pool.close();
+  }
+}
+
+/** Whole from the save that the backup was exported from; else the newest part, beside the live file. */
+async function restoreLogs(plan: RestorePlan, logs: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
+  const { vault, report } = plan.work;
+  const save = listSnapshots(vault).find((ref): ref is SnapshotRef => ref.kind === 'save' && ref.id === report.exported_from);
+  const wanted = new Set<string>(logs.map(({ path }) => path));
+  let whole: Entry[] = [];
+  try {
+    if (save !== undefined) whole = entriesOf(loadRows(vault, save)).filter((entry) => wanted.has(entry.path));
+  } catch {
+    // A damaged save leaves the newest parts.
+  }
+  await restoreFromObjects(plan, whole, { ...target, damaged: () => {} }, ctx);
+  const missing = logs.filter((entry) => onPath(joinBytes(target.directory, entry.path), (path) => lstatSync(path, { throwIfNoEntry: false }))?.size !== entry.size);
+  if (missing.length === 0) return;
+  const tails = missing.map((entry) => ({ ...entry, path: bytes(`${entry.path}.tail`) }));
+  await unpackTails(plan, tails, target, ctx);
+  for (const entry of missing) {
+    target.problem({
+      code: 'log_capped',
+      ...pathFields(entry.path),
+      message: `Only its newest part is in the backup and the save is gone; that part is in ${toText(entry.path)}.tail`,
+      severity: 'warning',
+    });
+  }
+}
+
+async function unpackTails(plan: RestorePlan, tails: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
+  const { vault, ref, report } = plan.work;
+  const tar = requireProgram('tar', 'tar');
+  const stage = joinBytes(target.directory, temporaryName());
+  onPath(stage, (path) => mkdirSync(path, { mode: 0o700 }));
+  try {
+    const archive = `${vault.root}/${ref.directory}/${archiveName(report.project.name)}`;
+    const names = Buffer.concat(tails.flatMap((entry) => [Buffer.from('./'), toBuffer(entry.path), Buffer.alloc(1)]));
+    await run(tar, ['--force-local', '-xpzf', archive, '-C', '.', '--null', '--verbatim-files-from', '-T', '-'], {
+      cwd: toText(stage),
+      timeout: TAR_TIMEOUT,
+      signal: ctx.signal,
+      input: names,
+    });
+    for (const entry of tails) {
+      onPath(joinBytes(stage, entry.path), (from) => {
+        if (existsSync(from)) onPath(joinBytes(target.directory, entry.path), (to) => renameSync(from, to));
+      });
+    }
+  } finally {
+    onPath(stage, (path) => rmSync(path, { recursive: true, force: true }));
+  }
+}
