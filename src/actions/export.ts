@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { type Bytes, bytes, dirnameBytes, fromText, fsPath, joinBytes, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
-import { type Entry, escapeField, FILES_HEADER, formatEntry, listingText } from '../format/file-list.ts';
+import { type Entry, escapeField, FILES_HEADER, formatEntry, listingBytes, sortedRows } from '../format/file-list.ts';
 import type { DatabaseReport, GitReport, Report, UnitReport } from '../format/report.ts';
 import { writeNewFile } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
@@ -194,11 +194,12 @@ export class Export {
   }
 
   #writeListing(): void {
-    const rows = this.#request.entries.map((entry): [string, string] => {
+    const rows = new Map<string, string>();
+    for (const entry of this.#request.entries) {
       const whole = this.#whole.get(entry.type === 'h' ? (entry.link ?? '') : entry.path) ?? entry.sha256;
-      return [escapeField(entry.path), formatEntry({ ...entry, sha256: whole, pieces: undefined })];
-    });
-    const content = gzipSync(listingText(FILES_HEADER, rows), { level: 6 });
+      rows.set(escapeField(entry.path), formatEntry({ ...entry, sha256: whole, pieces: undefined }));
+    }
+    const content = gzipSync(listingBytes(FILES_HEADER, sortedRows(rows)), { level: 6 });
     writeNewFile(`${this.#request.stage}/${NAMES.backupListing}`, content);
     this.#files.push({ path: bytes(NAMES.backupListing), size: content.length, sha256: createHash('sha256').update(content).digest('hex') });
   }

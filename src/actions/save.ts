@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
 import { bytes } from '../base/bytes.ts';
-import { DELTA_HEADER, FILES_HEADER, listingText } from '../format/file-list.ts';
+import { DELTA_HEADER, FILES_HEADER, listingBytes, sortedRows } from '../format/file-list.ts';
 import type { DatabaseReport, Report } from '../format/report.ts';
 import { compressFrame } from '../format/zstd-frame.ts';
 import { exists, freeBytes, writeNewFile } from '../os/files.ts';
@@ -289,7 +289,7 @@ function writeListing(facts: CommitFacts): Listing {
       const rows = deltaRows(before.rows, old, tree, captured.scanned.diff.oldRow);
       const keyframeRowCount = tree.count + tree.hashes.length / 32;
       if (rows.size <= Math.max(64, keyframeRowCount / 5)) {
-        return { file: writeRows(facts.stage, NAMES.delta, `${DELTA_HEADER} ${before.keyframe}`, rows), keyframe: before.keyframe };
+        return { file: writeRows(facts.stage, NAMES.delta, `${DELTA_HEADER} ${before.keyframe}`, sortedRows(rows)), keyframe: before.keyframe };
       }
     }
   }
@@ -309,8 +309,8 @@ function deltaBefore(vault: Vault, last: SnapshotId): { keyframe: string; rows: 
   }
 }
 
-function writeRows(stage: string, name: string, header: string, rows: Map<string, string>): StagedFile {
-  const content = compressFrame(listingText(header, rows));
+function writeRows(stage: string, name: string, header: string, rows: Iterable<string>): StagedFile {
+  const content = compressFrame(listingBytes(header, rows));
   writeNewFile(`${stage}/${name}`, content);
   return { path: bytes(name), size: content.length, sha256: createHash('sha256').update(content).digest('hex') };
 }

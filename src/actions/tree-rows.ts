@@ -81,12 +81,27 @@ function putPieces(key: string, pieces: Uint8Array, piece: number, size: number,
   }
 }
 
-/** Every row of the tree, unordered. */
-export function allRows(tree: Tree): Map<string, string> {
-  const rows = new Map<string, string>();
-  const put: Put = (key, row) => rows.set(key, row);
-  for (let row = 0; row < tree.count; row++) if (isListed(tree, row)) putEntry(tree, row, put);
-  return rows;
+/** Every row of the tree in the order of a listing, one at a time. */
+export function* allRows(tree: Tree): Generator<string> {
+  // A file's pieces sort after names such as `file.txt`, so they have a place of their own.
+  const places: { key: string; row: number; pieces: boolean }[] = [];
+  for (let row = 0; row < tree.count; row++) {
+    if (!isListed(tree, row)) continue;
+    const key = escapeField(bytes(tree.paths[row] ?? ''));
+    places.push({ key, row, pieces: false });
+    if ((tree.piece[row] ?? 0) > 0 && ((tree.flags[row] ?? 0) & FLAG_HARD_LINK) === 0) places.push({ key: `${key}//`, row, pieces: true });
+  }
+  places.sort((a, b) => (a.key < b.key ? -1 : 1));
+  for (const { key, row, pieces } of places) {
+    const entry = entryOf(tree, row);
+    if (!pieces) {
+      yield formatEntry(entry);
+      continue;
+    }
+    const rows: string[] = [];
+    putPieces(key.slice(0, -2), entry.pieces ?? new Uint8Array(), tree.piece[row] ?? 0, entry.size, undefined, (_, text) => rows.push(text));
+    yield* rows;
+  }
 }
 
 /**

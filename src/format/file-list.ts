@@ -124,11 +124,27 @@ function isEntryType(type: string | undefined): type is EntryType {
   return type !== undefined && TYPES.has(type);
 }
 
+/** Bytes of text that are joined before they become a buffer; a listing can have millions of rows. */
+const TEXT_CHUNK = 1 << 18;
+
 /**
- * A listing's text from its rows: ordered by the path field's bytes, with the header line.
+ * A listing's bytes from its rows, which come ordered by the path field's bytes.
  * @param header FILES_HEADER, or DELTA_HEADER with a space and the keyframe's id
  */
-export function listingText(header: string, rows: Iterable<readonly [key: string, row: string]>): Buffer {
-  const sorted = [...rows].sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0));
-  return Buffer.from(`${[header, ...sorted.map(([, row]) => row)].join('\n')}\n`, 'latin1');
+export function listingBytes(header: string, rows: Iterable<string>): Buffer {
+  const parts: Buffer[] = [];
+  let text = `${header}\n`;
+  for (const row of rows) {
+    text += `${row}\n`;
+    if (text.length < TEXT_CHUNK) continue;
+    parts.push(Buffer.from(text, 'latin1'));
+    text = '';
+  }
+  parts.push(Buffer.from(text, 'latin1'));
+  return Buffer.concat(parts);
+}
+
+/** The rows of a map by path field, in the order of a listing. */
+export function sortedRows(rows: ReadonlyMap<string, string>): string[] {
+  return [...rows.keys()].sort().map((key) => rows.get(key) ?? '');
 }

@@ -16,3 +16,14 @@ export function pieceSize(size: number, isDatabase: boolean, sparse = false): nu
 export function pieceCount(size: number, piece: number): number {
   return piece === 0 ? 1 : Math.ceil(size / piece);
 }
+
+const PIECES = [16 * KIB, 64 * KIB, 256 * KIB];
+
+/**
+ * Bytes of a piece of a cut file, from its size and the number of its pieces: what a listing says.
+ * @returns the size of the whole where there is one piece
+ */
+export function pieceSizeOf(size: number, count: number): number {
+  if (count <= 1) return Math.max(size, 1);
+  return PIECES.find((piece) => Math.ceil(size / piece) === count) ?? Math.ceil(size / count);
+}

@@ -36,6 +36,8 @@ export function createDispatcher(setup: PoolSetup): Dispatch {
         return (await import('./read-jobs.ts')).restorePart(job, reading());
       case 'archive-batch':
         return (await import('./archive-job.ts')).archiveBatch(job, reading());
+      case 'find-line':
+        return (await import('./archive-job.ts')).findLine(job, reading());
       case 'export-file':
         return (await import('./read-jobs.ts')).exportFile(job, reading());
       case 'hash-file':

@@ -5,6 +5,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { BLOCK, entryBytes, writeObjectHeader } from '../format/object-entry.ts';
 import { compressFrame } from '../format/zstd-frame.ts';
+import { noteGarbage } from '../os/memory.ts';
 import type { FrameList, PoolSetup } from './jobs.ts';
 import type { ObjectTable } from './object-table.ts';
 
@@ -73,6 +74,7 @@ export class FrameWriter {
       this.#table.locate(object.record, { pack: this.#output.pack, offset, frameBytes: frame.length, inner: object.inner, size: object.size });
     }
     this.#frames.push(offset, frame.length, crc32(frame));
+    noteGarbage(frame.length + this.#used);
     this.#pending.length = 0;
     this.#used = 0;
   }

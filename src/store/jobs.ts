@@ -112,7 +112,10 @@ export type RestoreFilesJob = {
   /** Set owners (root only). */
   readonly owners: boolean;
 };
-export type RestoreFilesResult = { readonly failures: readonly { readonly path: string; readonly code: string; readonly message: string }[]; readonly bytes: number };
+export type RestoreFilesResult = {
+  readonly failures: readonly { readonly path: string; readonly code: string; readonly message: string }[];
+  readonly bytes: number;
+};
 
 /** Writes a run of pieces into an existing file, which `restoreBegin` made at its full size. */
 export type RestorePartJob = {
@@ -131,17 +134,31 @@ export type ExportFileResult = { readonly sha256: string; readonly size: number 
 export type HashFileJob = { readonly kind: 'hash-file'; readonly path: string };
 export type HashFileResult = { readonly sha256: string; readonly size: number; readonly cold: boolean };
 
-/** A part of a backup's archive: whole tar entries, or a slice of one large file's content. */
+/**
+ * A part of a backup's archive, at most a few MiB: `literals` (headers and padding) and the content of
+ * objects, interleaved by `plan`. Flat arrays: an object for each of a million files would cost more than deflating them.
+ */
 export type ArchiveBatchJob = {
   readonly kind: 'archive-batch';
-  readonly parts: readonly ArchivePart[];
+  readonly literals: Uint8Array;
+  /** Objects in order, 32 bytes each. */
+  readonly hashes: Uint8Array;
+  /** Four numbers a step: bytes of `literals`; then objects, bytes of the first to leave out, bytes of content they must give. */
+  readonly plan: Uint32Array;
 };
-export type ArchivePart =
-  /** Bytes as they are: headers and padding. */
-  | { readonly bytes: Uint8Array }
-  /** Content of a file, or of a run of its pieces. */
-  | { readonly content: Content };
-export type ArchiveBatchResult = { readonly members: Uint8Array; readonly rawBytes: number };
+export type ArchiveBatchResult = { readonly member: Uint8Array; readonly rawBytes: number };
+
+/** Finds where a line begins in objects: for the part of a log that an archive keeps. */
+export type FindLineJob = {
+  readonly kind: 'find-line';
+  readonly hashes: Uint8Array;
+  /** The first place that will do, counted from the first object's first byte; at least 1. */
+  readonly from: number;
+  /** Bytes after `from` to search at most. */
+  readonly within: number;
+};
+/** Where the line begins, or `from` where none begins in reach. */
+export type FindLineResult = { readonly offset: number };
 
 export type Job =
   | StoreFilesJob
@@ -151,7 +168,8 @@ export type Job =
   | RestorePartJob
   | ExportFileJob
   | HashFileJob
-  | ArchiveBatchJob;
+  | ArchiveBatchJob
+  | FindLineJob;
 
 export type JobResult<J extends Job> = J extends StoreFilesJob
   ? StoreFilesResult
@@ -169,4 +187,6 @@ export type JobResult<J extends Job> = J extends StoreFilesJob
               ? HashFileResult
               : J extends ArchiveBatchJob
                 ? ArchiveBatchResult
-                : never;
+                : J extends FindLineJob
+                  ? FindLineResult
+                  : never;

@@ -5,6 +5,7 @@ import { hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { CoraError, messageOf } from '../base/errors.ts';
 import { decompressFrame } from '../format/zstd-frame.ts';
+import { noteGarbage } from '../os/memory.ts';
 import type { ObjectLocation, ObjectTable } from './object-table.ts';
 
 /** Decoded frames kept: neighbours in a listing are mostly neighbours in a pack. */
@@ -67,6 +68,7 @@ export class ObjectReader {
     }
     const content = decompressFrame(this.#buffer.subarray(0, location.frameBytes), 300_000);
     if (this.#frames.length >= FRAMES_KEPT) this.#frames.shift();
+    noteGarbage(content.length);
     this.#frames.push({ pack: location.pack, offset: location.offset, content });
     return content;
   }

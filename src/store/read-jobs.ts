@@ -3,9 +3,10 @@
 
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fchmodSync, fchownSync, fsyncSync, ftruncateSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
-import { basenameBytes, bytes, dirnameBytes, fsPath, joinBytes } from '../base/bytes.ts';
+import { bytes, dirnameBytes, fsPath, joinBytes } from '../base/bytes.ts';
 import { errnoOf, messageOf } from '../base/errors.ts';
 import { readCold } from '../os/cold-read.ts';
+import { onPath } from '../os/long-path.ts';
 import { setTimes } from '../os/times.ts';
 import type {
   Attributes,
@@ -69,17 +70,18 @@ export function restoreFiles(job: RestoreFilesJob, reader: ObjectReader): Restor
 function restoreFile(item: RestoreItem, owners: boolean, reader: ObjectReader): void {
   const final = bytes(item.path);
   const temp = joinBytes(dirnameBytes(final), temporaryName());
-  const fd = openSync(fsPath(temp), WRITE_NEW, 0o600);
+  const fd = onPath(temp, (path) => openSync(path, WRITE_NEW, 0o600));
   try {
     try {
       writeContent(fd, item.content, reader, 0);
+      if (item.content.sparse) ftruncateSync(fd, item.content.size);
       finishFile(fd, item.attributes, owners);
     } finally {
       closeSync(fd);
     }
-    renameSync(fsPath(temp), fsPath(final));
+    onPath(temp, (from) => onPath(final, (to) => renameSync(from, to)));
   } catch (error) {
-    unlinkSync(fsPath(temp));
+    onPath(temp, (path) => unlinkSync(path));
     throw error;
   }
 }
@@ -88,10 +90,6 @@ function restoreFile(item: RestoreItem, owners: boolean, reader: ObjectReader): 
 export function temporaryName(): string {
   temporary += 1;
   return `.cora-restore-${process.pid.toString(36)}-${Math.floor(performance.timeOrigin + performance.now()).toString(36)}-${temporary.toString(36)}`;
-}
-
-export function isTemporaryName(path: string): boolean {
-  return basenameBytes(bytes(path)).startsWith('.cora-restore-');
 }
 
 /** Owner before mode: chown clears setuid bits. Times last: writing changes them. */
@@ -107,7 +105,6 @@ function writeContent(fd: number, content: Content, reader: ObjectReader, start:
     let done = 0;
     while (done < part.length) done += writeSync(fd, part, done, part.length - done, start + offset + done);
   });
-  if (content.sparse && start === 0) ftruncateSync(fd, content.size);
 }
 
 const ZEROS = Buffer.alloc(256 << 10);
@@ -122,9 +119,9 @@ export function isZero(part: Buffer): boolean {
 
 export function restorePart(job: RestorePartJob, reader: ObjectReader): RestorePartResult {
   try {
-    const fd = openSync(fsPath(bytes(job.path)), constants.O_WRONLY | constants.O_NOFOLLOW);
+    const fd = onPath(bytes(job.path), (path) => openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW));
     try {
-      writeContent(fd, { ...job.content, sparse: false }, reader, job.offset);
+      writeContent(fd, job.content, reader, job.offset);
     } finally {
       closeSync(fd);
     }

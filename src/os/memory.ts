@@ -1,0 +1,21 @@
+// Keeping peak memory small. V8 lets a thread collect some 64 MB of freed buffers before it looks;
+// code that makes many short-lived buffers says so here, and a short young-generation collection follows.
+
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+const EVERY_BYTES = 8 << 20;
+let pending = 0;
+let collect: ((options: { type: 'minor' }) => void) | undefined;
+
+/** Tells that `count` bytes of buffers are garbage now. Cheap; collects at most once for each 8 MiB. */
+export function noteGarbage(count: number): void {
+  pending += count;
+  if (pending < EVERY_BYTES) return;
+  pending = 0;
+  if (collect === undefined) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as typeof collect;
+  }
+  collect?.({ type: 'minor' });
+}
