@@ -228,7 +228,7 @@ function ownerOf(path: Bytes): { uid: number; gid: number } | Record<string, nev
 }
 
 /** Runs git in a user's repository and waits; for one short question. Never throws for an exit code. */
-export function gitSync(place: GitPlace, args: readonly string[], call: GitCall = {}): RunResult {
+function gitSync(place: GitPlace, args: readonly string[], call: GitCall = {}): RunResult {
   const prepared = prepareIn(place, place.workTree, args, call);
   try {
     return runSync(prepared.program, prepared.args, prepared.options);
