@@ -35,7 +35,6 @@ const result = await build({
   target: 'node22',
   chunkNames: 'chunk-[hash]',
   external: ['better-sqlite3'],
-  loader: { '.sh': 'text' },
   define: { CORA_VERSION: JSON.stringify(version) },
   banner: { js: BANNER },
   legalComments: 'none',
@@ -48,6 +47,8 @@ const result = await build({
 
 mkdirSync(dist, { recursive: true });
 const fresh = new Set();
+// Every vault gets a copy of it; src/vault/restore-script.ts reads it from beside the bundle.
+result.outputFiles.push({ path: join(dist, 'restore.sh'), contents: readFileSync(join(root, 'src/vault/restore.sh')) });
 for (const file of result.outputFiles.toSorted((a, b) => rank(a.path) - rank(b.path))) {
   fresh.add(basename(file.path));
   if (existsSync(file.path) && readFileSync(file.path).equals(file.contents)) continue;

@@ -21,7 +21,7 @@ import { describeTree, gitFacts, makeReport } from './describe.ts';
 import { Export, type Exported } from './export.ts';
 import { recordRuns } from './ledger.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
-import { type Saved, saveInto, type SaveResult } from './save.ts';
+import { type Saved, type SaveResult, saveInto } from './save.ts';
 import { entryOf, isListed } from './tree-rows.ts';
 
 export type BackupOptions = { readonly mode: 'now' | 'auto'; readonly label?: string; readonly note?: string; readonly trigger: string };
@@ -61,7 +61,17 @@ export async function backup(project: ProjectFacts, location: VaultLocation, opt
   if (options.mode === 'auto' && options.label === undefined) {
     const good = newestGood(vault, ctx.now());
     if (good !== undefined && !isNeeded(vault, project, saved, good, ctx.now())) {
-      return { outcome: 'not_needed', id: good.ref.id, path: `${vault.root}/${good.ref.directory}`, ageMs: ctx.now() - timeOfId(good.ref.id), report: undefined, bytes: 0, archiveSeconds: 0, save: saved.result, problems: saved.result.problems };
+      return {
+        outcome: 'not_needed',
+        id: good.ref.id,
+        path: `${vault.root}/${good.ref.directory}`,
+        ageMs: ctx.now() - timeOfId(good.ref.id),
+        report: undefined,
+        bytes: 0,
+        archiveSeconds: 0,
+        save: saved.result,
+        problems: saved.result.problems,
+      };
     }
   }
   return exportBackup(vault, project, options, saved, ctx);
@@ -82,7 +92,9 @@ function newestGood(vault: Vault, now: number): Good | undefined {
 export function isGood(report: Report): boolean {
   if (report.status === 'complete') return true;
   const critical = new Set(report.critical);
-  return !report.problems.some(({ severity, path, code }) => severity === 'error' && (code.startsWith('db_') || (path !== undefined && critical.has(path)) || path === '.'));
+  return !report.problems.some(
+    ({ severity, path, code }) => severity === 'error' && (code.startsWith('db_') || (path !== undefined && critical.has(path)) || path === '.'),
+  );
 }
 
 /** Whether the newest good backup is too old, or a critical or large file is not as it was then. */
@@ -92,7 +104,12 @@ function isNeeded(vault: Vault, project: ProjectFacts, saved: Saved, good: Good,
   if (save === undefined) return true;
   if (save.id === saved.result.id) return false;
   const described = describeTree(saved.tree, saved.scanned.isCritical, project.config);
-  const watched = new Set([...described.critical, ...described.largeFiles.map(({ path }) => path), ...good.report.critical, ...good.report.large_files.map(({ path }) => path)]);
+  const watched = new Set([
+    ...described.critical,
+    ...described.largeFiles.map(({ path }) => path),
+    ...good.report.critical,
+    ...good.report.large_files.map(({ path }) => path),
+  ]);
   const fingerprint = (entry: Entry): string => `${entry.sha256 ?? Buffer.from(entry.pieces ?? []).toString('base64')}`;
   const then = new Map(entriesOf(loadRows(vault, save)).map((entry) => [Buffer.from(entry.path, 'latin1').toString(), fingerprint(entry)]));
   const current = new Map(entriesOfTree(saved).map((entry) => [Buffer.from(entry.path, 'latin1').toString(), fingerprint(entry)]));
@@ -114,7 +131,10 @@ async function exportBackup(vault: Vault, project: ProjectFacts, options: Backup
   const pool = new WorkerPool(ctx.workers, { table: index.table.shared, packs: index.packs });
   try {
     ctx.monitor.phase('export');
-    const work = new Export({ stage: stage.path, project, entries: entriesOfTree(saved), databases: saved.databases, critical: new Set(described.critical), pool }, ctx);
+    const work = new Export(
+      { stage: stage.path, project, entries: entriesOfTree(saved), databases: saved.databases, critical: new Set(described.critical), pool },
+      ctx,
+    );
     const exported = await work.perform();
     // One syncfs for all files; the directories follow in the commit.
     const sync = findProgram('sync');

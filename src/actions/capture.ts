@@ -4,7 +4,7 @@
 import { lstatSync } from 'node:fs';
 import { type Bytes, bytes, joinBytes } from '../base/bytes.ts';
 import type { Config } from '../base/config.ts';
-import { defaultConfig, DEFAULT_EXCLUDES } from '../base/config.ts';
+import { DEFAULT_EXCLUDES, defaultConfig } from '../base/config.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
@@ -18,8 +18,8 @@ import type { PackOutput } from '../store/pack-output.ts';
 import type { WorkerPool } from '../store/pool.ts';
 import { FLAG_DATABASE, FLAG_MISSING, FLAG_RAW_DATABASE, FLAG_SPARSE, type Tree } from '../store/stat-cache.ts';
 import { captureDatabases } from './capture-databases.ts';
-import { hasSqliteHeader } from './sqlite-probe.ts';
 import { settleAll } from './settle.ts';
+import { hasSqliteHeader } from './sqlite-probe.ts';
 import { diffTree, type TreeDiff } from './tree-diff.ts';
 
 /** What became of the content of one row that was read. */
@@ -50,9 +50,11 @@ export function scanProject(root: Bytes, config: Config, old: Tree | undefined, 
   });
   const oldFlags = old === undefined ? undefined : new Map<string, number>();
   if (old !== undefined && oldFlags !== undefined) {
-    for (let row = 0; row < old.count; row++) if (((old.flags[row] ?? 0) & FLAG_DATABASE) !== 0) oldFlags.set(old.paths[row] ?? '', old.flags[row] ?? 0);
+    for (let row = 0; row < old.count; row++)
+      if (((old.flags[row] ?? 0) & FLAG_DATABASE) !== 0) oldFlags.set(old.paths[row] ?? '', old.flags[row] ?? 0);
   }
-  const isDatabase = (row: number): boolean => oldFlags?.has(scan.paths[row] ?? '') === true || hasSqliteHeader(joinBytes(root, scan.paths[row] ?? ''));
+  const isDatabase = (row: number): boolean =>
+    oldFlags?.has(scan.paths[row] ?? '') === true || hasSqliteHeader(joinBytes(root, scan.paths[row] ?? ''));
   const diff = diffTree(scan, old, isDatabase, rereadSlice);
   return { scan, diff, isCritical: compilePatterns(config.critical.patterns) };
 }
@@ -155,7 +157,13 @@ class StoreRun {
 
   #item(row: number): FileItem {
     const { scan } = this.#request.scanned;
-    return { path: this.#path(row), size: scan.size[row] ?? 0, mtimeMs: scan.mtimeMs[row] ?? 0, ctimeMs: scan.ctimeMs[row] ?? 0, ino: scan.ino[row] ?? 0 };
+    return {
+      path: this.#path(row),
+      size: scan.size[row] ?? 0,
+      mtimeMs: scan.mtimeMs[row] ?? 0,
+      ctimeMs: scan.ctimeMs[row] ?? 0,
+      ino: scan.ino[row] ?? 0,
+    };
   }
 
   async #storeBatch(rows: readonly number[]): Promise<void> {
@@ -173,7 +181,13 @@ class StoreRun {
       else {
         if (facts.status === FILE_UNSTABLE) this.#unstable(row);
         const size = Math.min(facts.size, this.#sizeRead(row, facts));
-        this.#contents.set(row, { flags: 0, piece: 0, size, hashes: size === 0 ? new Uint8Array() : result.hashes.slice(at * 32, at * 32 + 32), facts });
+        this.#contents.set(row, {
+          flags: 0,
+          piece: 0,
+          size,
+          hashes: size === 0 ? new Uint8Array() : result.hashes.slice(at * 32, at * 32 + 32),
+          facts,
+        });
       }
     });
     this.#progress();
@@ -181,7 +195,9 @@ class StoreRun {
 
   /** A file that grew is cut at the size the scan saw; any other is stored as it was read last. */
   #sizeRead(row: number, facts: StoredFileFacts): number {
-    return facts.ino === this.#request.scanned.scan.ino[row] && facts.size > this.#size(row) && facts.status !== FILE_UNSTABLE ? this.#size(row) : facts.size;
+    return facts.ino === this.#request.scanned.scan.ino[row] && facts.size > this.#size(row) && facts.status !== FILE_UNSTABLE
+      ? this.#size(row)
+      : facts.size;
   }
 
   async #storeCut(row: number): Promise<void> {
@@ -272,7 +288,8 @@ class StoreRun {
           this.#request.output.addFrames(result.frames);
           this.#added += result.added;
           const facts = result.facts[0];
-          if (facts === undefined || facts.status === FILE_FAILED || facts.size !== size) throw new CoraError('io', `The staged copy ${copy} could not be read back`);
+          if (facts === undefined || facts.status === FILE_FAILED || facts.size !== size)
+            throw new CoraError('io', `The staged copy ${copy} could not be read back`);
           this.#contents.set(row, { flags, piece: 0, size, hashes: size === 0 ? new Uint8Array() : result.hashes.slice(0, 32), facts: undefined });
         },
         report: (row, report) => reports.set(row, report),
@@ -294,15 +311,30 @@ class StoreRun {
     this.#contents.set(row, { flags: FLAG_MISSING, piece: 0, size: 0, hashes: new Uint8Array(), facts: undefined });
     if (errno === 'ENOENT' || errno === 'ELOOP' || errno === 'ENOTDIR') {
       const critical = this.#request.scanned.isCritical(path, false);
-      this.#problem({ code: 'vanished', ...pathFields(path), message: 'The file vanished between the scan and the read', severity: critical ? 'error' : 'warning' });
+      this.#problem({
+        code: 'vanished',
+        ...pathFields(path),
+        message: 'The file vanished between the scan and the read',
+        severity: critical ? 'error' : 'warning',
+      });
     } else {
-      this.#problem({ code: 'unreadable', ...pathFields(path), message: `The file cannot be read (${errno}); it is not in this snapshot`, severity: 'error' });
+      this.#problem({
+        code: 'unreadable',
+        ...pathFields(path),
+        message: `The file cannot be read (${errno}); it is not in this snapshot`,
+        severity: 'error',
+      });
     }
   }
 
   #unstable(row: number): void {
     const path = bytes(this.#request.scanned.scan.paths[row] ?? '');
-    this.#problem({ code: 'unstable', ...pathFields(path), message: 'The file changed each time it was read; what is stored may mix two states', severity: 'error' });
+    this.#problem({
+      code: 'unstable',
+      ...pathFields(path),
+      message: 'The file changed each time it was read; what is stored may mix two states',
+      severity: 'error',
+    });
   }
 
   #problem(problem: Problem): void {

@@ -84,26 +84,28 @@ export class Export {
     const checks: { target: string; report: DatabaseReport; keep: boolean }[] = [];
     const made = new Set<string>();
     await settleAll(
-      this.#request.entries.filter(({ type }) => type === 'f' || type === 'S').map(async (entry) => {
-        const shown = toText(entry.path);
-        const report = reports.get(shown);
-        const plain = report !== undefined ? NAMES.db : this.#request.critical.has(shown) ? NAMES.critical : undefined;
-        if (plain === undefined) {
-          if (entry.sha256 === undefined) this.#whole.set(entry.path, (await this.#export(entry, undefined)).sha256);
-          return;
-        }
-        const keep = report === undefined || entry.size <= this.#request.project.config.dbPlainMax;
-        const relative = joinBytes(bytes(keep ? plain : 'large-database'), entry.path);
-        const target = joinBytes(fromText(this.#request.stage), relative);
-        makeParents(target, made);
-        const { sha256, size } = await this.#export(entry, target);
-        if (size !== entry.size || (entry.sha256 !== undefined && entry.sha256 !== sha256)) {
-          throw new CoraError('validation_failed', `The stored bytes of ${shown} are not the captured ones`, { hint: 'cora verify --all --deep' });
-        }
-        this.#whole.set(entry.path, sha256);
-        if (keep) this.#files.push({ path: relative, size, sha256 });
-        if (report !== undefined) checks.push({ target, report, keep });
-      }),
+      this.#request.entries
+        .filter(({ type }) => type === 'f' || type === 'S')
+        .map(async (entry) => {
+          const shown = toText(entry.path);
+          const report = reports.get(shown);
+          const plain = report !== undefined ? NAMES.db : this.#request.critical.has(shown) ? NAMES.critical : undefined;
+          if (plain === undefined) {
+            if (entry.sha256 === undefined) this.#whole.set(entry.path, (await this.#export(entry, undefined)).sha256);
+            return;
+          }
+          const keep = report === undefined || entry.size <= this.#request.project.config.dbPlainMax;
+          const relative = joinBytes(bytes(keep ? plain : 'large-database'), entry.path);
+          const target = joinBytes(fromText(this.#request.stage), relative);
+          makeParents(target, made);
+          const { sha256, size } = await this.#export(entry, target);
+          if (size !== entry.size || (entry.sha256 !== undefined && entry.sha256 !== sha256)) {
+            throw new CoraError('validation_failed', `The stored bytes of ${shown} are not the captured ones`, { hint: 'cora verify --all --deep' });
+          }
+          this.#whole.set(entry.path, sha256);
+          if (keep) this.#files.push({ path: relative, size, sha256 });
+          if (report !== undefined) checks.push({ target, report, keep });
+        }),
     );
     for (const { target, report, keep } of checks) {
       reports.set(report.path, await this.#checkDatabase(target, report));
@@ -126,7 +128,10 @@ export class Export {
     try {
       checked = await checkCopy(path, 'integrity_check');
     } catch (error) {
-      throw new CoraError('db_open_failed', `The copy of ${report.path} cannot be opened`, { hint: 'check the database (sqlite3 FILE "PRAGMA integrity_check"), then run the command again', cause: error });
+      throw new CoraError('db_open_failed', `The copy of ${report.path} cannot be opened`, {
+        hint: 'check the database (sqlite3 FILE "PRAGMA integrity_check"), then run the command again',
+        cause: error,
+      });
     }
     if (checked.result !== 'ok') {
       throw new CoraError('db_integrity_check_failed', `The copy of ${report.path} fails integrity_check: ${checked.result.slice(0, 200)}`, {
@@ -148,7 +153,10 @@ export class Export {
   async #exportGit(): Promise<GitReport | null> {
     const target = `${this.#request.stage}/${NAMES.git}`;
     mkdirSync(target, { mode: 0o700 });
-    const state = await captureGitState(this.#request.project.root, target, this.#request.project.name, { fullBelow: FULL_BUNDLE_BELOW, signal: this.#ctx.signal });
+    const state = await captureGitState(this.#request.project.root, target, this.#request.project.name, {
+      fullBelow: FULL_BUNDLE_BELOW,
+      signal: this.#ctx.signal,
+    });
     if (state === undefined) {
       rmSync(target, { recursive: true, force: true });
       return null;
@@ -181,7 +189,8 @@ export class Export {
     const result = await writeArchive(entries, {
       target: `${stage}/${name}`,
       pool,
-      capOf: (entry) => (entry.size > project.config.logCap && !critical.has(toText(entry.path)) && isLog(entry.path, false) ? project.config.logCap : undefined),
+      capOf: (entry) =>
+        entry.size > project.config.logCap && !critical.has(toText(entry.path)) && isLog(entry.path, false) ? project.config.logCap : undefined,
       onProgress: (count) => this.#ctx.monitor.progress({ phase: 'archive', files: 0, totalFiles: entries.length, bytes: count, totalBytes }),
       signal: this.#ctx.signal,
     });

@@ -51,10 +51,14 @@ function refuseInside(root: Bytes, vaultPath: string): void {
   const vault = `${fromText(realOf(vaultPath))}/`;
   const project = `${root}/`;
   if (vault.startsWith(project)) {
-    throw new CoraError('project_refused', `The vault ${vaultPath} lies inside the project ${toText(root)}`, { hint: 'name a vault outside of it with --vault' });
+    throw new CoraError('project_refused', `The vault ${vaultPath} lies inside the project ${toText(root)}`, {
+      hint: 'name a vault outside of it with --vault',
+    });
   }
   if (project.startsWith(vault)) {
-    throw new CoraError('project_refused', `The project ${toText(root)} lies inside the vault ${vaultPath}`, { hint: 'name another vault with --vault' });
+    throw new CoraError('project_refused', `The project ${toText(root)} lies inside the vault ${vaultPath}`, {
+      hint: 'name another vault with --vault',
+    });
   }
 }
 

@@ -8,18 +8,18 @@ import { type Bytes, bytes, joinBytes, toBuffer, toText } from '../base/bytes.ts
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
-import { type Entry, EMPTY_SHA256 } from '../format/file-list.ts';
+import { EMPTY_SHA256, type Entry } from '../format/file-list.ts';
 import { onPath } from '../os/long-path.ts';
 import { requireProgram, run } from '../os/run.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { temporaryName } from '../store/read-jobs.ts';
 import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
 import { entriesOf, loadRows } from '../vault/listing.ts';
-import { settleAll } from './settle.ts';
+import { archiveName } from './backup-names.ts';
 import type { RestoreTarget } from './restore.ts';
 import { restoreFromObjects } from './restore-objects.ts';
 import type { RestorePlan } from './restore-plan.ts';
-import { archiveName } from './backup-names.ts';
+import { settleAll } from './settle.ts';
 
 const TAR_TIMEOUT = 12 * 3_600_000;
 
@@ -50,7 +50,9 @@ async function unpack(plan: RestorePlan, contents: readonly Entry[], target: Res
     });
     if (ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
     if (result.exitCode !== 0 && /No space left|Disk quota/.test(result.stderr)) {
-      throw new CoraError('no_space', `No space left while unpacking into ${toText(target.directory)}`, { hint: 'free space there, or restore into another directory' });
+      throw new CoraError('no_space', `No space left while unpacking into ${toText(target.directory)}`, {
+        hint: 'free space there, or restore into another directory',
+      });
     }
     await moveChecked(stage, contents, target, ctx);
   } finally {
@@ -76,7 +78,10 @@ async function moveChecked(stage: Bytes, contents: readonly Entry[], target: Res
           actual = undefined;
         }
         if (actual !== expected || !onPath(from, (path) => existsSync(path))) {
-          target.damaged(entry.path, actual === undefined ? 'The archive does not hold it any more' : 'The archive holds other bytes than the backup recorded');
+          target.damaged(
+            entry.path,
+            actual === undefined ? 'The archive does not hold it any more' : 'The archive holds other bytes than the backup recorded',
+          );
           return;
         }
         onPath(from, (path) => {
@@ -106,7 +111,9 @@ async function restoreLogs(plan: RestorePlan, logs: readonly Entry[], target: Re
     // A damaged save leaves the newest parts.
   }
   await restoreFromObjects(plan, whole, { ...target, damaged: () => {} }, ctx);
-  const missing = logs.filter((entry) => onPath(joinBytes(target.directory, entry.path), (path) => lstatSync(path, { throwIfNoEntry: false }))?.size !== entry.size);
+  const missing = logs.filter(
+    (entry) => onPath(joinBytes(target.directory, entry.path), (path) => lstatSync(path, { throwIfNoEntry: false }))?.size !== entry.size,
+  );
   if (missing.length === 0) return;
   const tails = missing.map((entry) => ({ ...entry, path: bytes(`${entry.path}.tail`) }));
   await unpackTails(plan, tails, target, ctx);

@@ -140,7 +140,13 @@ class ObjectRestore {
       const relative = bytes(path.slice(this.#target.directory.length + 1));
       if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EROFS') throw Object.assign(new Error(message), { code });
       if (code === 'damaged') this.#target.damaged(relative, message);
-      else this.#target.problem({ code: 'not_restored', path: Buffer.from(relative, 'latin1').toString(), message: `It could not be restored: ${message}`, severity: 'error' });
+      else
+        this.#target.problem({
+          code: 'not_restored',
+          path: Buffer.from(relative, 'latin1').toString(),
+          message: `It could not be restored: ${message}`,
+          severity: 'error',
+        });
     }
   }
 

@@ -2,12 +2,12 @@
 
 import { lstatSync, type Stats } from 'node:fs';
 import { type Bytes, bytes, fsPath, joinBytes, toText } from '../base/bytes.ts';
-import { CoraError, errnoOf } from '../base/errors.ts';
 import type { Context } from '../base/context.ts';
+import { CoraError, errnoOf } from '../base/errors.ts';
 import type { Entry } from '../format/file-list.ts';
 import type { Report, SnapshotKind } from '../format/report.ts';
-import { onPath } from '../os/long-path.ts';
 import { exists, namesIn } from '../os/files.ts';
+import { onPath } from '../os/long-path.ts';
 import { readReport, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
 import { entriesOf, loadRows } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
@@ -58,7 +58,12 @@ export type RestoreWork = {
  * @param project undefined where the command runs outside of any project: then `to` is needed
  * @throws CoraError unknown_snapshot, ambiguous_snapshot, not_found, target_not_empty, usage, damaged
  */
-export async function planRestore(project: { readonly root: Bytes } | undefined, location: VaultLocation, options: RestoreOptions, ctx: Context): Promise<RestorePlan> {
+export async function planRestore(
+  project: { readonly root: Bytes } | undefined,
+  location: VaultLocation,
+  options: RestoreOptions,
+  ctx: Context,
+): Promise<RestorePlan> {
   const vault = openLocated(location);
   const { ref, paths } = findTarget(vault, options, ctx.now());
   const report = readReport(vault, ref);
@@ -89,7 +94,11 @@ export async function planRestore(project: { readonly root: Bytes } | undefined,
       continue;
     }
     if (live === undefined && isDatabase && options.to === undefined && hasSidecar(joinBytes(directory, entry.path))) {
-      refused.push({ path: entry.path, code: 'database_in_place', reason: 'a stale -wal or -journal lies beside it, which would be replayed into it; move that away first' });
+      refused.push({
+        path: entry.path,
+        code: 'database_in_place',
+        reason: 'a stale -wal or -journal lies beside it, which would be replayed into it; move that away first',
+      });
       continue;
     }
     const action = decide(entry, live, options.overwrite ?? 'always');
@@ -116,7 +125,9 @@ export async function planRestore(project: { readonly root: Bytes } | undefined,
 function inPlaceRoot(project: { readonly root: Bytes } | undefined, vault: Vault): Bytes {
   if (project === undefined) throw new CoraError('usage', 'There is no project here to restore into', { hint: 'name a new directory with --to DIR' });
   if (rootOf(vault.info) !== project.root) {
-    throw new CoraError('refused', `This vault holds ${vault.info.root}, not ${toText(project.root)}`, { hint: 'restore into a new directory with --to DIR' });
+    throw new CoraError('refused', `This vault holds ${vault.info.root}, not ${toText(project.root)}`, {
+      hint: 'restore into a new directory with --to DIR',
+    });
   }
   return project.root;
 }
@@ -142,24 +153,33 @@ function requireEmpty(to: Bytes, overwrite: RestoreOptions['overwrite']): void {
   try {
     names = namesIn(toText(to));
     const stat = lstatSync(fsPath(to), { throwIfNoEntry: false });
-    if (stat !== undefined && !stat.isDirectory()) throw new CoraError('target_not_empty', `${toText(to)} exists and is not a directory`, { hint: 'name a new directory' });
+    if (stat !== undefined && !stat.isDirectory())
+      throw new CoraError('target_not_empty', `${toText(to)} exists and is not a directory`, { hint: 'name a new directory' });
   } catch (error) {
     if (error instanceof CoraError) throw error;
-    throw new CoraError('io', `${toText(to)} cannot be looked at (${errnoOf(error) ?? 'unknown error'})`, { hint: 'name another directory with --to', cause: error });
+    throw new CoraError('io', `${toText(to)} cannot be looked at (${errnoOf(error) ?? 'unknown error'})`, {
+      hint: 'name another directory with --to',
+      cause: error,
+    });
   }
   if (names.length > 0) {
-    throw new CoraError('target_not_empty', `${toText(to)} is not empty`, { hint: 'name a new directory, or say what happens to what is there with --overwrite' });
+    throw new CoraError('target_not_empty', `${toText(to)} is not empty`, {
+      hint: 'name a new directory, or say what happens to what is there with --overwrite',
+    });
   }
 }
 
 /** The entries that are asked for, and the directories that lead to them. */
 function selectEntries(all: readonly Entry[], paths: readonly Bytes[], critical: boolean, report: Report, ref: SnapshotRef): Entry[] {
   const isCritical = new Set(report.critical);
-  const under = (path: Bytes): boolean => paths.length === 0 || paths.some((wanted) => wanted === '.' || path === wanted || path.startsWith(`${wanted}/`));
+  const under = (path: Bytes): boolean =>
+    paths.length === 0 || paths.some((wanted) => wanted === '.' || path === wanted || path.startsWith(`${wanted}/`));
   const chosen = new Set<string>();
   for (const wanted of paths) {
     if (!all.some((entry) => under(entry.path) && (wanted === '.' || entry.path === wanted || entry.path.startsWith(`${wanted}/`)))) {
-      throw new CoraError('not_found', `${toText(wanted)} is not in ${ref.id}`, { hint: `cora show ${ref.id} tells what is; paths are relative to the project` });
+      throw new CoraError('not_found', `${toText(wanted)} is not in ${ref.id}`, {
+        hint: `cora show ${ref.id} tells what is; paths are relative to the project`,
+      });
     }
   }
   for (const entry of all) {

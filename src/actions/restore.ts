@@ -6,8 +6,8 @@ import {
   closeSync,
   constants,
   fchmodSync,
-  linkSync,
   lchownSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -88,7 +88,9 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
     for (const entry of entries) if (entry.type === 'h') makeHardLink(entry, target);
     for (const entry of entries) if (entry.type === 'p' || entry.type === 'c' || entry.type === 'b' || entry.type === 's') makeSpecial(entry, target);
     for (const entry of entries) if (entry.type === 'l') makeSymlink(entry, target);
-    const modes = new Map(report.databases.filter(({ stored, journal_mode }) => stored === 'copy' && journal_mode === 'wal').map((db) => [db.path, db.journal_mode]));
+    const modes = new Map(
+      report.databases.filter(({ stored, journal_mode }) => stored === 'copy' && journal_mode === 'wal').map((db) => [db.path, db.journal_mode]),
+    );
     let databases = 0;
     for (const entry of contents) {
       if (report.databases.some(({ path }) => path === toText(entry.path))) databases += 1;
@@ -128,7 +130,8 @@ function makeDirectories(root: Bytes, entries: readonly Entry[], target: Restore
     const path = joinBytes(root, entry.path);
     const live = onPath(path, (reachable) => lstatSync(reachable, { throwIfNoEntry: false }));
     if (live === undefined) onPath(path, (reachable) => mkdirSync(reachable, { mode: 0o700 }));
-    else if (!live.isDirectory()) throw new CoraError('refused', `${toText(path)} changed while the restore was being planned`, { hint: 'run the command again' });
+    else if (!live.isDirectory())
+      throw new CoraError('refused', `${toText(path)} changed while the restore was being planned`, { hint: 'run the command again' });
     else if ((live.mode & 0o700) !== 0o700 && !target.owners) onPath(path, (reachable) => chmodSync(reachable, live.mode | 0o700));
   }
 }
@@ -215,7 +218,12 @@ async function setWalAgain(path: Bytes, entry: Entry, mode: string, target: Rest
   try {
     await setJournalMode(toText(path), mode);
   } catch (error) {
-    target.problem({ code: 'journal_mode', ...pathFields(entry.path), message: `Journal mode ${mode} could not be set again: ${messageOf(error)}`, severity: 'warning' });
+    target.problem({
+      code: 'journal_mode',
+      ...pathFields(entry.path),
+      message: `Journal mode ${mode} could not be set again: ${messageOf(error)}`,
+      severity: 'warning',
+    });
   }
 }
 
@@ -236,7 +244,8 @@ function finishDirectories(root: Bytes, entries: readonly Entry[], target: Resto
 
 /** Exact times of all that was written: files and links first, directories deepest first, because each change touches its parent. */
 function setAllTimes(root: Bytes, entries: readonly Entry[], problem: (problem: Problem) => void): void {
-  const times = (wanted: readonly Entry[]) => wanted.map((entry) => ({ path: entry.path === '.' ? root : joinBytes(root, entry.path), mtime: entry.mtime }));
+  const times = (wanted: readonly Entry[]) =>
+    wanted.map((entry) => ({ path: entry.path === '.' ? root : joinBytes(root, entry.path), mtime: entry.mtime }));
   const directories = entries.filter(({ type }) => type === 'd').sort((a, b) => (a.path < b.path ? 1 : -1));
   const others = entries.filter(({ type }) => type !== 'd' && type !== 's');
   if (!setExactTimes([...times(others), ...times(directories)])) {

@@ -2,9 +2,9 @@
 // whole path of DESIGN section 1 up to "record"; a backup begins with the same steps.
 
 import { createHash } from 'node:crypto';
+import { bytes } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
-import { bytes } from '../base/bytes.ts';
 import { DELTA_HEADER, FILES_HEADER, listingBytes, sortedRows } from '../format/file-list.ts';
 import type { DatabaseReport, Report } from '../format/report.ts';
 import { compressFrame } from '../format/zstd-frame.ts';
@@ -16,12 +16,12 @@ import { WorkerPool } from '../store/pool.ts';
 import { FLAG_DATABASE, loadTree, storeTree, type Tree } from '../store/stat-cache.ts';
 import { listPacks, type SnapshotRef } from '../vault/catalog.ts';
 import { appendLine, findLast, readHead } from '../vault/chain.ts';
-import type { VaultLocation } from '../vault/locate.ts';
-import { NAMES, parseId, saveDirectory, type SnapshotId, timeOfId } from '../vault/layout.ts';
+import { NAMES, parseId, type SnapshotId, saveDirectory, timeOfId } from '../vault/layout.ts';
 import { keyframeFile, loadDelta } from '../vault/listing.ts';
+import type { VaultLocation } from '../vault/locate.ts';
 import { commitSnapshot, type StagedFile } from '../vault/snapshot.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
-import { type Scanned, scanProject, storeContents, type Stored } from './capture.ts';
+import { type Scanned, type Stored, scanProject, storeContents } from './capture.ts';
 import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
 import { type BuiltTree, buildTree } from './tree-build.ts';
@@ -126,7 +126,10 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
 
 /** The newest save that still lies in the vault. */
 function lastSave(vault: Vault): SnapshotId | undefined {
-  const line = findLast(vault.root, ({ kind, id }) => kind === 'save' && exists(`${vault.root}/${saveDirectory(parseId(id) ?? ('' as SnapshotId))}/${NAMES.sums}`));
+  const line = findLast(
+    vault.root,
+    ({ kind, id }) => kind === 'save' && exists(`${vault.root}/${saveDirectory(parseId(id) ?? ('' as SnapshotId))}/${NAMES.sums}`),
+  );
   return parseId(line?.id ?? '');
 }
 
@@ -161,7 +164,15 @@ type Captured = {
   readonly packedBytes: number;
 };
 
-async function captureInto(vault: Vault, project: ProjectFacts, scanned: Scanned, old: Tree | undefined, stage: string, mode: CaptureMode, ctx: Context): Promise<Captured> {
+async function captureInto(
+  vault: Vault,
+  project: ProjectFacts,
+  scanned: Scanned,
+  old: Tree | undefined,
+  stage: string,
+  mode: CaptureMode,
+  ctx: Context,
+): Promise<Captured> {
   const { scan } = scanned;
   const bytesToRead = scanned.diff.toRead.reduce((sum, row) => sum + (scan.size[row] ?? 0), 0);
   checkSpace(vault, bytesToRead, scanned, old);
@@ -169,7 +180,9 @@ async function captureInto(vault: Vault, project: ProjectFacts, scanned: Scanned
   const index = openIndex(vault.root, listPacks(vault), room, true);
   if (index.lostPacks + index.damagedPacks.length > 0 && old !== undefined) {
     // Some content is gone from the vault: what the cache calls "unchanged" may be in no pack. Read everything again.
-    ctx.monitor.note('Packs of this vault are missing or damaged: every file is read again, so that this save is whole (cora verify --all names them)');
+    ctx.monitor.note(
+      'Packs of this vault are missing or damaged: every file is read again, so that this save is whole (cora verify --all names them)',
+    );
     const fresh = scanProject(project.root, project.config, undefined, -1, ctx);
     return captureInto(vault, project, fresh, undefined, stage, mode, ctx);
   }
@@ -274,7 +287,14 @@ function commitSave(facts: CommitFacts, ctx: Context): SaveResult {
   });
   storeTree(vault.root, { ...tree, snapshot: committed.id, notes: { ...tree.notes, keyframe: listing.keyframe ?? committed.id } });
   if (captured.pack !== undefined) appendSegment(vault.root, `${committed.directory}/${NAMES.pack}`, captured.records);
-  return { outcome: 'saved', id: committed.id, path: `${vault.root}/${committed.directory}`, ageMs: 0, report: committed.report, problems: facts.problems };
+  return {
+    outcome: 'saved',
+    id: committed.id,
+    path: `${vault.root}/${committed.directory}`,
+    ageMs: 0,
+    report: committed.report,
+    problems: facts.problems,
+  };
 }
 
 type Listing = { readonly file: StagedFile; readonly keyframe: string | undefined };

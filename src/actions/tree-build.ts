@@ -5,11 +5,11 @@ import { lstatSync, readlinkSync } from 'node:fs';
 import { type Bytes, joinBytes } from '../base/bytes.ts';
 import { onPath } from '../os/long-path.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../source/walk.ts';
-import { sameTime } from '../store/store-job.ts';
 import { FLAG_DATABASE, FLAG_HARD_LINK, FLAG_MISSING, FLAG_RACY, FLAG_SIDECAR, type Tree } from '../store/stat-cache.ts';
+import { sameTime } from '../store/store-job.ts';
 import type { Content, Scanned, Stored } from './capture.ts';
-import { hashesOf } from './tree-rows.ts';
 import { isRacy } from './tree-diff.ts';
+import { hashesOf } from './tree-rows.ts';
 
 const NOTHING: Content = { flags: 0, piece: 0, size: 0, hashes: new Uint8Array(), facts: undefined };
 
@@ -125,11 +125,13 @@ export function buildTree(root: Bytes, { scan, diff }: Scanned, old: Tree | unde
     mode[row] = ((mode[row] ?? 0) & S_IFMT) | facts.mode;
     uid[row] = facts.uid;
     gid[row] = facts.gid;
-    if (facts.size !== scan.size[row] || !sameTime(facts.ctimeMs, scan.ctimeMs[row] ?? 0) || facts.ino !== scan.ino[row]) flags[row] = (flags[row] ?? 0) | FLAG_RACY;
+    if (facts.size !== scan.size[row] || !sameTime(facts.ctimeMs, scan.ctimeMs[row] ?? 0) || facts.ino !== scan.ino[row])
+      flags[row] = (flags[row] ?? 0) | FLAG_RACY;
   }
 
   function knownTime(row: number, before: number): bigint {
-    if (old !== undefined && before >= 0 && old.mtimeMs[before] === scan.mtimeMs[row] && old.ctimeMs[before] === scan.ctimeMs[row]) return old.mtime[before] ?? 0n;
+    if (old !== undefined && before >= 0 && old.mtimeMs[before] === scan.mtimeMs[row] && old.ctimeMs[before] === scan.ctimeMs[row])
+      return old.mtime[before] ?? 0n;
     if (stored?.contents.get(row)?.facts !== undefined) return 0n;
     const stat = onPath(joinBytes(root, scan.paths[row] ?? ''), (path) => lstatSync(path, { bigint: true, throwIfNoEntry: false }));
     return stat?.mtimeNs ?? BigInt(Math.round((scan.mtimeMs[row] ?? 0) * 1000)) * 1000n;

@@ -1,7 +1,7 @@
 // From a tree's columns to listing rows: all of them for a keyframe, those that differ for a delta.
 
 import { bytes } from '../base/bytes.ts';
-import { type Entry, type EntryType, EMPTY_SHA256, escapeField, formatEntry, formatPiece, formatRemoval, pieceKey } from '../format/file-list.ts';
+import { EMPTY_SHA256, type Entry, type EntryType, escapeField, formatEntry, formatPiece, formatRemoval, pieceKey } from '../format/file-list.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFSOCK } from '../source/walk.ts';
 import { FLAG_HARD_LINK, FLAG_MISSING, FLAG_SIDECAR, FLAG_SPARSE, type Tree } from '../store/stat-cache.ts';
 

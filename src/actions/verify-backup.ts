@@ -1,11 +1,11 @@
 // The deep check of a backup, once its files have their hashes: the archive decodes to its end, and
 // every plain copy of a database passes SQLite's own check.
 
+import { readFileSync } from 'node:fs';
 import { type Bytes, bytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
 import { parseSums } from '../format/checksums.ts';
-import { readFileSync } from 'node:fs';
 import { requireProgram, run } from '../os/run.ts';
 import { checkCopy } from '../os/sqlite.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';

@@ -7,13 +7,13 @@ import type { Context } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
 import { parseSums } from '../format/checksums.ts';
 import type { Entry } from '../format/file-list.ts';
+import { exists } from '../os/files.ts';
 import { type ObjectIndex, openIndex } from '../store/object-index.ts';
 import { RECORD_WORDS } from '../store/object-table.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { listPacks, type SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
 import { entriesOf, keyframeFile, loadDelta, loadRows } from '../vault/listing.ts';
-import { exists } from '../os/files.ts';
 import type { Vault } from '../vault/vault.ts';
 import { contentOf } from './contents.ts';
 import type { Damage, FileChecker } from './verify.ts';
@@ -122,7 +122,11 @@ export class SaveChecker {
     for (const [record, entry] of wanted) {
       if (this.#checked.get(record) !== false) continue;
       const pack = index.packs[index.table.location(record).pack] ?? '';
-      damaged.push({ path: toText(bytes(entry.path)), file: pack.slice(this.#vault.root.length + 1), reason: 'its content does not have its hash any more' });
+      damaged.push({
+        path: toText(bytes(entry.path)),
+        file: pack.slice(this.#vault.root.length + 1),
+        reason: 'its content does not have its hash any more',
+      });
     }
     return damaged;
   }

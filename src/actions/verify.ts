@@ -9,7 +9,7 @@ import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { parseSums } from '../format/checksums.ts';
 import type { SnapshotKind } from '../format/report.ts';
 import { WorkerPool } from '../store/pool.ts';
-import { type SnapshotRef, listSnapshots, resolveSnapshot } from '../vault/catalog.ts';
+import { listSnapshots, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
 import { appendLine, readChain, readHead } from '../vault/chain.ts';
 import { NAMES } from '../vault/layout.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
@@ -88,7 +88,14 @@ function wantedSnapshots(vault: Vault, target: string | undefined, ctx: Context)
   return all.filter((ref) => ref.id === chosen.id).reverse();
 }
 
-async function verifyOne(vault: Vault, ref: SnapshotRef, files: FileChecker, saves: SaveChecker, deep: boolean, ctx: Context): Promise<VerifiedSnapshot> {
+async function verifyOne(
+  vault: Vault,
+  ref: SnapshotRef,
+  files: FileChecker,
+  saves: SaveChecker,
+  deep: boolean,
+  ctx: Context,
+): Promise<VerifiedSnapshot> {
   const begun = performance.now();
   files.begin();
   const damaged: Damage[] = await files.checkDirectory(ref);

@@ -1,61 +1,17 @@
 // What the commands need from the layers below, in one place: the types they exchange, and the
 // modules, each loaded by the command that needs it (a save must not pay for a restore).
 
+import type { BackupOptions, BackupResult } from '../actions/backup.ts';
+import type { RestoreResult } from '../actions/restore.ts';
+import type { RestoreOptions, RestorePlan } from '../actions/restore-plan.ts';
 import type { SaveOptions, SaveResult } from '../actions/save.ts';
 import type { VerifyOptions, VerifyResult } from '../actions/verify.ts';
 import type { Bytes } from '../base/bytes.ts';
-import type { Context, Problem } from '../base/context.ts';
+import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import type { Report, SnapshotKind } from '../format/report.ts';
 import type { VaultEnvironment, VaultLocation } from '../vault/locate.ts';
 import type { Project } from '../vault/project.ts';
-
-export type BackupOptions = { readonly mode: 'now' | 'auto'; readonly label?: string; readonly note?: string; readonly trigger: string };
-export type BackupResult = {
-  /** `not_needed`: auto, and the newest good backup is young enough. */
-  readonly outcome: 'made' | 'not_needed';
-  readonly id: string;
-  readonly path: string;
-  readonly ageMs: number;
-  readonly report: Report | undefined;
-  /** Bytes of the backup's files on disk. */
-  readonly bytes: number;
-  /** Seconds of writing the archive alone. */
-  readonly archiveSeconds: number;
-  readonly save: SaveResult | undefined;
-  readonly problems: readonly Problem[];
-};
-
-export type RestoreOptions = {
-  readonly target: Bytes | undefined;
-  /** Paths to restore; empty for everything. */
-  readonly paths: readonly Bytes[];
-  /** Undefined: in place. */
-  readonly to: Bytes | undefined;
-  readonly critical: boolean;
-  readonly overwrite: 'always' | 'if-changed' | 'if-newer' | 'never';
-};
-export type PlannedChange = { readonly action: 'create' | 'replace' | 'keep'; readonly path: Bytes; readonly size: number };
-export type RestorePlan = {
-  readonly id: string;
-  readonly kind: SnapshotKind;
-  readonly directory: Bytes;
-  readonly inPlace: boolean;
-  readonly create: number;
-  readonly replace: number;
-  readonly keep: number;
-  readonly bytes: number;
-  readonly changes: readonly PlannedChange[];
-};
-export type RestoreResult = {
-  readonly id: string;
-  readonly directory: Bytes;
-  readonly files: number;
-  readonly bytes: number;
-  readonly databases: number;
-  readonly kept: number;
-  readonly seconds: number;
-};
 
 export type ListOptions = { readonly kind: SnapshotKind | undefined; readonly path: Bytes | undefined; readonly limit: number | undefined };
 export type SnapshotSummary = {
@@ -122,10 +78,10 @@ export const engine: Engine = {
   findProject: async (...args) => (await import('../vault/project.ts')).findProject(...args),
   locateVault: async (...args) => (await import('../vault/locate.ts')).locateVault(...args),
   save: async (...args) => (await import('../actions/save.ts')).save(...args),
-  backup: async (...args) => (await layer('backup', 'backup'))(...args),
+  backup: async (...args) => (await import('../actions/backup.ts')).backup(...args),
   verify: async (...args) => (await import('../actions/verify.ts')).verify(...args),
-  planRestore: async (...args) => (await layer('restore', 'planRestore'))(...args),
-  applyRestore: async (...args) => (await layer('restore', 'applyRestore'))(...args),
+  planRestore: async (...args) => (await import('../actions/restore-plan.ts')).planRestore(...args),
+  applyRestore: async (...args) => (await import('../actions/restore.ts')).applyRestore(...args),
   list: async (...args) => (await layer('list', 'list'))(...args),
   show: async (...args) => (await layer('show', 'show'))(...args),
   status: async (...args) => (await layer('status', 'status'))(...args),

@@ -1,12 +1,15 @@
 // Results as lines of text for people. Pure: no colours, no clock, no console. Every name that
 // comes from a disk goes through `visible` first.
 
+import type { BackupResult } from '../actions/backup.ts';
+import type { RestoreResult } from '../actions/restore.ts';
+import type { RestorePlan } from '../actions/restore-plan.ts';
 import type { SaveResult } from '../actions/save.ts';
 import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
 import { type Bytes, toText } from '../base/bytes.ts';
 import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
-import type { BackupResult, ListResult, RestorePlan, RestoreResult, ShowResult, SnapshotSummary, StatusResult } from './engine.ts';
+import type { ListResult, ShowResult, SnapshotSummary, StatusResult } from './engine.ts';
 
 /** Text that cannot steer a terminal: control characters and those that turn the direction of text are shown as escapes. */
 export function visible(text: string): string {

@@ -1,11 +1,14 @@
 // Results as the `result` of the JSON document (docs/json.md). Pure. Fields are only ever added;
 // a snapshot's own figures stand under restic's names, as they do in REPORT.json.
 
+import type { BackupResult } from '../actions/backup.ts';
+import type { RestoreResult } from '../actions/restore.ts';
+import type { RestorePlan } from '../actions/restore-plan.ts';
 import type { SaveResult } from '../actions/save.ts';
 import type { VerifyResult } from '../actions/verify.ts';
 import { type Bytes, base64Of, isText, toText } from '../base/bytes.ts';
 import type { Report } from '../format/report.ts';
-import type { BackupResult, LastRun, ListResult, RestorePlan, RestoreResult, ShowResult, StatusResult } from './engine.ts';
+import type { LastRun, ListResult, ShowResult, StatusResult } from './engine.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 

@@ -1,9 +1,9 @@
 // `cora restore`: plan, show, ask, apply. A plan is only data until `applyRestore`.
 
+import type { RestoreOptions } from '../../actions/restore-plan.ts';
 import type { Bytes } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
 import type { Outcome, Session } from '../command.ts';
-import type { RestoreOptions } from '../engine.ts';
 import { planLines, restoreLines } from '../render.ts';
 import { planDocument, restoreDocument } from '../results.ts';
 
@@ -25,7 +25,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
       paths: [...rest, ...paths],
       to: options.to === undefined ? undefined : session.absolute(options.to),
       critical: options.critical === true,
-      overwrite: options.overwrite ?? 'always',
+      overwrite: options.overwrite,
     },
     ctx,
   );
