@@ -396,6 +396,25 @@ test('a shallow clone comes back with its .shallow file', async () => {
   git(back, 'fsck', '--no-dangling');
 });
 
+test('a partial clone bundles what no remote has, and fetches nothing', async () => {
+  const origin = `${root}-origin`;
+  makeRepository(origin);
+  for (const text of ['2', '3']) commit(origin, 'a.txt', text);
+  git(origin, 'config', 'uploadpack.allowFilter', 'true');
+  git(base, 'clone', '-q', '--filter=blob:none', `file://${origin}`, root);
+  const head = commit(root, 'a.txt', 'local\n');
+  const missing = (): string => git(root, 'rev-list', '--objects', '--all', '--missing=print').replace(/^[^?].*\n?/gm, '');
+  const before = missing();
+  expect(before).toMatch(/^\?/);
+  const { problems } = await capture();
+  expect(problems).toEqual([]);
+  expect(missing()).toBe(before);
+  expect(read('bundle.txt')).toContain('kind: unpushed');
+  const clone = cloneOf(origin);
+  git(clone, 'fetch', '-q', join(target, 'project.bundle'), 'refs/heads/*:refs/saved/*');
+  expect(git(clone, 'rev-parse', 'refs/saved/main')).toBe(head);
+});
+
 test('objects borrowed through alternates, relative and nested, are in the bundle', async () => {
   const first = `${root}-first`;
   makeRepository(first);
@@ -558,7 +577,7 @@ test('links in place of configuration and hooks are not followed', async () => {
   mkdirSync(join(root, '.git/info'));
   symlinkSync(secret, join(root, '.git/info/exclude'));
   symlinkSync(secret, join(root, '.git/hooks/pre-push'));
-  execFileSync('mkfifo', [join(root, '.git/hooks/pre-commit')]);
+  execFileSync('sh', ['-c', 'mkfifo "$1"', 'sh', join(root, '.git/hooks/pre-commit')]);
   const { problems } = await capture();
   expect(problems).toEqual([]);
   expect(existsSync(join(target, 'info-exclude'))).toBe(false);

@@ -56,7 +56,7 @@ export function bundleText(bundle: Bundle, name: string, headRef: Bytes | undefi
   if (bundle.shallow) {
     lines.push(
       '# Made from a shallow clone. Where the remote is gone, git takes it back with the .shallow file beside it:',
-      `#   git init DIR && cp ${quoteShell(latin1(`${name}.shallow`))} DIR/.git/shallow && git -C DIR fetch "$PWD"/${quoteShell(file)} 'refs/heads/*:refs/heads/*'`,
+      `#   git init DIR && cp ${quoteShell(latin1(`${name}.shallow`))} DIR/.git/shallow && git -C DIR fetch "$PWD"/${quoteShell(file)} 'refs/heads/*:refs/saved/*'`,
     );
   } else if (bundle.kind === 'complete') {
     const branch = headRef?.startsWith('refs/heads/') === true && isAscii(headRef) ? ` -b ${quoteShell(headRef.slice('refs/heads/'.length))}` : '';
@@ -64,7 +64,8 @@ export function bundleText(bundle: Bundle, name: string, headRef: Bytes | undefi
   } else {
     lines.push(
       '# It holds what no remote has. First clone the remote (status.txt), then in that clone:',
-      `#   git fetch /path/to/${quoteShell(file)} 'refs/heads/*:refs/heads/*'     (a bare clone, or none of the branches checked out)`,
+      `#   git fetch /path/to/${quoteShell(file)} 'refs/heads/*:refs/saved/*'`,
+      '#   git switch -c NAME refs/saved/NAME        (git for-each-ref refs/saved lists them)',
     );
   }
   lines.push(
