@@ -16,9 +16,9 @@ import { temporaryName } from '../store/read-jobs.ts';
 import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
 import { entriesOf, loadRows } from '../vault/listing.ts';
 import { archiveName } from './backup-names.ts';
-import type { RestoreTarget } from './restore.ts';
 import { restoreFromObjects } from './restore-objects.ts';
 import type { RestorePlan } from './restore-plan.ts';
+import type { RestoreTarget } from './restore-target.ts';
 import { settleAll } from './settle.ts';
 
 const TAR_TIMEOUT = 12 * 3_600_000;

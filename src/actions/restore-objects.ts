@@ -13,8 +13,8 @@ import { WorkerPool } from '../store/pool.ts';
 import { finishFile, temporaryName } from '../store/read-jobs.ts';
 import { listPacks } from '../vault/catalog.ts';
 import { contentOf } from './contents.ts';
-import type { RestoreTarget } from './restore.ts';
 import type { RestorePlan } from './restore-plan.ts';
+import type { RestoreTarget } from './restore-target.ts';
 import { settleAll } from './settle.ts';
 
 const BATCH_BYTES = 2 << 20;

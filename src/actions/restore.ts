@@ -29,6 +29,7 @@ import { lockForReading } from '../vault/vault.ts';
 import { restoreFromArchive } from './restore-archive.ts';
 import { restoreFromObjects } from './restore-objects.ts';
 import type { RestorePlan } from './restore-plan.ts';
+import type { RestoreTarget } from './restore-target.ts';
 
 export type RestoreResult = {
   readonly id: string;
@@ -41,16 +42,6 @@ export type RestoreResult = {
   /** Paths whose stored content is damaged; they were not written. */
   readonly damaged: number;
   readonly problems: readonly Problem[];
-};
-
-/** What the writers of contents share. */
-export type RestoreTarget = {
-  readonly directory: Bytes;
-  /** Set owners: only root can. */
-  readonly owners: boolean;
-  readonly problem: (problem: Problem) => void;
-  readonly damaged: (path: Bytes, message: string) => void;
-  readonly progress: (files: number, bytes: number) => void;
 };
 
 /**

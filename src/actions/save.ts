@@ -1,31 +1,29 @@
 // A save: capture what changed, write the listing or what differs from the keyframe, commit. The
 // whole path of DESIGN section 1 up to "record"; a backup begins with the same steps.
 
-import { createHash } from 'node:crypto';
 import { bytes } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
-import { DELTA_HEADER, FILES_HEADER, listingBytes, sortedRows } from '../format/file-list.ts';
 import type { DatabaseReport, Report } from '../format/report.ts';
-import { compressFrame } from '../format/zstd-frame.ts';
-import { exists, freeBytes, writeNewFile } from '../os/files.ts';
+import { exists, freeBytes } from '../os/files.ts';
+import { endPhase } from '../os/memory.ts';
 import { findUnits } from '../source/databases.ts';
 import { appendSegment, openIndex, recordsFrom } from '../store/object-index.ts';
 import { PackOutput } from '../store/pack-output.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { FLAG_DATABASE, loadTree, storeTree, type Tree } from '../store/stat-cache.ts';
-import { listPacks, type SnapshotRef } from '../vault/catalog.ts';
+import { listPacks } from '../vault/catalog.ts';
 import { appendLine, findLast, readHead } from '../vault/chain.ts';
 import { NAMES, parseId, type SnapshotId, saveDirectory, timeOfId } from '../vault/layout.ts';
-import { keyframeFile, loadDelta } from '../vault/listing.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import { commitSnapshot, type StagedFile } from '../vault/snapshot.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
-import { type Scanned, type Stored, scanProject, storeContents } from './capture.ts';
+import { type Scanned, scanProject } from './capture.ts';
 import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
+import { writeListing } from './save-listing.ts';
+import { type Stored, storeContents } from './store-run.ts';
 import { type BuiltTree, buildTree } from './tree-build.ts';
-import { allRows, deltaRows } from './tree-rows.ts';
 
 export type SaveOptions = {
   readonly note?: string;
@@ -88,6 +86,9 @@ export type CaptureMode = {
 /** What a backup needs after its save. */
 export type Saved = { readonly result: SaveResult; readonly tree: Tree; readonly scanned: Scanned; readonly databases: readonly DatabaseReport[] };
 
+/** From this many entries on, memory is given back between phases. */
+const LARGE_TREE = 10_000;
+
 /** Fewer bytes than this are stored on this thread: starting others would take longer. */
 const THREADS_FROM = 1 << 20;
 
@@ -107,6 +108,7 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
   try {
     const captured = await captureInto(vault, project, scanned, old, `${stage.path}`, mode, ctx);
     problems.push(...captured.stored.problems);
+    if (scanned.scan.paths.length > LARGE_TREE) endPhase();
     const built = buildTree(project.root, captured.scanned, captured.old, captured.stored);
     const databases = collectDatabases(built.tree, captured, old);
     const tree: Tree = { ...built.tree, notes: { databases: Object.fromEntries(databases.map((database) => [database.path, database])) } };
@@ -174,6 +176,7 @@ async function captureInto(
   ctx: Context,
 ): Promise<Captured> {
   const { scan } = scanned;
+  if (scan.paths.length > LARGE_TREE) endPhase();
   const bytesToRead = scanned.diff.toRead.reduce((sum, row) => sum + (scan.size[row] ?? 0), 0);
   checkSpace(vault, bytesToRead, scanned, old);
   const room = scanned.diff.toRead.length + Math.ceil(bytesToRead / 16_384) + 65_536;
@@ -242,7 +245,7 @@ type CommitFacts = {
 function commitSave(facts: CommitFacts, ctx: Context): SaveResult {
   const { vault, project, options, tree, built, captured, stage } = facts;
   ctx.monitor.phase('snapshot');
-  const listing = writeListing(facts);
+  const listing = writeListing({ vault, stage, tree, last: facts.last, old: captured.old, oldRow: captured.scanned.diff.oldRow });
   const files = captured.pack === undefined ? [listing.file] : [captured.pack, listing.file];
   const git = gitFacts(project.root);
   const started = captured.scanned.scan.started;
@@ -295,42 +298,4 @@ function commitSave(facts: CommitFacts, ctx: Context): SaveResult {
     report: committed.report,
     problems: facts.problems,
   };
-}
-
-type Listing = { readonly file: StagedFile; readonly keyframe: string | undefined };
-
-/** A delta where the last save is what the old tree describes and the delta stays small; else a keyframe. */
-function writeListing(facts: CommitFacts): Listing {
-  const { vault, captured, tree, last } = facts;
-  const { old } = captured;
-  if (old !== undefined && last !== undefined && old.snapshot === last) {
-    const before = deltaBefore(vault, last);
-    if (before !== undefined) {
-      const rows = deltaRows(before.rows, old, tree, captured.scanned.diff.oldRow);
-      const keyframeRowCount = tree.count + tree.hashes.length / 32;
-      if (rows.size <= Math.max(64, keyframeRowCount / 5)) {
-        return { file: writeRows(facts.stage, NAMES.delta, `${DELTA_HEADER} ${before.keyframe}`, sortedRows(rows)), keyframe: before.keyframe };
-      }
-    }
-  }
-  return { file: writeRows(facts.stage, NAMES.keyframe, FILES_HEADER, allRows(tree)), keyframe: undefined };
-}
-
-/** The last save's own delta, or an empty one where it is a keyframe; undefined where it cannot be read. */
-function deltaBefore(vault: Vault, last: SnapshotId): { keyframe: string; rows: Map<string, string> } | undefined {
-  const ref: SnapshotRef = { id: last, kind: 'save', directory: saveDirectory(last), sequence: undefined };
-  if (exists(`${vault.root}/${ref.directory}/${NAMES.keyframe}`)) return { keyframe: last, rows: new Map() };
-  try {
-    const delta = loadDelta(vault, ref);
-    return exists(`${vault.root}/${keyframeFile(vault, delta.keyframe)}`) ? delta : undefined;
-  } catch {
-    // A damaged delta must not spoil the saves after it: they begin a new keyframe.
-    return undefined;
-  }
-}
-
-function writeRows(stage: string, name: string, header: string, rows: Iterable<string>): StagedFile {
-  const content = compressFrame(listingBytes(header, rows));
-  writeNewFile(`${stage}/${name}`, content);
-  return { path: bytes(name), size: content.length, sha256: createHash('sha256').update(content).digest('hex') };
 }

@@ -7,7 +7,8 @@ import { onPath } from '../os/long-path.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../source/walk.ts';
 import { FLAG_DATABASE, FLAG_HARD_LINK, FLAG_MISSING, FLAG_RACY, FLAG_SIDECAR, type Tree } from '../store/stat-cache.ts';
 import { sameTime } from '../store/store-job.ts';
-import type { Content, Scanned, Stored } from './capture.ts';
+import type { Content, Scanned } from './capture.ts';
+import type { Stored } from './store-run.ts';
 import { isRacy } from './tree-diff.ts';
 import { hashesOf } from './tree-rows.ts';
 

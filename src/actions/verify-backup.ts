@@ -11,7 +11,7 @@ import { checkCopy } from '../os/sqlite.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { Vault } from '../vault/vault.ts';
-import type { Damage } from './verify.ts';
+import type { Damage } from './verify-files.ts';
 
 const ARCHIVE_TIMEOUT = 6 * 3_600_000;
 

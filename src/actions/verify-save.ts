@@ -16,7 +16,7 @@ import { NAMES } from '../vault/layout.ts';
 import { entriesOf, keyframeFile, loadDelta, loadRows } from '../vault/listing.ts';
 import type { Vault } from '../vault/vault.ts';
 import { contentOf } from './contents.ts';
-import type { Damage, FileChecker } from './verify.ts';
+import type { Damage, FileChecker } from './verify-files.ts';
 
 const BATCH_OBJECTS = 2048;
 

@@ -6,16 +6,25 @@ import { runInNewContext } from 'node:vm';
 
 const EVERY_BYTES = 8 << 20;
 let pending = 0;
-let collect: ((options: { type: 'minor' }) => void) | undefined;
+let collect: ((options: { type: 'minor' | 'major' }) => void) | undefined;
 
 /** Tells that `count` bytes of buffers are garbage now. Cheap; collects at most once for each 8 MiB. */
 export function noteGarbage(count: number): void {
   pending += count;
   if (pending < EVERY_BYTES) return;
   pending = 0;
+  collector()({ type: 'minor' });
+}
+
+/** Between two phases of a large run: what the first one left is collected before the second one asks for more. */
+export function endPhase(): void {
+  collector()({ type: 'major' });
+}
+
+function collector(): NonNullable<typeof collect> {
   if (collect === undefined) {
     setFlagsFromString('--expose-gc');
-    collect = runInNewContext('gc') as typeof collect;
+    collect = runInNewContext('gc') as NonNullable<typeof collect>;
   }
-  collect?.({ type: 'minor' });
+  return collect;
 }

@@ -68,13 +68,16 @@ export function openIndex(vaultRoot: string, packs: readonly string[], room: num
 
 /** The new records of a pack, as they stand at the table's end from `first` on; the caller appends them once the pack is visible. */
 export function recordsFrom(table: ObjectTable, first: number): Buffer {
-  const used: Buffer[] = [];
+  const count = table.count;
   const all = Buffer.from(table.shared.records);
-  for (let record = first; record < table.count; record++) {
+  const used = Buffer.allocUnsafe(Math.max(0, count - first) * RECORD_BYTES);
+  let at = 0;
+  for (let record = first; record < count; record++) {
     // A record that lost the race for its slot was never located; its size is 0.
-    if (table.location(record).size > 0) used.push(all.subarray(record * RECORD_BYTES, (record + 1) * RECORD_BYTES));
+    if (table.records[record * RECORD_WORDS + 13] === 0) continue;
+    at += all.copy(used, at, record * RECORD_BYTES, (record + 1) * RECORD_BYTES);
   }
-  return Buffer.concat(used);
+  return used.subarray(0, at);
 }
 
 /** Adds a pack's records to the cache. Not synced: a torn segment fails its crc and the pack is read again. */
