@@ -20,15 +20,33 @@ export function compressFrame(content: Uint8Array): Buffer {
 
 /**
  * @param frame exactly one frame, or several in a row
- * @param expectedBytes size of the content where known; only a hint for the buffer
+ * @param expectedBytes size of the content where known and the frame does not tell; only a hint for the buffer
  * @throws CoraError damaged
  */
 export function decompressFrame(frame: Uint8Array, expectedBytes = 0, limitBytes = 1 << 30): Buffer {
   try {
-    return zstdDecompressSync(frame, { chunkSize: Math.max(65_536, expectedBytes + 64), maxOutputLength: limitBytes });
+    // One buffer of the right size; a little more, for a buffer that is just full makes zlib ask for another.
+    const chunkSize = Math.max(64, Math.min(contentBytes(frame) ?? Math.max(65_536, expectedBytes), LARGEST_HINT)) + 64;
+    return zstdDecompressSync(frame, { chunkSize, maxOutputLength: limitBytes });
   } catch (error) {
     throw new CoraError('damaged', 'A zstd frame does not decode', { cause: error });
   }
+}
+
+/** What a frame's header says is believed up to here: damage must not make us ask for gigabytes. */
+const LARGEST_HINT = 16 << 20;
+
+/** The content size in the frame's header; undefined where it has none. */
+function contentBytes(frame: Uint8Array): number | undefined {
+  const descriptor = frame[4] ?? 0;
+  const singleSegment = (descriptor >> 5) & 1;
+  const flag = descriptor >> 6;
+  const at = 6 - singleSegment + ([0, 1, 2, 4][descriptor & 3] ?? 0);
+  const width = flag === 0 ? singleSegment : 1 << flag;
+  if (width === 0 || at + width > frame.length) return undefined;
+  let size = 0;
+  for (let i = width - 1; i >= 0; i--) size = size * 256 + (frame[at + i] ?? 0);
+  return width === 2 ? size + 256 : size;
 }
 
 const MAGIC = 0xfd2fb528;

@@ -2,7 +2,7 @@
 // A member whose content is not exactly as long as its headers say is never made.
 
 import { CoraError } from '../base/errors.ts';
-import { gzipMember } from '../format/gzip-member.ts';
+import { gzipMember, looksIncompressible, type Range } from '../format/gzip-member.ts';
 import type { ArchiveBatchJob, ArchiveBatchResult, FindLineJob, FindLineResult } from './jobs.ts';
 import type { ObjectReader } from './object-reader.ts';
 
@@ -17,6 +17,7 @@ export function archiveBatch(job: ArchiveBatchJob, reader: ObjectReader): Archiv
   let total = 0;
   for (let step = 0; step < plan.length; step += 4) total += (plan[step] ?? 0) + (plan[step + 3] ?? 0);
   if (raw.length < total) raw = Buffer.allocUnsafeSlow(total);
+  const stored: Range[] = [];
   let at = 0;
   let literal = 0;
   let object = 0;
@@ -31,12 +32,20 @@ export function archiveBatch(job: ArchiveBatchJob, reader: ObjectReader): Archiv
       const part = reader.read(job.hashes.subarray(object * 32, object * 32 + 32));
       if (at + part.length - skip > end) throw wrongSize();
       part.copy(raw, at, skip);
+      if (looksIncompressible(part)) addRange(stored, at, at + part.length - skip);
       at += part.length - skip;
       skip = 0;
     }
     if (at !== end) throw wrongSize();
   }
-  return { member: gzipMember(raw.subarray(0, total)), rawBytes: total };
+  return { member: gzipMember(raw.subarray(0, total), stored), rawBytes: total };
+}
+
+/** Pieces of one file lie side by side and become one range. */
+function addRange(ranges: Range[], start: number, end: number): void {
+  const last = ranges.at(-1);
+  if (last !== undefined && last.end === start) ranges[ranges.length - 1] = { start: last.start, end };
+  else ranges.push({ start, end });
 }
 
 function wrongSize(): CoraError {

@@ -29,9 +29,8 @@ export function packTree(root: string, directory: string): PackedTree {
     const entry = readEntry(path, packing);
     entries.push(entry);
     if (entry.type !== 'd') return;
-    for (const name of readdirSync(fsPath(joinBytes(bytes(root), path)), { encoding: 'buffer' })) {
-      visit(path === '.' ? fromBuffer(name) : joinBytes(path, fromBuffer(name)));
-    }
+    const names = readdirSync(fsPath(joinBytes(bytes(root), path)), { encoding: 'buffer' }).map(fromBuffer);
+    for (const name of names.sort()) visit(path === '.' ? name : joinBytes(path, name));
   };
   visit(bytes('.'));
   const hashes = storeSmall(packing);
