@@ -13,7 +13,7 @@ import { WorkerPool } from '../store/pool.ts';
 import { listPacks, listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { readHead } from '../vault/chain.ts';
 import { parseId, timeOfId } from '../vault/layout.ts';
-import { entriesOf, loadRows } from '../vault/listing.ts';
+import { loadEntries } from '../vault/listing.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import { commitSnapshot } from '../vault/snapshot.ts';
 import { lockForReading, lockForWriting, openStage, type Vault } from '../vault/vault.ts';
@@ -111,7 +111,7 @@ function isNeeded(vault: Vault, project: ProjectFacts, saved: Saved, good: Good,
     ...good.report.large_files.map(({ path }) => path),
   ]);
   const fingerprint = (entry: Entry): string => `${entry.sha256 ?? Buffer.from(entry.pieces ?? []).toString('base64')}`;
-  const then = new Map(entriesOf(loadRows(vault, save)).map((entry) => [Buffer.from(entry.path, 'latin1').toString(), fingerprint(entry)]));
+  const then = new Map(loadEntries(vault, save).map((entry) => [Buffer.from(entry.path, 'latin1').toString(), fingerprint(entry)]));
   const current = new Map(entriesOfTree(saved).map((entry) => [Buffer.from(entry.path, 'latin1').toString(), fingerprint(entry)]));
   return [...watched].some((path) => then.get(path) !== current.get(path));
 }

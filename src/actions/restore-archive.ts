@@ -14,7 +14,7 @@ import { requireProgram, run } from '../os/run.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { temporaryName } from '../store/read-jobs.ts';
 import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
-import { entriesOf, loadRows } from '../vault/listing.ts';
+import { loadEntries } from '../vault/listing.ts';
 import { archiveName } from './backup-names.ts';
 import { restoreFromObjects } from './restore-objects.ts';
 import type { RestorePlan } from './restore-plan.ts';
@@ -106,7 +106,7 @@ async function restoreLogs(plan: RestorePlan, logs: readonly Entry[], target: Re
   const wanted = new Set<string>(logs.map(({ path }) => path));
   let whole: Entry[] = [];
   try {
-    if (save !== undefined) whole = entriesOf(loadRows(vault, save)).filter((entry) => wanted.has(entry.path));
+    if (save !== undefined) whole = loadEntries(vault, save).filter((entry) => wanted.has(entry.path));
   } catch {
     // A damaged save leaves the newest parts.
   }

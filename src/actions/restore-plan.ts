@@ -9,7 +9,7 @@ import type { Report, SnapshotKind } from '../format/report.ts';
 import { exists, namesIn } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { readReport, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
-import { entriesOf, loadRows } from '../vault/listing.ts';
+import { loadEntries } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { rootOf, type Vault } from '../vault/vault.ts';
 
@@ -69,7 +69,7 @@ export async function planRestore(
   const report = readReport(vault, ref);
   const directory = options.to ?? inPlaceRoot(project, vault);
   if (options.to !== undefined) requireEmpty(options.to, options.overwrite);
-  const all = entriesOf(loadRows(vault, ref));
+  const all = loadEntries(vault, ref);
   const selected = selectEntries(all, paths, options.critical, report, ref);
   const databases = new Set(report.databases.filter(({ stored }) => stored === 'copy').map(({ path }) => path));
   const changes: PlannedChange[] = [];

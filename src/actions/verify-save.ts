@@ -13,7 +13,7 @@ import { RECORD_WORDS } from '../store/object-table.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { listPacks, type SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
-import { entriesOf, keyframeFile, loadDelta, loadRows } from '../vault/listing.ts';
+import { keyframeFile, loadDelta, loadEntries } from '../vault/listing.ts';
 import type { Vault } from '../vault/vault.ts';
 import { contentOf } from './contents.ts';
 import type { Damage, FileChecker } from './verify-files.ts';
@@ -46,7 +46,7 @@ export class SaveChecker {
     let entries: Entry[];
     try {
       damaged.push(...(await this.#checkKeyframe(ref)));
-      entries = entriesOf(loadRows(this.#vault, ref));
+      entries = loadEntries(this.#vault, ref);
     } catch (error) {
       return [...damaged, { path: `${ref.directory}/`, file: ref.directory, reason: messageOf(error) }];
     }

@@ -18,15 +18,22 @@ export function manifestText(report: Report, files: readonly { readonly path: st
     row('Host', `${report.host.hostname}, ${report.host.os}, kernel ${report.host.kernel}, ${report.host.arch}`),
     row('Software', `Cora ${report.host.cora}, Node ${report.host.node}`),
     row('Git', report.git === null ? 'none' : `${report.git.sha} ${report.git.branch ?? '(detached)'}`),
-    row('Files', `${report.total_files_processed} (${formatBytes(report.total_bytes_processed)}): ${report.files_new} new, ${report.files_changed} changed, ${report.files_unmodified} unchanged`),
+    row(
+      'Files',
+      `${report.total_files_processed} (${formatBytes(report.total_bytes_processed)}): ${report.files_new} new, ${report.files_changed} changed, ${report.files_unmodified} unchanged`,
+    ),
     row('Others', `${report.dirs} directories, ${report.links} links, ${report.specials} special files`),
     row('Sequence', `${report.sequence}, after ${report.previous}`),
     row('Keyframe', report.keyframe),
     '',
-    'Restore: sh restore.sh ' + `${report.snapshot_id} DIR    (in the vault; or: cora restore ${report.snapshot_id} --to DIR)`,
+    `Restore: sh restore.sh ${report.snapshot_id} DIR    (in the vault; or: cora restore ${report.snapshot_id} --to DIR)`,
     'Check:   sha256sum -c SHA256SUMS.txt',
   ].filter((line) => line !== undefined);
-  section(lines, 'Files of this snapshot', files.map((file) => `${file.path}  ${file.size}`));
+  section(
+    lines,
+    'Files of this snapshot',
+    files.map((file) => `${file.path}  ${file.size}`),
+  );
   section(
     lines,
     'Databases',
@@ -35,11 +42,27 @@ export function manifestText(report: Report, files: readonly { readonly path: st
       return `${printable(db.path)}  ${db.size}  ${db.journal_mode}  ${where}`;
     }),
   );
-  section(lines, 'Units (a directory with its database)', report.units.map((unit) => `${printable(unit.path)}  ${unit.kind}  ${unit.documents ?? '?'} documents`));
+  section(
+    lines,
+    'Units (a directory with its database)',
+    report.units.map((unit) => `${printable(unit.path)}  ${unit.kind}  ${unit.documents ?? '?'} documents`),
+  );
   section(lines, 'Critical files', report.critical.map(printable));
-  section(lines, 'Logs in the archive by their newest part only (<path>.tail)', report.capped.map((log) => `${printable(log.path)}  ${log.stored} of ${log.size}  sha256 ${log.sha256}`));
-  section(lines, 'Not covered', report.not_covered.map((item) => `${printable(item.path)}  ${item.reason}`));
-  section(lines, 'Problems', report.problems.map((problem) => `${problem.severity}  ${problem.code}  ${printable(problem.path ?? '')}  ${printable(problem.message)}`));
+  section(
+    lines,
+    'Logs in the archive by their newest part only (<path>.tail)',
+    report.capped.map((log) => `${printable(log.path)}  ${log.stored} of ${log.size}  sha256 ${log.sha256}`),
+  );
+  section(
+    lines,
+    'Not covered',
+    report.not_covered.map((item) => `${printable(item.path)}  ${item.reason}`),
+  );
+  section(
+    lines,
+    'Problems',
+    report.problems.map((problem) => `${problem.severity}  ${problem.code}  ${printable(problem.path ?? '')}  ${printable(problem.message)}`),
+  );
   return `${lines.join('\n')}\n`;
 }
 
@@ -54,5 +77,8 @@ function section(lines: (string | undefined)[], title: string, items: readonly s
 
 export function largeFilesText(report: Report): string {
   const head = report.large_files.length === 0 ? 'No file is over the large-file limit.\n' : '';
-  return head + report.large_files.map((file) => `${String(file.size).padStart(14)}  ${formatBytes(file.size).padStart(8)}  ${printable(file.path)}\n`).join('');
+  return (
+    head +
+    report.large_files.map((file) => `${String(file.size).padStart(14)}  ${formatBytes(file.size).padStart(8)}  ${printable(file.path)}\n`).join('')
+  );
 }

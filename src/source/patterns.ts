@@ -21,9 +21,17 @@ function quickTest(patterns: readonly string[]): RegExp | undefined {
   const parts: string[] = [];
   for (const pattern of patterns) {
     if (pattern.startsWith('!') || pattern.startsWith('\\') || /[^\x00-\x7f]/.test(pattern)) return undefined;
-    const bare = pattern.replace(/^\//, '').replace(/\/$/, '').replace(/\/\*\*$/, '');
+    const bare = pattern
+      .replace(/^\//, '')
+      .replace(/\/$/, '')
+      .replace(/\/\*\*$/, '');
     if (bare.includes('/') || bare.includes('[') || bare.includes('**')) return undefined;
-    parts.push(bare.replace(/[.+^${}()|\\]/g, '\\$&').replace(/\*/g, '[^/]*').replace(/\?/g, '[^/]'));
+    parts.push(
+      bare
+        .replace(/[.+^${}()|\\]/g, '\\$&')
+        .replace(/\*/g, '[^/]*')
+        .replace(/\?/g, '[^/]'),
+    );
   }
   return new RegExp(`(?:^|/)(?:${parts.join('|')})(?:/|$)`, 'i');
 }

@@ -77,7 +77,10 @@ export function walk(root: Bytes, options: WalkOptions): Scan {
   try {
     top = onPath(root, (path) => lstatSync(path));
   } catch (error) {
-    throw new CoraError('io', `The project ${toText(root)} cannot be read (${errnoOf(error) ?? 'unknown error'})`, { hint: 'check that it is mounted and readable', cause: error });
+    throw new CoraError('io', `The project ${toText(root)} cannot be read (${errnoOf(error) ?? 'unknown error'})`, {
+      hint: 'check that it is mounted and readable',
+      cause: error,
+    });
   }
   add(scan, bytes('.'), top);
   walkDirectory(scan, root, '', top.dev, options);

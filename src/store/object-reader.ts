@@ -31,7 +31,10 @@ export class ObjectReader {
    */
   read(digest: Uint8Array): Buffer {
     const record = this.table.find(digest);
-    if (record < 0) throw new CoraError('damaged', `Object ${Buffer.from(digest).toString('hex')} is in no pack`, { details: { object: Buffer.from(digest).toString('hex') } });
+    if (record < 0)
+      throw new CoraError('damaged', `Object ${Buffer.from(digest).toString('hex')} is in no pack`, {
+        details: { object: Buffer.from(digest).toString('hex') },
+      });
     const location = this.table.location(record);
     const pack = this.#packs[location.pack] ?? '';
     let content: Buffer;

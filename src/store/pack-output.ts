@@ -87,6 +87,6 @@ function readBack(path: string, lists: readonly FrameList[], size: number): stri
 
 function damaged(path: string): CoraError {
   return new CoraError('validation_failed', `The disk does not hold what was written to ${path}`, {
-    hint: 'check the vault\'s disk (smartctl, dmesg), then run the command again',
+    hint: "check the vault's disk (smartctl, dmesg), then run the command again",
   });
 }

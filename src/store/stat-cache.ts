@@ -66,7 +66,13 @@ export function loadTree(vaultRoot: string): Tree | undefined {
   }
   if (data.length < 16 || data.readUInt32LE(0) !== MAGIC || data.readUInt32LE(4) !== crc32(data.subarray(8))) return undefined;
   const headBytes = data.readUInt32LE(8);
-  const head = JSON.parse(data.toString('utf8', 16, 16 + headBytes)) as { count: number; hashes: number; snapshot: string; names: number; notes: Record<string, unknown> };
+  const head = JSON.parse(data.toString('utf8', 16, 16 + headBytes)) as {
+    count: number;
+    hashes: number;
+    snapshot: string;
+    names: number;
+    notes: Record<string, unknown>;
+  };
   // Aligned copies of the columns; a Buffer from readFile may begin anywhere in its memory.
   const memory = data.buffer.slice(data.byteOffset, data.byteOffset + data.length) as ArrayBuffer;
   let at = align(16 + headBytes);
@@ -101,19 +107,36 @@ export function loadTree(vaultRoot: string): Tree | undefined {
 /** Writes the cache; not synced, because a torn one is noticed and rebuilt. */
 export function storeTree(vaultRoot: string, tree: Tree): void {
   const names = Buffer.from([...tree.paths, ...tree.links].join('\0'), 'latin1');
-  const head = Buffer.from(JSON.stringify({ count: tree.count, hashes: tree.hashes.length / 32, snapshot: tree.snapshot, names: names.length, notes: tree.notes }));
+  const head = Buffer.from(
+    JSON.stringify({ count: tree.count, hashes: tree.hashes.length / 32, snapshot: tree.snapshot, names: names.length, notes: tree.notes }),
+  );
   const parts: Uint8Array[] = [];
-  let at = 0;
+  let _at = 0;
   const put = (part: ArrayBufferView): void => {
     const view = new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
     parts.push(view, new Uint8Array(align(view.length) - view.length));
-    at += align(view.length);
+    _at += align(view.length);
   };
   const lead = Buffer.alloc(16);
   lead.writeUInt32LE(MAGIC, 0);
   lead.writeUInt32LE(head.length, 8);
   put(Buffer.concat([lead, head]));
-  for (const column of [tree.size, tree.mtimeMs, tree.ctimeMs, tree.ino, tree.mtime, tree.stored, tree.mode, tree.uid, tree.gid, tree.flags, tree.piece, tree.first, tree.hashes]) put(column);
+  for (const column of [
+    tree.size,
+    tree.mtimeMs,
+    tree.ctimeMs,
+    tree.ino,
+    tree.mtime,
+    tree.stored,
+    tree.mode,
+    tree.uid,
+    tree.gid,
+    tree.flags,
+    tree.piece,
+    tree.first,
+    tree.hashes,
+  ])
+    put(column);
   parts.push(names);
   const data = Buffer.concat(parts);
   data.writeUInt32LE(crc32(data.subarray(8)), 4);

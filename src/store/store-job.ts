@@ -6,8 +6,8 @@ import { hash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { bytes } from '../base/bytes.ts';
 import { errnoOf } from '../base/errors.ts';
-import { onPath } from '../os/long-path.ts';
 import { isSqliteHeader } from '../format/sqlite-header.ts';
+import { onPath } from '../os/long-path.ts';
 import { FILE_FRAME, type FrameWriter, PIECE_FRAME } from './frame-writer.ts';
 import {
   FILE_DATABASE,
@@ -101,7 +101,13 @@ const NO_FACTS: StoredFileFacts = { status: FILE_FAILED, mode: 0, uid: 0, gid: 0
 function failed(error: unknown): StoredFileFacts {
   const errno = errnoOf(error);
   // Writing the pack failed (ENOSPC, EIO on our side has no path): that ends the run, it is not the file's fault.
-  if (errno === undefined || errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG' || (error instanceof Error && 'syscall' in error && error.syscall === 'write')) {
+  if (
+    errno === undefined ||
+    errno === 'ENOSPC' ||
+    errno === 'EDQUOT' ||
+    errno === 'EFBIG' ||
+    (error instanceof Error && 'syscall' in error && error.syscall === 'write')
+  ) {
     throw error;
   }
   return { ...NO_FACTS, error: errno };

@@ -112,7 +112,9 @@ export function resolveSnapshot(vault: Vault, name: string, now: number, wanted:
   const exact = preferBackup(all.filter((ref) => ref.id === name));
   if (exact !== undefined) return exact;
   const byPrefix = all.filter((ref) => name.length >= 4 && ref.id.startsWith(name));
-  const bySha = /^[0-9a-f]{6,40}$/.test(name) ? all.filter((ref) => shaOf(ref).startsWith(name) || (shaOf(ref) !== '' && name.startsWith(shaOf(ref)))) : [];
+  const bySha = /^[0-9a-f]{6,40}$/.test(name)
+    ? all.filter((ref) => shaOf(ref).startsWith(name) || (shaOf(ref) !== '' && name.startsWith(shaOf(ref))))
+    : [];
   const byLabel = byPrefix.length + bySha.length > 0 ? [] : all.filter((ref) => isLabelled(vault, ref, name));
   const ids = new Set([...byPrefix, ...(byPrefix.length > 0 ? [] : bySha), ...byLabel].map((ref) => ref.id));
   if (ids.size === 1) {

@@ -2,8 +2,9 @@
 
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
+import { toText } from '../base/bytes.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
-import { DELTA_HEADER, type Entry, FILES_HEADER, parseRow, pieceOwner, rowKey } from '../format/file-list.ts';
+import { DELTA_HEADER, type Entry, escapeField, FILES_HEADER, parseRow, pieceOwner, rowKey } from '../format/file-list.ts';
 import { decompressFrame } from '../format/zstd-frame.ts';
 import { exists } from '../os/files.ts';
 import type { SnapshotRef } from './catalog.ts';
@@ -14,29 +15,75 @@ import type { Vault } from './vault.ts';
 export type Rows = Map<string, string>;
 
 /**
- * The whole listing of a snapshot as rows.
+ * The entries of a snapshot, pieces joined to their files.
  * @throws CoraError damaged naming the file that cannot be read
  */
-export function loadRows(vault: Vault, ref: SnapshotRef): Rows {
-  const directory = `${vault.root}/${ref.directory}`;
-  if (ref.kind === 'backup') return keyframeRows(`${directory}/${NAMES.backupListing}`);
-  if (exists(`${directory}/${NAMES.keyframe}`)) return keyframeRows(`${directory}/${NAMES.keyframe}`);
-  const delta = loadDelta(vault, ref);
-  const rows = keyframeRows(`${vault.root}/${keyframeFile(vault, delta.keyframe)}`);
-  for (const [key, row] of delta.rows) {
-    if (row.startsWith('-\t')) rows.delete(key);
-    else rows.set(key, row);
+export function loadEntries(vault: Vault, ref: SnapshotRef): Entry[] {
+  const pieces = new Map<string, PieceList>();
+  const entries: Entry[] = [];
+  for (const row of eachRow(vault, ref)) {
+    if (row.startsWith('+\t')) addPiece(pieces, row);
+    else entries.push(parseRow(row));
   }
-  return rows;
+  if (pieces.size === 0) return entries;
+  return entries.map((entry) => {
+    if (entry.type === 'h' || entry.sha256 !== undefined || entry.size === 0) return entry;
+    const list = pieces.get(escapeField(entry.path));
+    return list === undefined ? entry : { ...entry, pieces: wholeList(list, entry) };
+  });
+}
+
+/** Every row of a snapshot as text, one at a time: the keyframe's in its order, then those that only the delta has. */
+export function* eachRow(vault: Vault, ref: SnapshotRef): Generator<string> {
+  const directory = `${vault.root}/${ref.directory}`;
+  if (ref.kind === 'backup') return yield* keyframeRows(`${directory}/${NAMES.backupListing}`);
+  if (exists(`${directory}/${NAMES.keyframe}`)) return yield* keyframeRows(`${directory}/${NAMES.keyframe}`);
+  const { keyframe, rows } = loadDelta(vault, ref);
+  for (const row of keyframeRows(`${vault.root}/${keyframeFile(vault, keyframe)}`)) {
+    const key = rowKey(row);
+    const replaced = rows.get(key);
+    if (replaced === undefined) {
+      yield row;
+      continue;
+    }
+    rows.delete(key);
+    if (!replaced.startsWith('-\t')) yield replaced;
+  }
+  for (const row of rows.values()) if (!row.startsWith('-\t')) yield row;
+}
+
+type PieceList = { hashes: Buffer; count: number; last: number };
+
+function addPiece(pieces: Map<string, PieceList>, row: string): void {
+  const key = rowKey(row);
+  const owner = pieceOwner(key);
+  const index = Number(key.slice(owner.length + 2));
+  let list = pieces.get(owner);
+  if (list === undefined) {
+    list = { hashes: Buffer.alloc(32 * 64), count: 0, last: -1 };
+    pieces.set(owner, list);
+  }
+  if ((index + 1) * 32 > list.hashes.length)
+    list.hashes = Buffer.concat([list.hashes, Buffer.alloc(Math.max(list.hashes.length, (index + 1) * 32 - list.hashes.length))]);
+  list.hashes.write(row.split('\t', 7)[6] ?? '', index * 32, 32, 'hex');
+  list.count += 1;
+  list.last = Math.max(list.last, index);
+}
+
+function wholeList(list: PieceList, entry: Entry): Uint8Array {
+  if (list.count !== list.last + 1) throw new CoraError('damaged', `A listing lacks pieces of ${toText(entry.path)}`);
+  return list.hashes.subarray(0, list.count * 32);
 }
 
 /** The rows of a save's own DELTA file, and the keyframe they differ from. */
 export function loadDelta(vault: Vault, ref: SnapshotRef): { keyframe: string; rows: Rows } {
   const path = `${vault.root}/${ref.directory}/${NAMES.delta}`;
-  const lines = readLines(path);
-  const header = lines.shift() ?? '';
+  const lines = eachLine(path);
+  const header = lines.next().value ?? '';
   if (!header.startsWith(`${DELTA_HEADER} `)) throw malformed(path);
-  return { keyframe: header.slice(DELTA_HEADER.length + 1), rows: byKey(lines) };
+  const rows: Rows = new Map();
+  for (const line of lines) rows.set(rowKey(line), line);
+  return { keyframe: header.slice(DELTA_HEADER.length + 1), rows };
 }
 
 /** Where a keyframe lies, relative to the vault: in its save, or kept by clean-up. */
@@ -47,54 +94,33 @@ export function keyframeFile(vault: Vault, id: string): string {
   return exists(`${vault.root}/${own}`) ? own : `${NAMES.packs}/${parsed}.${NAMES.keyframe}`;
 }
 
-function keyframeRows(path: string): Rows {
-  const lines = readLines(path);
-  if (lines.shift() !== FILES_HEADER) throw malformed(path);
-  return byKey(lines);
+function* keyframeRows(path: string): Generator<string> {
+  const lines = eachLine(path);
+  if (lines.next().value !== FILES_HEADER) throw malformed(path);
+  yield* lines;
 }
 
-function byKey(lines: readonly string[]): Rows {
-  const rows: Rows = new Map();
-  for (const line of lines) rows.set(rowKey(line), line);
-  return rows;
-}
-
-function readLines(path: string): string[] {
+/** The lines of a compressed listing, one at a time: a listing of a million rows is never one string. */
+function* eachLine(path: string): Generator<string> {
   let content: Buffer;
   try {
     const stored = readFileSync(path);
     content = path.endsWith('.gz') ? gunzipSync(stored) : decompressFrame(stored, stored.length * 4, 2 ** 31);
   } catch (error) {
-    throw new CoraError('damaged', `The listing ${path} cannot be read: ${messageOf(error)}`, { hint: 'cora verify names what is damaged', cause: error, details: { path } });
+    throw new CoraError('damaged', `The listing ${path} cannot be read: ${messageOf(error)}`, {
+      hint: 'cora verify names what is damaged',
+      cause: error,
+      details: { path },
+    });
   }
-  const lines = content.toString('latin1').split('\n');
-  if (lines.pop() !== '') throw malformed(path);
-  return lines;
+  let at = 0;
+  for (let end = content.indexOf(10, at); end >= 0; end = content.indexOf(10, at)) {
+    yield content.toString('latin1', at, end);
+    at = end + 1;
+  }
+  if (at !== content.length || content.length === 0) throw malformed(path);
 }
 
 function malformed(path: string): CoraError {
   return new CoraError('damaged', `The listing ${path} is malformed`, { hint: 'cora verify names what is damaged', details: { path } });
-}
-
-/** The entries of a listing in the order of its rows, pieces joined to their files. */
-export function entriesOf(rows: Rows): Entry[] {
-  const pieces = new Map<string, Uint8Array>();
-  const counts = new Map<string, number>();
-  for (const [key, row] of rows) {
-    if (row.startsWith('+\t')) counts.set(pieceOwner(key), (counts.get(pieceOwner(key)) ?? 0) + 1);
-  }
-  for (const [owner, count] of counts) pieces.set(owner, new Uint8Array(32 * count));
-  const entries: Entry[] = [];
-  for (const [key, row] of rows) {
-    if (row.startsWith('+\t')) {
-      const owner = pieceOwner(key);
-      const index = Number(key.slice(owner.length + 2));
-      const all = pieces.get(owner);
-      if (all === undefined || index * 32 >= all.length) throw new CoraError('damaged', `A listing lacks pieces of ${owner}`);
-      all.set(Buffer.from(row.split('\t', 7)[6] ?? '', 'hex'), index * 32);
-    } else {
-      entries.push(parseRow(row, pieces.get(key)));
-    }
-  }
-  return entries;
 }

@@ -30,7 +30,7 @@ export type VaultLocation = {
 /** The directory of Cora's own state: `/var/lib/cora` as root, else below the user's state directory. */
 export function stateDirectory(env: VaultEnvironment): string | undefined {
   if (env.uid === 0) return '/var/lib/cora';
-  if (env.xdgStateHome !== undefined && env.xdgStateHome.startsWith('/')) return `${env.xdgStateHome}/cora`;
+  if (env.xdgStateHome?.startsWith('/')) return `${env.xdgStateHome}/cora`;
   return env.home === undefined ? undefined : `${env.home}/.local/state/cora`;
 }
 
@@ -39,10 +39,15 @@ export function stateDirectory(env: VaultEnvironment): string | undefined {
  * @param configured `vault` of the configuration
  * @throws CoraError usage where no place can be known (no home directory)
  */
-export function locateVault(project: { readonly root: Bytes; readonly name: string }, configured: string | undefined, env: VaultEnvironment): VaultLocation {
+export function locateVault(
+  project: { readonly root: Bytes; readonly name: string },
+  configured: string | undefined,
+  env: VaultEnvironment,
+): VaultLocation {
   if (env.explicit !== undefined) return { path: stripSlash(env.explicit), source: 'explicit', expectedId: undefined, memory: undefined };
   const state = stateDirectory(env);
-  const memory = state === undefined ? undefined : `${state}/projects/${createHash('sha256').update(project.root, 'latin1').digest('hex').slice(0, 32)}.json`;
+  const memory =
+    state === undefined ? undefined : `${state}/projects/${createHash('sha256').update(project.root, 'latin1').digest('hex').slice(0, 32)}.json`;
   const remembered = memory === undefined ? undefined : recall(memory);
   if (configured !== undefined) {
     const path = stripSlash(configured);
@@ -71,7 +76,14 @@ function recall(memory: string): { vault: string; id: string } | undefined {
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && 'vault' in value && typeof value.vault === 'string' && 'vault_id' in value && typeof value.vault_id === 'string') {
+    if (
+      typeof value === 'object' &&
+      value !== null &&
+      'vault' in value &&
+      typeof value.vault === 'string' &&
+      'vault_id' in value &&
+      typeof value.vault_id === 'string'
+    ) {
       return { vault: value.vault, id: value.vault_id };
     }
   } catch {

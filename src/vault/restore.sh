@@ -271,6 +271,7 @@ open_target() { # DIR
   else
     mkdir -p -- "$target" || fail 1 "Cannot make $1"
     made_target=$target
+    trap cleanup EXIT
   fi
   target=$(cd -P -- "$target" && pwd -P && echo x) || fail 1 "Cannot enter $1"
   target=${target%"${NL}x"}
@@ -983,7 +984,7 @@ case $(tar --version 2>/dev/null) in *'GNU tar'*) tar_options=--warning=no-times
 open_target "$typed"
 if [ "$kind" = backup ]; then restore_backup "$@"; else restore_save "$@"; fi
 say_differences
-begun=
+begun= made_target=
 if [ -n "$damaged" ]; then
   say "$id ($kind) is restored without what is damaged: $target"
   exit 3

@@ -78,7 +78,13 @@ function writeTexts(request: CommitRequest, report: Report): Sum[] {
   };
   write(NAMES.report, `${JSON.stringify(report, null, 2)}\n`);
   if (request.kind === 'backup') write(NAMES.largeFiles, largeFilesText(report));
-  write(NAMES.manifest, manifestText(report, request.files.map((file) => ({ path: Buffer.from(file.path, 'latin1').toString(), size: file.size }))));
+  write(
+    NAMES.manifest,
+    manifestText(
+      report,
+      request.files.map((file) => ({ path: Buffer.from(file.path, 'latin1').toString(), size: file.size })),
+    ),
+  );
   const text = formatSums(sums);
   writeNewFile(`${request.stage}/${NAMES.sums}`, text);
   return [...sums, { path: bytes(NAMES.sums), sha256: createHash('sha256').update(text).digest('hex') }];
@@ -91,7 +97,7 @@ function readBack(stage: string, sums: readonly Sum[]): void {
     readCold(fsPath(bytes(`${Buffer.from(stage).toString('latin1')}/${path}`)), (part) => digest.update(part));
     if (digest.digest('hex') !== sha256) {
       throw new CoraError('validation_failed', `The disk does not hold what was written to ${Buffer.from(path, 'latin1').toString()}`, {
-        hint: 'check the vault\'s disk (smartctl, dmesg), then run the command again',
+        hint: "check the vault's disk (smartctl, dmesg), then run the command again",
       });
     }
   }
@@ -129,4 +135,3 @@ export function adoptUnrecorded(vault: Vault): SnapshotId | undefined {
   appendSnapshot(vault, head, kind, id);
   return id;
 }
-

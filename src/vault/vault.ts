@@ -44,17 +44,24 @@ export function openVault(path: string): Vault {
     text = readFileSync(`${path}/${NAMES.vaultJson}`, 'utf8');
   } catch (error) {
     if (errnoOf(error) === 'EACCES') {
-      throw new CoraError('vault_missing', `The vault ${path} may not be read by this user`, { hint: 'run the command as the vault\'s owner', cause: error });
+      throw new CoraError('vault_missing', `The vault ${path} may not be read by this user`, {
+        hint: "run the command as the vault's owner",
+        cause: error,
+      });
     }
-    throw new CoraError('vault_missing', exists(path) ? `${path} has no VAULT.json: it is not a vault, or its disk is not mounted` : `There is no vault at ${path}`, {
-      hint: exists(path) ? 'mount the disk, or name another vault with --vault' : 'cora save makes it',
-      cause: error,
-    });
+    throw new CoraError(
+      'vault_missing',
+      exists(path) ? `${path} has no VAULT.json: it is not a vault, or its disk is not mounted` : `There is no vault at ${path}`,
+      {
+        hint: exists(path) ? 'mount the disk, or name another vault with --vault' : 'cora save makes it',
+        cause: error,
+      },
+    );
   }
   const info = parseInfo(text, path);
   if (info.format > FORMAT) {
     throw new CoraError('vault_version', `The vault ${path} has format ${info.format}; this Cora knows ${FORMAT}`, {
-      hint: 'upgrade Cora, or restore with the vault\'s own restore.sh',
+      hint: "upgrade Cora, or restore with the vault's own restore.sh",
     });
   }
   return { root: realpathSync(path), info };
@@ -63,13 +70,22 @@ export function openVault(path: string): Vault {
 function parseInfo(text: string, path: string): VaultInfo {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && 'format' in value && typeof value.format === 'number' && 'vault_id' in value && typeof value.vault_id === 'string') {
+    if (
+      typeof value === 'object' &&
+      value !== null &&
+      'format' in value &&
+      typeof value.format === 'number' &&
+      'vault_id' in value &&
+      typeof value.vault_id === 'string'
+    ) {
       return { name: '', root: '', created_at: '', ...value } as VaultInfo;
     }
   } catch {
     // falls through: what cannot be parsed and what has the wrong shape are the same to a user
   }
-  throw new CoraError('vault_missing', `${path}/VAULT.json is damaged`, { hint: 'put the file back from another copy of the vault; its form is in docs/format.md' });
+  throw new CoraError('vault_missing', `${path}/VAULT.json is damaged`, {
+    hint: 'put the file back from another copy of the vault; its form is in docs/format.md',
+  });
 }
 
 /** The project of a vault as bytes. */
@@ -83,7 +99,8 @@ export function rootOf(info: VaultInfo): Bytes {
  * @throws CoraError vault_missing where the path exists, no_space, read_only, io
  */
 export function createVault(path: string, project: { readonly name: string; readonly root: Bytes }, now: number, restoreScript: string): Vault {
-  if (exists(path)) throw new CoraError('vault_missing', `${path} exists and is not a vault`, { hint: 'mount the disk, or name another vault with --vault' });
+  if (exists(path))
+    throw new CoraError('vault_missing', `${path} exists and is not a vault`, { hint: 'mount the disk, or name another vault with --vault' });
   const info: VaultInfo = {
     format: FORMAT,
     vault_id: randomUUID(),
@@ -180,4 +197,3 @@ export function clearStages(vault: Vault): number {
   }
   return cleared;
 }
-
