@@ -29,9 +29,7 @@ export async function captureDatabases(request: DatabaseRequest, ctx: Context): 
     if (ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
     const target = `${request.stage}/database-${++number}-${row}`;
     const result = await captureDatabase(joinBytes(request.root, path), path, target, { timeout: request.timeout, check: request.check });
-    if (result.outcome !== 'copied' || 'problem' in result) {
-      if ('problem' in result && result.problem !== undefined) request.problem(result.problem);
-    }
+    if (result.problem !== undefined) request.problem(result.problem);
     if (result.outcome === 'failed') {
       request.failed(row);
     } else {

@@ -2,7 +2,6 @@
 // file system, checked, and moved into place. The archive alone is enough; the vault's packs are not needed,
 // except for logs that the archive holds by their newest part only.
 
-import { hash } from 'node:crypto';
 import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { type Bytes, bytes, joinBytes, toBuffer, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
@@ -22,6 +21,7 @@ import type { RestoreTarget } from './restore-target.ts';
 import { settleAll } from './settle.ts';
 
 const TAR_TIMEOUT = 12 * 3_600_000;
+const HASH_BATCH = 256;
 
 export async function restoreFromArchive(plan: RestorePlan, contents: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
   const { report } = plan.work;
@@ -66,34 +66,32 @@ async function moveChecked(stage: Bytes, contents: readonly Entry[], target: Res
   const pool = new WorkerPool(ctx.workers, { table: { records: new SharedArrayBuffer(56), slots: none, counter: none }, packs: [] });
   let files = 0;
   let count = 0;
+  const place = (entry: Entry, actual: string | undefined): void => {
+    const from = joinBytes(stage, entry.path);
+    if (actual !== (entry.sha256 ?? EMPTY_SHA256)) {
+      target.damaged(
+        entry.path,
+        actual === undefined ? 'The archive does not hold it any more' : 'The archive holds other bytes than the backup recorded',
+      );
+      return;
+    }
+    onPath(from, (path) => {
+      if (target.owners) lchownSync(path, entry.uid, entry.gid);
+      chmodSync(path, entry.mode);
+      onPath(joinBytes(target.directory, entry.path), (to) => renameSync(path, to));
+    });
+    files += 1;
+    count += entry.size;
+    target.progress(files, count);
+  };
   try {
-    await settleAll(
-      contents.map(async (entry) => {
-        const from = joinBytes(stage, entry.path);
-        const expected = entry.sha256 ?? EMPTY_SHA256;
-        let actual: string | undefined;
-        try {
-          actual = entry.size === 0 ? hash('sha256', '') : (await pool.run({ kind: 'hash-file', path: from })).sha256;
-        } catch {
-          actual = undefined;
-        }
-        if (actual !== expected || !onPath(from, (path) => existsSync(path))) {
-          target.damaged(
-            entry.path,
-            actual === undefined ? 'The archive does not hold it any more' : 'The archive holds other bytes than the backup recorded',
-          );
-          return;
-        }
-        onPath(from, (path) => {
-          if (target.owners) lchownSync(path, entry.uid, entry.gid);
-          chmodSync(path, entry.mode);
-          onPath(joinBytes(target.directory, entry.path), (to) => renameSync(path, to));
-        });
-        files += 1;
-        count += entry.size;
-        target.progress(files, count);
-      }),
-    );
+    const batches: Promise<void>[] = [];
+    for (let at = 0; at < contents.length; at += HASH_BATCH) {
+      const batch = contents.slice(at, at + HASH_BATCH);
+      const job = pool.run({ kind: 'hash-files', paths: batch.map(({ path }) => joinBytes(stage, path)) });
+      batches.push(job.then(({ sha256 }) => batch.forEach((entry, index) => place(entry, sha256[index]))));
+    }
+    await settleAll(batches);
   } finally {
     await pool.close();
   }

@@ -9,6 +9,7 @@ import { CoraError } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import type { DatabaseReport } from '../format/report.ts';
 import { onPath } from '../os/long-path.ts';
+import { looksEncrypted } from '../source/databases.ts';
 import { pieceSize } from '../store/chunker.ts';
 import { FILE_DATABASE, FILE_FAILED, FILE_UNSTABLE, type FileItem, type StoredFileFacts } from '../store/jobs.ts';
 import type { PackOutput } from '../store/pack-output.ts';
@@ -140,6 +141,7 @@ class StoreRun {
       else if (facts.status === FILE_DATABASE) this.#databaseRows.push(row);
       else {
         if (facts.status === FILE_UNSTABLE) this.#unstable(row);
+        this.#noteEncrypted(row, facts.size);
         const size = Math.min(facts.size, this.#sizeRead(row, facts));
         this.#contents.set(row, {
           flags: 0,
@@ -174,6 +176,7 @@ class StoreRun {
       const grew = after.ino === before.ino && after.size > before.size && stored.size === size;
       if (!same && !grew && attempt === 0) continue;
       if (!same && !grew) this.#unstable(row);
+      this.#noteEncrypted(row, size);
       this.#filesDone += 1;
       this.#contents.set(row, {
         flags: this.#isSparse(row) ? FLAG_SPARSE : 0,
@@ -295,6 +298,14 @@ class StoreRun {
       message: 'The file changed each time it was read; what is stored may mix two states',
       severity: 'error',
     });
+  }
+
+  /** An encrypted database cannot be copied as one; it is stored like any file, which may catch it in the middle of a write. */
+  #noteEncrypted(row: number, size: number): void {
+    const path = bytes(this.#request.scanned.scan.paths[row] ?? '');
+    if (!looksEncrypted(path, size, this.#path(row))) return;
+    const message = 'It is named like a database and looks encrypted; its bytes are stored as they are, not as a consistent copy';
+    this.#problem({ code: 'db_encrypted', ...pathFields(path), message, severity: 'error' });
   }
 
   #problem(problem: Problem): void {

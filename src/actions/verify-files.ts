@@ -2,11 +2,12 @@
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { bytes, fromText, toText } from '../base/bytes.ts';
+import { type Bytes, bytes, fromText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { parseSums } from '../format/checksums.ts';
-import { hashFile } from '../store/read-jobs.ts';
+import { readCold } from '../os/cold-read.ts';
+import { onPath } from '../os/long-path.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import { readChain } from '../vault/chain.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -84,7 +85,7 @@ export class FileChecker {
     if (known === undefined) {
       if (this.#ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
       try {
-        const result = hashFile({ kind: 'hash-file', path: `${fromText(this.#vault.root)}/${relative}` });
+        const result = hashCold(bytes(`${fromText(this.#vault.root)}/${relative}`));
         known = result;
         this.#cold &&= result.cold;
         this.#count += 1;
@@ -108,4 +109,10 @@ function* filesBelow(directory: string, prefix: string): Generator<string> {
     if (entry.isDirectory()) yield* filesBelow(directory, `${path}/`);
     else yield path;
   }
+}
+
+function hashCold(path: Bytes): { sha256: string; size: number; cold: boolean } {
+  const whole = createHash('sha256');
+  const { bytes: size, cold } = onPath(path, (reachable) => readCold(reachable, (part) => whole.update(part)));
+  return { sha256: whole.digest('hex'), size, cold };
 }

@@ -3,6 +3,7 @@
 
 import { CoraError } from '../base/errors.ts';
 import { gzipMember, looksIncompressible, type Range } from '../format/gzip-member.ts';
+import { noteGarbage } from '../os/memory.ts';
 import type { ArchiveBatchJob, ArchiveBatchResult, FindLineJob, FindLineResult } from './jobs.ts';
 import type { ObjectReader } from './object-reader.ts';
 
@@ -38,7 +39,10 @@ export function archiveBatch(job: ArchiveBatchJob, reader: ObjectReader): Archiv
     }
     if (at !== end) throw wrongSize();
   }
-  return { member: gzipMember(raw.subarray(0, total), stored), rawBytes: total };
+  const member = gzipMember(raw.subarray(0, total), stored);
+  // The deflated blocks, the member, and its copy in the message.
+  noteGarbage(total + member.length);
+  return { member, rawBytes: total };
 }
 
 /** Pieces of one file lie side by side and become one range. */

@@ -8,6 +8,7 @@ import type { Bytes } from '../base/bytes.ts';
 import { CoraError, writeFailure } from '../base/errors.ts';
 import type { Entry } from '../format/file-list.ts';
 import { writeAll } from '../os/files.ts';
+import { noteGarbage } from '../os/memory.ts';
 import { ArchivePlan, type Batch, type Tail } from './archive-plan.ts';
 import { planTails } from './archive-tails.ts';
 import type { WorkerPool } from './pool.ts';
@@ -123,6 +124,7 @@ class ArchiveFile {
     this.#size += member.length;
     this.#rawBytes += rawBytes;
     this.#members += 1;
+    noteGarbage(member.length);
     this.#unsynced += member.length;
     if (this.#unsynced >= SYNC_EVERY && this.#syncing === undefined) this.#syncAhead();
   }

@@ -40,8 +40,8 @@ export function createDispatcher(setup: PoolSetup): Dispatch {
         return (await import('./archive-job.ts')).findLine(job, reading());
       case 'export-file':
         return (await import('./read-jobs.ts')).exportFile(job, reading());
-      case 'hash-file':
-        return (await import('./read-jobs.ts')).hashFile(job);
+      case 'hash-files':
+        return (await import('./read-jobs.ts')).hashFiles(job);
     }
   };
   return perform as Dispatch;

@@ -130,9 +130,10 @@ export type RestorePartResult = RestoreFilesResult;
 export type ExportFileJob = { readonly kind: 'export-file'; readonly target: string | undefined; readonly content: Content; readonly sync: boolean };
 export type ExportFileResult = { readonly sha256: string; readonly size: number };
 
-/** Hashes a file as it is on the disk, past the page cache where the file system can. */
-export type HashFileJob = { readonly kind: 'hash-file'; readonly path: string };
-export type HashFileResult = { readonly sha256: string; readonly size: number; readonly cold: boolean };
+/** Hashes files as they are now; absolute paths, one character a byte. */
+export type HashFilesJob = { readonly kind: 'hash-files'; readonly paths: readonly string[] };
+/** In the order of the paths; undefined where a file cannot be read. */
+export type HashFilesResult = { readonly sha256: readonly (string | undefined)[] };
 
 /**
  * A part of a backup's archive, at most a few MiB: `literals` (headers and padding) and the content of
@@ -167,7 +168,7 @@ export type Job =
   | RestoreFilesJob
   | RestorePartJob
   | ExportFileJob
-  | HashFileJob
+  | HashFilesJob
   | ArchiveBatchJob
   | FindLineJob;
 
@@ -183,8 +184,8 @@ export type JobResult<J extends Job> = J extends StoreFilesJob
           ? RestorePartResult
           : J extends ExportFileJob
             ? ExportFileResult
-            : J extends HashFileJob
-              ? HashFileResult
+            : J extends HashFilesJob
+              ? HashFilesResult
               : J extends ArchiveBatchJob
                 ? ArchiveBatchResult
                 : J extends FindLineJob

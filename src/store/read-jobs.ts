@@ -2,10 +2,21 @@
 // have its hash is never written under a final name.
 
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fchmodSync, fchownSync, fsyncSync, ftruncateSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { bytes, dirnameBytes, fsPath, joinBytes } from '../base/bytes.ts';
 import { errnoOf, messageOf } from '../base/errors.ts';
-import { readCold } from '../os/cold-read.ts';
 import { onPath } from '../os/long-path.ts';
 import { setTimes } from '../os/times.ts';
 import type {
@@ -15,8 +26,8 @@ import type {
   Content,
   ExportFileJob,
   ExportFileResult,
-  HashFileJob,
-  HashFileResult,
+  HashFilesJob,
+  HashFilesResult,
   RestoreFilesJob,
   RestoreFilesResult,
   RestoreItem,
@@ -151,8 +162,28 @@ export function exportFile(job: ExportFileJob, reader: ObjectReader): ExportFile
   return { sha256: whole.digest('hex'), size };
 }
 
-export function hashFile(job: HashFileJob): HashFileResult {
+export function hashFiles(job: HashFilesJob): HashFilesResult {
+  return {
+    sha256: job.paths.map((path) => {
+      try {
+        return onPath(bytes(path), hashPlainFile);
+      } catch {
+        return undefined;
+      }
+    }),
+  };
+}
+
+let plain = Buffer.alloc(0);
+
+function hashPlainFile(path: string | Buffer): string {
+  if (plain.length === 0) plain = Buffer.allocUnsafeSlow(1 << 20);
   const whole = createHash('sha256');
-  const { bytes: size, cold } = readCold(fsPath(bytes(job.path)), (part) => whole.update(part));
-  return { sha256: whole.digest('hex'), size, cold };
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    for (let count = readSync(fd, plain); count > 0; count = readSync(fd, plain)) whole.update(plain.subarray(0, count));
+  } finally {
+    closeSync(fd);
+  }
+  return whole.digest('hex');
 }

@@ -1,0 +1,214 @@
+// Databases of a project: how each is captured, and what to do with one that cannot be copied.
+// A database is never taken from its raw bytes in silence (RELIABILITY rows 15 to 17).
+
+import { closeSync, copyFileSync, existsSync, openSync, readSync, rmSync, statSync } from 'node:fs';
+import { type Bytes, bytes, dirnameBytes, fsPath, toText } from '../base/bytes.ts';
+import type { Problem } from '../base/context.ts';
+import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
+import { pathFields } from '../base/path-fields.ts';
+import type { DatabaseReport, UnitReport } from '../format/report.ts';
+import { onPath } from '../os/long-path.ts';
+import {
+  type CopyCheck,
+  checkCopy,
+  countTable,
+  type DatabaseFacts,
+  DatabaseLocked,
+  isHealthy,
+  rollBack,
+  sameFile,
+  sqliteCode,
+  takeCopy,
+} from '../os/sqlite.ts';
+
+export type CaptureOptions = {
+  /** Milliseconds to wait for a database that a writer keeps locked. */
+  readonly timeout: number;
+  readonly check: 'quick_check' | 'integrity_check';
+};
+
+export type CapturedDatabase =
+  | { readonly outcome: 'copied'; readonly report: DatabaseReport; readonly problem?: Problem }
+  | { readonly outcome: 'raw'; readonly report: DatabaseReport; readonly problem: Problem }
+  | { readonly outcome: 'failed'; readonly problem: Problem };
+
+/**
+ * Captures one database into `target`, a new file.
+ * @param source absolute; @param relative its path in the project
+ * @throws CoraError db_integrity_check_failed where the copy of a healthy source fails its check; no_space and the like of our own disk
+ */
+export async function captureDatabase(source: Bytes, relative: Bytes, target: string, options: CaptureOptions): Promise<CapturedDatabase> {
+  const problem = (code: string, message: string, severity: Problem['severity'] = 'error'): Problem => ({
+    code,
+    ...pathFields(relative),
+    message,
+    severity,
+  });
+  let facts: DatabaseFacts;
+  let hot: Problem | undefined;
+  try {
+    facts = await takeCopy(source, target, options.timeout);
+  } catch (error) {
+    removeCopy(target);
+    const code = sqliteCode(error);
+    if (error instanceof DatabaseLocked || code?.startsWith('SQLITE_BUSY') === true || code?.startsWith('SQLITE_LOCKED') === true) {
+      return {
+        outcome: 'failed',
+        problem: problem(
+          'db_locked',
+          `The database is locked: its writer did not let go within ${options.timeout / 1000} s; it is not in this snapshot`,
+        ),
+      };
+    }
+    if (code === 'SQLITE_NOTADB' || code?.startsWith('SQLITE_CORRUPT') === true) {
+      return takeRaw(
+        source,
+        relative,
+        target,
+        problem(
+          code === 'SQLITE_NOTADB' ? 'db_encrypted' : 'db_corrupt',
+          `SQLite cannot read it (${messageOf(error)}); its bytes are stored as they are`,
+        ),
+      );
+    }
+    if (errnoOf(error) === 'ENOSPC' || code === 'SQLITE_FULL') throw Object.assign(new Error(messageOf(error)), { code: 'ENOSPC' });
+    const other = await copyAnotherWay(source, target);
+    if (other === undefined)
+      return {
+        outcome: 'failed',
+        problem: problem('db_unreadable', `The database cannot be opened (${messageOf(error)}); it is not in this snapshot`),
+      };
+    facts = other.facts;
+    if (other.rolledBack)
+      hot = problem('db_hot_journal', 'Its program died in the middle of a write; the copy is as SQLite rolls it back', 'warning');
+  }
+  let checked: CopyCheck;
+  try {
+    checked = await checkCopy(target, options.check);
+  } catch (error) {
+    checked = { result: messageOf(error), rows: 0, tables: {} };
+  }
+  if (checked.result !== 'ok') {
+    removeCopy(target);
+    if (await isHealthy(source, `${target}-link`)) {
+      throw new CoraError(
+        'db_integrity_check_failed',
+        `The copy of ${toText(relative)} fails its check although the database is sound: ${checked.result.slice(0, 200)}`,
+        {
+          hint: "check the vault's disk (dmesg, smartctl), then run the command again",
+        },
+      );
+    }
+    return takeRaw(
+      source,
+      relative,
+      target,
+      problem('db_corrupt', `The database is damaged (${checked.result.slice(0, 200)}); its bytes are stored as they are`),
+    );
+  }
+  const report = makeReport(relative, facts, options.check, checked, statSync(target).size);
+  return hot === undefined ? { outcome: 'copied', report } : { outcome: 'copied', report, problem: hot };
+}
+
+function makeReport(relative: Bytes, facts: DatabaseFacts, check: DatabaseReport['check'], checked: CopyCheck, size: number): DatabaseReport {
+  return {
+    ...pathFields(relative),
+    stored: 'copy',
+    journal_mode: facts.journalMode,
+    page_size: facts.pageSize,
+    user_version: facts.userVersion,
+    application_id: facts.applicationId,
+    schema_version: facts.schemaVersion,
+    check,
+    check_result: checked.result,
+    rows: checked.rows,
+    tables: checked.tables,
+    size,
+  };
+}
+
+function removeCopy(target: string): void {
+  for (const suffix of ['', '-journal', '-wal', '-shm', '-link']) rmSync(target + suffix, { force: true });
+}
+
+function takeRaw(source: Bytes, relative: Bytes, target: string, problem: Problem): CapturedDatabase {
+  try {
+    onPath(source, (path) => copyFileSync(path, target));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOSPC') throw error;
+    return {
+      outcome: 'failed',
+      problem: { ...problem, message: `${problem.message}; but they cannot be read (${errnoOf(error) ?? 'unknown error'})` },
+    };
+  }
+  const unknown: DatabaseFacts = { journalMode: 'unknown', pageSize: 0, userVersion: 0, applicationId: 0, schemaVersion: 0 };
+  const report = makeReport(relative, unknown, 'none', { result: problem.message, rows: 0, tables: {} }, statSync(target).size);
+  return { outcome: 'raw', report: { ...report, stored: 'raw' }, problem };
+}
+
+/**
+ * Two cases that a read-only connection cannot open: a hot journal (its writer is dead), which SQLite rolls back in a copy of ours;
+ * and an idle WAL database in a directory that we may not write, whose file is whole as it stands.
+ */
+async function copyAnotherWay(source: Bytes, target: string): Promise<{ facts: DatabaseFacts; rolledBack: boolean } | undefined> {
+  const journal = bytes(`${source}-journal`);
+  const wal = bytes(`${source}-wal`);
+  const hasJournal = existsSync(fsPath(journal));
+  try {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      if (existsSync(fsPath(wal))) return undefined;
+      const before = statSync(fsPath(source), { bigint: true });
+      copyFileSync(fsPath(source), target);
+      if (hasJournal) copyFileSync(fsPath(journal), `${target}-journal`);
+      if (sameFile(source, before) && existsSync(fsPath(journal)) === hasJournal && !existsSync(fsPath(wal))) {
+        return { facts: await rollBack(target), rolledBack: hasJournal };
+      }
+      removeCopy(target);
+    }
+  } catch (error) {
+    removeCopy(target);
+    if (errnoOf(error) === 'ENOSPC') throw error;
+  }
+  return undefined;
+}
+
+const RANDOM_BITS = 7.5;
+
+/** True for a file that is named like a database, has no SQLite header, and looks like noise: an encrypted one. */
+export function looksEncrypted(path: Bytes, size: number, absolute: Bytes): boolean {
+  if (!/\.(?:db|sqlite|sqlite3)$/i.test(path) || size < 1024 || size % 512 !== 0) return false;
+  const head = Buffer.alloc(4096);
+  let length: number;
+  try {
+    const fd = onPath(absolute, (reachable) => openSync(reachable, 'r'));
+    try {
+      length = readSync(fd, head, 0, head.length, 0);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
+  }
+  const counts = new Map<number, number>();
+  for (const byte of head.subarray(0, length)) counts.set(byte, (counts.get(byte) ?? 0) + 1);
+  let entropy = 0;
+  for (const count of counts.values()) entropy -= (count / length) * Math.log2(count / length);
+  // A sample of 1 KiB of noise has about 7.8 bits a byte, one of 4 KiB about 7.95.
+  return entropy > RANDOM_BITS;
+}
+
+/** Directories that are one unit with their database: a Chroma vector store. */
+export function findUnits(databasePaths: readonly Bytes[]): UnitReport[] {
+  return databasePaths
+    .filter((path) => path === 'chroma.sqlite3' || path.endsWith('/chroma.sqlite3'))
+    .map((path) => ({ kind: 'chroma', path: toText(dirnameBytes(path)), database: toText(path) }));
+}
+
+/** Documents in a stored copy of a Chroma database; undefined where it has no such table. */
+export async function countChromaDocuments(copy: string): Promise<number | undefined> {
+  try {
+    return await countTable(copy, 'embeddings');
+  } catch {
+    return undefined;
+  }
+}
