@@ -6,8 +6,8 @@
 #
 # How a save comes back without a process for each file: the shell writes one tar stream (its own headers, the
 # contents by `cat` in batches) and one tar reads it, which knows modes, owners, nanoseconds, holes and links.
-# The order is files, hard links, symbolic links, directories deepest first: so nothing is ever written through a
-# symbolic link, and a directory's mode and time are set after all that it holds.
+# The order is directories (private) and files, hard links, symbolic links: so nothing is ever written through a
+# symbolic link. A second tar then gives the directories their modes, owners and times, deepest first.
 
 set -u -f
 unset -v TAR_OPTIONS GZIP ZSTD_CLEVEL ZSTD_NBTHREADS CDPATH POSIXLY_CORRECT ENV BASH_ENV TAPE
@@ -15,6 +15,30 @@ unset -v TAR_OPTIONS GZIP ZSTD_CLEVEL ZSTD_NBTHREADS CDPATH POSIXLY_CORRECT ENV 
 LC_ALL=C
 export PATH LC_ALL
 umask 077
+
+TOOLS='cat chmod chown comm cut date gzip head id join mkdir mknod mktemp mv paste readlink rm rmdir sha256sum sort split'
+TOOLS="$TOOLS tac tail tar touch tr wc yes"
+# A busybox shell takes its own small programs before those of PATH: functions of the same name win over them.
+case $(command -v sort) in
+  /*) ;;
+  *)
+    for tool in $TOOLS zstd; do
+      IFS=:
+      for place in $PATH; do
+        case $place in [!/]* | *\'*) continue ;; esac
+        [ -x "$place/$tool" ] || continue
+        eval "$tool() { '$place/$tool' \"\$@\"; }"
+        break
+      done
+      unset IFS
+    done
+    ;;
+esac
+for tool in $TOOLS; do
+  command -v "$tool" >/dev/null && continue
+  printf 'restore.sh: The program %s is missing\n' "$tool" >&2
+  exit 1
+done
 
 NL='
 '
@@ -509,7 +533,7 @@ fetch_objects() {
   # Only these types have objects: the hash of a hard link may be that of a cut file as a whole.
   printf '+\nS\nf\n' >types
   sort -t "$TAB" -k 1,1 -T . listing | join -t "$TAB" -o 2.7 types - | sort -u -T . | comm -23 - no_object >needed
-  cp needed remaining
+  cat needed >remaining
   mkdir objects
   set +f
   # The save's own pack and its keyframe's hold most; then the others, and what clean-up gathered.
@@ -767,7 +791,10 @@ build_row() {
       fi
       ;;
     +) piece_row "$6" "$7" "$8" ;;
-    d) printf '%s\n' "$row" >&5 ;;
+    d)
+      printf '%s\n' "$row" >&5
+      [ "$8" = . ] || emit 5 0700 "$my_uid" "$my_gid" "$5" 0 "$8" -
+      ;;
     h) printf '%s\n' "$row" >&6 ;;
     l) printf '%s\n' "$row" >&7 ;;
     p) emit 6 "$2" "$3" "$4" "$5" 0 "$8" - ;;
@@ -905,10 +932,17 @@ write_stream() {
   exec 4>&1 5>&- 6>&- 7>&-
   each_row hard_row hard_links
   each_row link_row links
+  head -c 1024 /dev/zero
+  : >complete
+}
+
+# After the first tar has ended: GNU tar makes some symbolic links last of all, which changes their directories' times.
+write_directories() {
+  exec 4>&1
   tac directories >directories_up
   each_row directory_row directories_up
   head -c 1024 /dev/zero
-  : >complete
+  : >complete_directories
 }
 
 restore_save() { # [PATH...]
@@ -922,14 +956,20 @@ restore_save() { # [PATH...]
   fetch_objects
   check_objects
   can_mknod=
-  if [ "$(id -u)" -eq 0 ] && mknod probe c 1 3 2>/dev/null; then can_mknod=1; fi
+  my_uid=$(id -u) my_gid=$(id -g)
+  if [ "$my_uid" -eq 0 ] && mknod probe c 1 3 2>/dev/null; then can_mknod=1; fi
   mkdir h
   make_formats
   begun=1
   write_stream | tar -xpf - --numeric-owner $tar_options -C ..
   status=$?
   [ ! -f code ] || fail "$(cat code)" 'The listing is damaged: the tree is not complete'
-  [ "$status" -eq 0 ] && [ -f complete ] || fail 1 'The restore met problems (above): the tree is not complete' "$AGAIN"
+  if [ "$status" -eq 0 ] && [ -f complete ]; then
+    write_directories | tar -xpf - --numeric-owner $tar_options -C ..
+    status=$?
+  fi
+  [ "$status" -eq 0 ] && [ -f complete_directories ] ||
+    fail 1 'The restore met problems (above): the tree is not complete' "$AGAIN"
   if [ -f sockets ]; then say "$(wc -l <sockets) socket(s) skipped: their programs make them again"; fi
   if [ -f devices ]; then
     say 'Devices left out (only root can make them):'
@@ -942,7 +982,7 @@ restore_save() { # [PATH...]
 
 # DIR itself gets what the project's directory had, last, because making files in it changed its time.
 finish_root() {
-  if [ "$(id -u)" -eq 0 ]; then chown -- "$owner" .; fi
+  if [ "$my_uid" -eq 0 ]; then chown -- "$owner" .; fi
   chmod -- "$mode" . && touch -d "@$mtime" -- . || say 'The mode and time of DIR itself could not be set'
 }
 

@@ -155,7 +155,7 @@ export function compareTrees(
     }
     for (const field of fields) {
       if (field === 'mode' && before.type === 'symlink') continue;
-      const [was, is] = [valueOf(before, field, options), valueOf(after, field, options)];
+      const [was, is] = [shown(before, field, options), shown(after, field, options)];
       if (was !== is) differences.push(`${name}: ${field} is ${printable(is)}, was ${printable(was)}`);
     }
     if (options.moreBlocks !== undefined && before.type === 'file' && after.blocks > before.blocks + options.moreBlocks) {
@@ -166,7 +166,7 @@ export function compareTrees(
   return differences;
 }
 
-function valueOf(entry: TreeEntry, field: (typeof COMPARED)[number], options: CompareTreesOptions): string {
+function shown(entry: TreeEntry, field: (typeof COMPARED)[number], options: CompareTreesOptions): string {
   if (field === 'mode') return entry.mode.toString(8).padStart(4, '0');
   if (field === 'mtime' && options.wholeSeconds === true) {
     return String((entry.mtime - (((entry.mtime % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n)) / 1_000_000_000n);
