@@ -6,7 +6,7 @@ import { type Bytes, fromText, joinBytes } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import type { DatabaseReport } from '../format/report.ts';
-import { captureDatabase } from '../source/databases.ts';
+import { type CaptureOptions, captureDatabase } from '../source/databases.ts';
 
 export type DatabaseRequest = {
   readonly databases: readonly { readonly row: number; readonly path: Bytes }[];
@@ -14,6 +14,7 @@ export type DatabaseRequest = {
   readonly stage: string;
   readonly check: 'quick_check' | 'integrity_check';
   readonly timeout: number;
+  readonly checkCopy: CaptureOptions['checkCopy'];
   /** Stores a staged file's content as the content of `row`. */
   readonly store: (row: number, copy: Bytes, size: number, raw: boolean) => Promise<void>;
   readonly report: (row: number, report: DatabaseReport) => void;
@@ -28,14 +29,32 @@ export async function captureDatabases(request: DatabaseRequest, ctx: Context): 
   for (const { row, path } of request.databases) {
     if (ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
     const target = `${request.stage}/database-${++number}-${row}`;
-    const result = await captureDatabase(joinBytes(request.root, path), path, target, { timeout: request.timeout, check: request.check });
-    if (result.problem !== undefined) request.problem(result.problem);
-    if (result.outcome === 'failed') {
-      request.failed(row);
-    } else {
-      await request.store(row, fromText(target), statSync(target).size, result.outcome === 'raw');
-      request.report(row, result.report);
-    }
+    await captureOne(row, path, target, request);
     rmSync(target, { force: true });
+  }
+}
+
+/** A copy is stored while it is checked: what was stored counts only if the check says so, and otherwise is content that nothing names. */
+async function captureOne(row: number, path: Bytes, target: string, request: DatabaseRequest): Promise<void> {
+  const store = (raw: boolean): Promise<void> => request.store(row, fromText(target), statSync(target).size, raw);
+  let storing: Promise<void> | undefined;
+  try {
+    const result = await captureDatabase(joinBytes(request.root, path), path, target, {
+      timeout: request.timeout,
+      check: request.check,
+      checkCopy: request.checkCopy,
+      onCopied: () => {
+        storing = store(false);
+        storing.catch(() => {});
+      },
+    });
+    if (result.problem !== undefined) request.problem(result.problem);
+    if (result.outcome === 'copied') await (storing ?? store(false));
+    else await storing?.catch(() => {});
+    if (result.outcome === 'raw') await store(true);
+    if (result.outcome === 'failed') request.failed(row);
+    else request.report(row, result.report);
+  } finally {
+    await storing?.catch(() => {});
   }
 }

@@ -11,7 +11,7 @@ import { type Entry, escapeField, FILES_HEADER, formatEntry, listingBytes, sorte
 import type { DatabaseReport, GitReport, Report, UnitReport } from '../format/report.ts';
 import { writeNewFile } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
-import { checkCopy } from '../os/sqlite.ts';
+import type { CopyCheck } from '../os/sqlite.ts';
 import { countChromaDocuments, findUnits } from '../source/databases.ts';
 import { captureGitState } from '../source/git-state.ts';
 import { compilePatterns } from '../source/patterns.ts';
@@ -124,9 +124,9 @@ export class Export {
   async #checkDatabase(target: string, report: DatabaseReport): Promise<DatabaseReport> {
     if (report.stored === 'raw') return report;
     const path = toText(bytes(target));
-    let checked: Awaited<ReturnType<typeof checkCopy>>;
+    let checked: CopyCheck;
     try {
-      checked = await checkCopy(path, 'integrity_check');
+      checked = await this.#request.pool.run({ kind: 'check-database', path, check: 'integrity_check' });
     } catch (error) {
       throw new CoraError('db_open_failed', `The copy of ${report.path} cannot be opened`, {
         hint: 'check the database (sqlite3 FILE "PRAGMA integrity_check"), then run the command again',

@@ -89,7 +89,11 @@ async function moveChecked(stage: Bytes, contents: readonly Entry[], target: Res
     for (let at = 0; at < contents.length; at += HASH_BATCH) {
       const batch = contents.slice(at, at + HASH_BATCH);
       const job = pool.run({ kind: 'hash-files', paths: batch.map(({ path }) => joinBytes(stage, path)) });
-      batches.push(job.then(({ sha256 }) => batch.forEach((entry, index) => place(entry, sha256[index]))));
+      batches.push(
+        job.then(({ sha256 }) => {
+          for (const [index, entry] of batch.entries()) place(entry, sha256[index]);
+        }),
+      );
     }
     await settleAll(batches);
   } finally {

@@ -238,6 +238,7 @@ class StoreRun {
         stage,
         check,
         timeout: config.databases.timeout,
+        checkCopy: (path, kind) => this.#request.pool.run({ kind: 'check-database', path, check: kind }),
         store: async (row, copy, size, raw) => {
           const piece = pieceSize(size, true);
           const flags = FLAG_DATABASE | (raw ? FLAG_RAW_DATABASE : 0);

@@ -25,6 +25,10 @@ export type CaptureOptions = {
   /** Milliseconds to wait for a database that a writer keeps locked. */
   readonly timeout: number;
   readonly check: 'quick_check' | 'integrity_check';
+  /** Checks the copy, perhaps on another thread. */
+  readonly checkCopy: (copy: string, check: 'quick_check' | 'integrity_check') => Promise<CopyCheck>;
+  /** Called when the copy is complete and not yet checked: work on it may begin, and counts only if the outcome is `copied`. */
+  readonly onCopied?: (copy: string) => void;
 };
 
 export type CapturedDatabase =
@@ -84,7 +88,8 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
   }
   let checked: CopyCheck;
   try {
-    checked = await checkCopy(target, options.check);
+    options.onCopied?.(target);
+    checked = await options.checkCopy(target, options.check);
   } catch (error) {
     checked = { result: messageOf(error), rows: 0, tables: {} };
   }

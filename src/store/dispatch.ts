@@ -40,6 +40,8 @@ export function createDispatcher(setup: PoolSetup): Dispatch {
         return (await import('./archive-job.ts')).findLine(job, reading());
       case 'export-file':
         return (await import('./read-jobs.ts')).exportFile(job, reading());
+      case 'check-database':
+        return (await import('../os/sqlite.ts')).checkCopy(job.path, job.check);
       case 'hash-files':
         return (await import('./read-jobs.ts')).hashFiles(job);
     }

@@ -1,5 +1,6 @@
 // What worker threads are asked to do, as plain data. One file, so that both ends agree.
 
+import type { CopyCheck } from '../os/sqlite.ts';
 import type { SharedTable } from './object-table.ts';
 
 /** Set once for the whole life of a pool. */
@@ -161,6 +162,9 @@ export type FindLineJob = {
 /** Where the line begins, or `from` where none begins in reach. */
 export type FindLineResult = { readonly offset: number };
 
+/** SQLite's own check of a stored copy, and its rows. */
+export type CheckDatabaseJob = { readonly kind: 'check-database'; readonly path: string; readonly check: 'quick_check' | 'integrity_check' };
+
 export type Job =
   | StoreFilesJob
   | StoreSegmentJob
@@ -169,6 +173,7 @@ export type Job =
   | RestorePartJob
   | ExportFileJob
   | HashFilesJob
+  | CheckDatabaseJob
   | ArchiveBatchJob
   | FindLineJob;
 
@@ -186,8 +191,10 @@ export type JobResult<J extends Job> = J extends StoreFilesJob
             ? ExportFileResult
             : J extends HashFilesJob
               ? HashFilesResult
-              : J extends ArchiveBatchJob
-                ? ArchiveBatchResult
-                : J extends FindLineJob
-                  ? FindLineResult
-                  : never;
+              : J extends CheckDatabaseJob
+                ? CopyCheck
+                : J extends ArchiveBatchJob
+                  ? ArchiveBatchResult
+                  : J extends FindLineJob
+                    ? FindLineResult
+                    : never;
