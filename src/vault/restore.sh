@@ -8,6 +8,7 @@
 # contents by `cat` in batches) and one tar reads it, which knows modes, owners, nanoseconds, holes and links.
 # The order is directories (private) and files, hard links, symbolic links: so nothing is ever written through a
 # symbolic link. A second tar then gives the directories their modes, owners and times, deepest first.
+# A path of more than 4,095 bytes is beyond tar: it is named, the rest comes back, and the end is exit 1.
 
 set -u -f
 unset -v TAR_OPTIONS GZIP ZSTD_CLEVEL ZSTD_NBTHREADS CDPATH POSIXLY_CORRECT ENV BASH_ENV TAPE
@@ -557,7 +558,10 @@ fetch_objects() {
     # Damage shows when the objects are checked; a full disk must not be taken for damage.
     zstd -dcq <"$pack" 2>/dev/null | tar -xf - --no-same-owner "$@" 2>errors ||
       case $(head -c 4000 errors) in
-        *'No space'* | *uota* | *'too large'*) head -n 5 errors | show; fail 1 'The objects could not be unpacked' "$AGAIN" ;;
+        '' | *'No space'* | *uota* | *'too large'*)
+          head -n 5 errors | show
+          fail 1 'The objects could not be unpacked' "$AGAIN"
+          ;;
       esac
   done
   set -f
