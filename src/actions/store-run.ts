@@ -6,7 +6,6 @@ import { type Bytes, bytes, joinBytes } from '../base/bytes.ts';
 import type { Config } from '../base/config.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
-import { pathFields } from '../base/path-fields.ts';
 import type { DatabaseReport } from '../format/report.ts';
 import { onPath } from '../os/long-path.ts';
 import { looksEncrypted } from '../source/databases.ts';
@@ -17,6 +16,7 @@ import type { WorkerPool } from '../store/pool.ts';
 import { FLAG_DATABASE, FLAG_MISSING, FLAG_RAW_DATABASE, FLAG_SPARSE } from '../store/stat-cache.ts';
 import type { Content, Scanned } from './capture.ts';
 import { captureDatabases } from './capture-databases.ts';
+import { encrypted, notStored, unstable } from './capture-problems.ts';
 import { settleAll } from './settle.ts';
 import { hasSqliteHeader } from './sqlite-probe.ts';
 
@@ -273,40 +273,16 @@ class StoreRun {
     const path = bytes(this.#request.scanned.scan.paths[row] ?? '');
     this.#filesDone += 1;
     this.#contents.set(row, { flags: FLAG_MISSING, piece: 0, size: 0, hashes: new Uint8Array(), facts: undefined });
-    if (errno === 'ENOENT' || errno === 'ELOOP' || errno === 'ENOTDIR') {
-      const critical = this.#request.scanned.isCritical(path, false);
-      this.#problem({
-        code: 'vanished',
-        ...pathFields(path),
-        message: 'The file vanished between the scan and the read',
-        severity: critical ? 'error' : 'warning',
-      });
-    } else {
-      this.#problem({
-        code: 'unreadable',
-        ...pathFields(path),
-        message: `The file cannot be read (${errno}); it is not in this snapshot`,
-        severity: 'error',
-      });
-    }
+    this.#problem(notStored(path, errno, this.#request.scanned.isCritical(path, false)));
   }
 
   #unstable(row: number): void {
-    const path = bytes(this.#request.scanned.scan.paths[row] ?? '');
-    this.#problem({
-      code: 'unstable',
-      ...pathFields(path),
-      message: 'The file changed each time it was read; what is stored may mix two states',
-      severity: 'error',
-    });
+    this.#problem(unstable(bytes(this.#request.scanned.scan.paths[row] ?? '')));
   }
 
-  /** An encrypted database cannot be copied as one; it is stored like any file, which may catch it in the middle of a write. */
   #noteEncrypted(row: number, size: number): void {
     const path = bytes(this.#request.scanned.scan.paths[row] ?? '');
-    if (!looksEncrypted(path, size, this.#path(row))) return;
-    const message = 'It is named like a database and looks encrypted; its bytes are stored as they are, not as a consistent copy';
-    this.#problem({ code: 'db_encrypted', ...pathFields(path), message, severity: 'error' });
+    if (looksEncrypted(path, size, this.#path(row))) this.#problem(encrypted(path));
   }
 
   #problem(problem: Problem): void {

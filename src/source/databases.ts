@@ -8,18 +8,7 @@ import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import type { DatabaseReport, UnitReport } from '../format/report.ts';
 import { onPath } from '../os/long-path.ts';
-import {
-  type CopyCheck,
-  checkCopy,
-  countTable,
-  type DatabaseFacts,
-  DatabaseLocked,
-  isHealthy,
-  rollBack,
-  sameFile,
-  sqliteCode,
-  takeCopy,
-} from '../os/sqlite.ts';
+import { type CopyCheck, countTable, type DatabaseFacts, DatabaseLocked, isHealthy, rollBack, sameFile, sqliteCode, takeCopy } from '../os/sqlite.ts';
 
 export type CaptureOptions = {
   /** Milliseconds to wait for a database that a writer keeps locked. */

@@ -1,0 +1,92 @@
+// The contents of a save: the object index, the pack, the threads, and what came of them.
+
+import { bytes } from '../base/bytes.ts';
+import type { Context } from '../base/context.ts';
+import { CoraError } from '../base/errors.ts';
+import { freeBytes } from '../os/files.ts';
+import { endPhase } from '../os/memory.ts';
+import { openIndex, recordsFrom } from '../store/object-index.ts';
+import { PackOutput } from '../store/pack-output.ts';
+import { WorkerPool } from '../store/pool.ts';
+import type { Tree } from '../store/stat-cache.ts';
+import { listPacks } from '../vault/catalog.ts';
+import { NAMES } from '../vault/layout.ts';
+import type { StagedFile } from '../vault/snapshot.ts';
+import type { Vault } from '../vault/vault.ts';
+import { type Scanned, scanProject } from './capture.ts';
+import type { ProjectFacts } from './open-project.ts';
+import { type Stored, storeContents } from './store-run.ts';
+
+export type CaptureMode = {
+  readonly check: 'quick_check' | 'integrity_check';
+  /** Which thirtieth of the unchanged files is read again (backups); -1 for none. */
+  readonly rereadSlice: number;
+};
+
+/** From this many entries on, memory is given back between phases. */
+export const LARGE_TREE = 10_000;
+
+/** Fewer bytes than this are stored on this thread: starting others would take longer. */
+const THREADS_FROM = 1 << 20;
+
+export type Captured = {
+  readonly scanned: Scanned;
+  /** The old tree, unless its objects are no longer all there. */
+  readonly old: Tree | undefined;
+  readonly stored: Stored;
+  readonly pack: StagedFile | undefined;
+  readonly records: Buffer;
+  readonly packedBytes: number;
+};
+
+/** Reads and stores what the scan asks for, into a pack in the staging directory. */
+export async function captureInto(
+  vault: Vault,
+  project: ProjectFacts,
+  scanned: Scanned,
+  old: Tree | undefined,
+  stage: string,
+  mode: CaptureMode,
+  ctx: Context,
+): Promise<Captured> {
+  const { scan } = scanned;
+  if (scan.paths.length > LARGE_TREE) endPhase();
+  const bytesToRead = scanned.diff.toRead.reduce((sum, row) => sum + (scan.size[row] ?? 0), 0);
+  checkSpace(vault, bytesToRead, scanned, old);
+  const room = scanned.diff.toRead.length + Math.ceil(bytesToRead / 16_384) + 65_536;
+  const index = openIndex(vault.root, listPacks(vault), room, true);
+  if (index.lostPacks + index.damagedPacks.length > 0 && old !== undefined) {
+    // Some content is gone from the vault: what the cache calls "unchanged" may be in no pack. Read everything again.
+    ctx.monitor.note(
+      'Packs of this vault are missing or damaged: every file is read again, so that this save is whole (cora verify --all names them)',
+    );
+    const fresh = scanProject(project.root, project.config, undefined, -1, ctx);
+    return captureInto(vault, project, fresh, undefined, stage, mode, ctx);
+  }
+  const first = index.table.count;
+  const output = new PackOutput(`${stage}/${NAMES.pack}`, index.packs.length);
+  const packs = [...index.packs, output.setup.path];
+  const pool = new WorkerPool(bytesToRead < THREADS_FROM ? 0 : ctx.workers, { table: index.table.shared, packs, output: output.setup });
+  try {
+    const stored = await storeContents({ root: project.root, scanned, pool, output, stage, check: mode.check, config: project.config }, ctx);
+    const packedBytes = output.bytes;
+    let pack: StagedFile | undefined;
+    if (packedBytes > 0) pack = { path: bytes(NAMES.pack), ...output.finish() };
+    else output.discard();
+    return { scanned, old, stored, pack, records: recordsFrom(index.table, first), packedBytes };
+  } finally {
+    await pool.close();
+  }
+}
+
+/** Refuses before the first write where what must be read cannot fit even if it compresses well. */
+function checkSpace(vault: Vault, bytesToRead: number, scanned: Scanned, old: Tree | undefined): void {
+  const free = freeBytes(vault.root);
+  // What is read again is mostly there already; only a first save is sure to need room.
+  const estimate = old === undefined ? bytesToRead * 0.15 : 0;
+  if (free < estimate + (1 << 20) && scanned.diff.toRead.length > 0) {
+    throw new CoraError('no_space', `The vault's disk has ${free} bytes left; this save needs about ${Math.round(estimate)}`, {
+      hint: 'free space on it (df -h), or name a vault on another disk with --vault',
+    });
+  }
+}
