@@ -2,10 +2,11 @@
 // questions and interruption. The layers below are stand-ins; the real ones have their own tests.
 
 import { expect, test } from 'vitest';
+import type { RestorePlan } from '../src/actions/restore-plan.ts';
 import { bytes } from '../src/base/bytes.ts';
 import type { Context, Problem } from '../src/base/context.ts';
 import { CoraError, ERROR_EXIT } from '../src/base/errors.ts';
-import type { Engine, RestorePlan } from '../src/cli/engine.ts';
+import type { Engine } from '../src/cli/engine.ts';
 import { progressLine } from '../src/cli/terminal.ts';
 import { cli } from './support/cli-run.ts';
 import { SAMPLE_ID, sampleReport } from './support/sample-report.ts';
@@ -214,6 +215,8 @@ const plan: RestorePlan = {
     { action: 'create', path: bytes('b\xff'), size: 100 },
     { action: 'replace', path: bytes('a'), size: 200 },
   ],
+  // For the action alone, which is a stand-in here.
+  work: {} as RestorePlan['work'],
 };
 
 function restoring(inPlace: boolean): { readonly parts: Partial<Engine>; readonly applied: RestorePlan[] } {
@@ -222,7 +225,7 @@ function restoring(inPlace: boolean): { readonly parts: Partial<Engine>; readonl
     planRestore: async () => ({ ...plan, inPlace }),
     applyRestore: async (given) => {
       applied.push(given);
-      return { id: given.id, directory: given.directory, files: 2, bytes: 300, databases: 0, kept: 3, seconds: 0.5 };
+      return { id: given.id, directory: given.directory, files: 2, bytes: 300, databases: 0, kept: 3, damaged: 0, problems: [], seconds: 0.5 };
     },
   };
   return { parts, applied };

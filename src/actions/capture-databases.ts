@@ -4,9 +4,9 @@
 import { rmSync, statSync } from 'node:fs';
 import { type Bytes, fromText, joinBytes } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
-import { CoraError } from '../base/errors.ts';
 import type { DatabaseReport } from '../format/report.ts';
 import { type CaptureOptions, captureDatabase } from '../source/databases.ts';
+import { stopIfAborted } from './settle.ts';
 
 export type DatabaseRequest = {
   readonly databases: readonly { readonly row: number; readonly path: Bytes }[];
@@ -27,7 +27,7 @@ export async function captureDatabases(request: DatabaseRequest, ctx: Context): 
   ctx.monitor.phase('databases');
   let number = 0;
   for (const { row, path } of request.databases) {
-    if (ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
+    stopIfAborted(ctx);
     const target = `${request.stage}/database-${++number}-${row}`;
     await captureOne(row, path, target, request);
     rmSync(target, { force: true });

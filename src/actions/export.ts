@@ -22,7 +22,7 @@ import type { StagedFile } from '../vault/snapshot.ts';
 import { archiveName } from './backup-names.ts';
 import { contentOf } from './contents.ts';
 import type { ProjectFacts } from './open-project.ts';
-import { settleAll } from './settle.ts';
+import { settleAll, stopIfAborted } from './settle.ts';
 
 export type ExportRequest = {
   readonly stage: string;
@@ -116,7 +116,7 @@ export class Export {
   }
 
   async #export(entry: Entry, target: string | undefined): Promise<{ sha256: string; size: number }> {
-    if (this.#ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
+    stopIfAborted(this.#ctx);
     return this.#request.pool.run({ kind: 'export-file', target, content: contentOf(entry), sync: false });
   }
 

@@ -3,7 +3,6 @@
 import { closeSync, constants, ftruncateSync, openSync, renameSync, rmSync } from 'node:fs';
 import { type Bytes, bytes, dirnameBytes, joinBytes } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
-import { CoraError } from '../base/errors.ts';
 import type { Entry } from '../format/file-list.ts';
 import { onPath } from '../os/long-path.ts';
 import type { Content, RestoreFilesResult, RestoreItem } from '../store/jobs.ts';
@@ -15,7 +14,7 @@ import { listPacks } from '../vault/catalog.ts';
 import { contentOf } from './contents.ts';
 import type { RestorePlan } from './restore-plan.ts';
 import type { RestoreTarget } from './restore-target.ts';
-import { settleAll } from './settle.ts';
+import { settleAll, stopIfAborted } from './settle.ts';
 
 const BATCH_BYTES = 2 << 20;
 const BATCH_FILES = 256;
@@ -92,7 +91,7 @@ class ObjectRestore {
   }
 
   async #batch(items: readonly RestoreItem[]): Promise<void> {
-    this.#stopIfAborted();
+    stopIfAborted(this.#ctx);
     const bare = items.map(({ path, content, attributes: { mode, uid, gid, mtime } }) => ({ path, content, attributes: { mode, uid, gid, mtime } }));
     this.#take(await this.#pool.run({ kind: 'restore-files', items: bare, owners: this.#target.owners }));
     this.#files += items.length;
@@ -127,7 +126,7 @@ class ObjectRestore {
   }
 
   async #part(temporary: Bytes, path: Bytes, offset: number, content: Content): Promise<boolean> {
-    this.#stopIfAborted();
+    stopIfAborted(this.#ctx);
     const result = await this.#pool.run({ kind: 'restore-part', path: temporary, offset, content });
     this.#take({ ...result, failures: result.failures.map((failure) => ({ ...failure, path })) });
     this.#target.progress(this.#files, this.#bytes);
@@ -148,9 +147,5 @@ class ObjectRestore {
           severity: 'error',
         });
     }
-  }
-
-  #stopIfAborted(): void {
-    if (this.#ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
   }
 }

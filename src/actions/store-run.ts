@@ -17,7 +17,7 @@ import { FLAG_DATABASE, FLAG_MISSING, FLAG_RAW_DATABASE, FLAG_SPARSE } from '../
 import type { Content, Scanned } from './capture.ts';
 import { captureDatabases } from './capture-databases.ts';
 import { encrypted, notStored, unstable } from './capture-problems.ts';
-import { settleAll } from './settle.ts';
+import { settleAll, stopIfAborted } from './settle.ts';
 import { hasSqliteHeader } from './sqlite-probe.ts';
 
 export type Stored = {
@@ -129,7 +129,7 @@ class StoreRun {
 
   async #storeBatch(rows: readonly number[]): Promise<void> {
     const { pool, output } = this.#request;
-    this.#stopIfAborted();
+    stopIfAborted(this.#ctx);
     const result = await pool.run({ kind: 'files', items: rows.map((row) => this.#item(row)) });
     output.addFrames(result.frames);
     this.#added += result.added;
@@ -209,7 +209,7 @@ class StoreRun {
     for (let offset = 0; offset < size; offset += SEGMENT) {
       segments.push(
         (async () => {
-          this.#stopIfAborted();
+          stopIfAborted(this.#ctx);
           const length = Math.min(SEGMENT, size - offset);
           const result = await pool.run({ kind: 'segment', path, offset, length, piece });
           output.addFrames(result.frames);
@@ -288,10 +288,6 @@ class StoreRun {
   #problem(problem: Problem): void {
     this.#problems.push(problem);
     this.#ctx.monitor.problem(problem);
-  }
-
-  #stopIfAborted(): void {
-    if (this.#ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
   }
 
   #progress(): void {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { type Bytes, bytes, fromText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
-import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
+import { errnoOf, messageOf } from '../base/errors.ts';
 import { parseSums } from '../format/checksums.ts';
 import { readCold } from '../os/cold-read.ts';
 import { onPath } from '../os/long-path.ts';
@@ -12,6 +12,7 @@ import type { SnapshotRef } from '../vault/catalog.ts';
 import { readChain } from '../vault/chain.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { Vault } from '../vault/vault.ts';
+import { stopIfAborted } from './settle.ts';
 
 export type Damage = {
   /** What a person lost: a path of the project where it is known, else the vault's file. */
@@ -83,7 +84,7 @@ export class FileChecker {
   async checkFile(relative: string, sha256: string): Promise<string | undefined> {
     let known = this.#hashes.get(relative);
     if (known === undefined) {
-      if (this.#ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
+      stopIfAborted(this.#ctx);
       try {
         const result = hashCold(bytes(`${fromText(this.#vault.root)}/${relative}`));
         known = result;

@@ -2,12 +2,13 @@
 // SHA256SUMS.txt, and that with the ledger; for a save also every pack that it refers to. It never repairs.
 
 import type { Context } from '../base/context.ts';
-import { CoraError, messageOf } from '../base/errors.ts';
+import { messageOf } from '../base/errors.ts';
 import type { SnapshotKind } from '../format/report.ts';
 import { listSnapshots, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { lockForReading, lockForWriting, type Vault } from '../vault/vault.ts';
+import { stopIfAborted } from './settle.ts';
 import { checkBackupDeeply } from './verify-backup.ts';
 import { type Damage, FileChecker } from './verify-files.ts';
 import { SaveChecker } from './verify-save.ts';
@@ -52,7 +53,7 @@ export async function verify(location: VaultLocation, options: VerifyOptions, ct
     const snapshots: VerifiedSnapshot[] = [];
     try {
       for (const ref of refs) {
-        if (ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
+        stopIfAborted(ctx);
         if (options.maxDuration !== undefined && snapshots.length > 0 && performance.now() - begun > options.maxDuration) break;
         snapshots.push(await verifyOne(vault, ref, files, saves, options.deep, ctx));
       }

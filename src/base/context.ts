@@ -45,11 +45,3 @@ export type Context = {
   /** Text for REPORT.json: the version of Cora. */
   readonly version: string;
 };
-
-/** A monitor that drops everything. */
-export const silentMonitor: Monitor = {
-  phase() {},
-  progress() {},
-  problem() {},
-  note() {},
-};

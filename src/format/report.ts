@@ -101,6 +101,3 @@ export type Report = {
   readonly not_covered: readonly { readonly path: string; readonly reason: string }[];
   readonly problems: readonly Problem[];
 };
-
-/** One backup file beside REPORT.json, as checked after writing. */
-export type StoredFile = { readonly path: string; readonly size: number; readonly sha256: string };

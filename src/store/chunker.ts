@@ -13,10 +13,6 @@ export function pieceSize(size: number, isDatabase: boolean, sparse = false): nu
   return size <= GIB ? 64 * KIB : 256 * KIB;
 }
 
-export function pieceCount(size: number, piece: number): number {
-  return piece === 0 ? 1 : Math.ceil(size / piece);
-}
-
 const PIECES = [16 * KIB, 64 * KIB, 256 * KIB];
 
 /**

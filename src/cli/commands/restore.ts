@@ -2,8 +2,8 @@
 
 import type { RestoreOptions } from '../../actions/restore-plan.ts';
 import type { Bytes } from '../../base/bytes.ts';
-import { CoraError } from '../../base/errors.ts';
-import type { Outcome, Session } from '../command.ts';
+import { CoraError, EXIT } from '../../base/errors.ts';
+import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import { planLines, restoreLines } from '../render.ts';
 import { planDocument, restoreDocument } from '../results.ts';
 
@@ -40,5 +40,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
     }
   }
   const result = await engine.applyRestore(plan, ctx);
-  return { result: { dry_run: false, ...restoreDocument(result) }, lines: restoreLines(result), summary: true };
+  const outcome: Outcome = { result: { dry_run: false, ...restoreDocument(result) }, lines: restoreLines(result), summary: true };
+  // What the vault no longer holds is damage; what the target would not take is an incomplete restore.
+  return { ...outcome, exitCode: result.damaged > 0 ? EXIT.damaged : exitCodeOf(result.problems) };
 }
