@@ -14,7 +14,7 @@ import { planTails } from './archive-tails.ts';
 import type { WorkerPool } from './pool.ts';
 
 /** Batches under way: one at work and one that waits for each of two threads, and two that are being written. */
-const IN_FLIGHT = 4;
+const IN_FLIGHT = 6;
 /** Bytes after which the disk is asked to begin, so that the last fsync has little left to wait for. */
 const SYNC_EVERY = 32 << 20;
 
