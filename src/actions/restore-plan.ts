@@ -76,11 +76,17 @@ export async function planRestore(
   const entries: Entry[] = [];
   const refused: { path: Bytes; code: string; reason: string }[] = [];
   let total = 0;
+  const closed = new Set<string>();
   for (const entry of selected) {
+    // Below a link or file that stands in a directory's place nothing is looked at or written: it may lead anywhere.
+    if (closed.size > 0 && isBelow(entry.path, closed)) continue;
     const live = onPath(joinBytes(directory, entry.path), (path) => lstatSync(path, { throwIfNoEntry: false }));
     if (entry.type === 'd') {
       if (live === undefined || live.isDirectory()) entries.push(entry);
-      else refused.push({ path: entry.path, code: 'type_conflict', reason: 'a directory in the snapshot, something else now; move it away first' });
+      else {
+        refused.push({ path: entry.path, code: 'type_conflict', reason: 'a directory in the snapshot, something else now; move it away first' });
+        closed.add(entry.path);
+      }
       continue;
     }
     if (live?.isDirectory() === true) {
@@ -189,7 +195,8 @@ function selectEntries(all: readonly Entry[], paths: readonly Bytes[], critical:
     for (let at = entry.path.lastIndexOf('/'); at > 0; at = entry.path.lastIndexOf('/', at - 1)) chosen.add(entry.path.slice(0, at));
   }
   chosen.add('.');
-  return all.filter((entry) => chosen.has(entry.path));
+  // Parents before what they hold, whatever the order of the listing.
+  return all.filter((entry) => chosen.has(entry.path)).sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 function decide(entry: Entry, live: Stats | undefined, overwrite: NonNullable<RestoreOptions['overwrite']>): PlannedChange['action'] {
@@ -205,6 +212,11 @@ function decide(entry: Entry, live: Stats | undefined, overwrite: NonNullable<Re
     case 'if-changed':
       return live.isFile() && (entry.type === 'f' || entry.type === 'S') && live.size === entry.size && sameTime ? 'keep' : 'replace';
   }
+}
+
+function isBelow(path: Bytes, closed: ReadonlySet<string>): boolean {
+  for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) if (closed.has(path.slice(0, at))) return true;
+  return false;
 }
 
 const SIDECARS = ['-wal', '-journal'];

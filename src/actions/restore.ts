@@ -72,7 +72,9 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
       progress: (files, count) => ctx.monitor.progress({ phase: 'restore', files, totalFiles, bytes: count, totalBytes: plan.bytes }),
     };
     for (const { path, code, reason } of plan.work.refused) problem({ code, ...pathFields(path), message: reason, severity: 'error' });
-    makeDirectories(plan.directory, entries, target);
+    const made = makeDirectories(plan.directory, entries, target);
+    // A directory that was there keeps its mode and times, unless the whole snapshot is put back.
+    const touched = entries.filter((entry) => entry.type !== 'd' || plan.work.whole || made.has(entry.path));
     const contents = entries.filter(isContent);
     if (ref.kind === 'backup') await restoreFromArchive(plan, contents, target, ctx);
     else await restoreFromObjects(plan, contents, target, ctx);
@@ -88,8 +90,8 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
       const mode = modes.get(toText(entry.path));
       if (mode !== undefined) await setWalAgain(joinBytes(plan.directory, entry.path), entry, mode, target);
     }
-    finishDirectories(plan.directory, entries, target);
-    setAllTimes(plan.directory, entries, problem);
+    finishDirectories(plan.directory, touched, target);
+    setAllTimes(plan.directory, touched, problem);
     syncFileSystem(plan.directory);
     return {
       id: plan.id,
@@ -114,17 +116,23 @@ function isContent(entry: Entry): boolean {
 }
 
 /** Makes what is missing, parents first, open for us; final modes come last. A link in a directory's place is never followed. */
-function makeDirectories(root: Bytes, entries: readonly Entry[], target: RestoreTarget): void {
-  mkdirSync(fsPath(root), { recursive: true, mode: 0o700 });
+function makeDirectories(root: Bytes, entries: readonly Entry[], target: RestoreTarget): Set<string> {
+  const made = new Set<string>();
+  if (mkdirSync(fsPath(root), { recursive: true, mode: 0o700 }) !== undefined) made.add('.');
   const directories = entries.filter((entry) => entry.type === 'd' && entry.path !== '.').sort((a, b) => (a.path < b.path ? -1 : 1));
   for (const entry of directories) {
     const path = joinBytes(root, entry.path);
     const live = onPath(path, (reachable) => lstatSync(reachable, { throwIfNoEntry: false }));
-    if (live === undefined) onPath(path, (reachable) => mkdirSync(reachable, { mode: 0o700 }));
-    else if (!live.isDirectory())
+    if (live === undefined) {
+      onPath(path, (reachable) => mkdirSync(reachable, { mode: 0o700 }));
+      made.add(entry.path);
+      continue;
+    }
+    if (!live.isDirectory())
       throw new CoraError('refused', `${toText(path)} changed while the restore was being planned`, { hint: 'run the command again' });
-    else if ((live.mode & 0o700) !== 0o700 && !target.owners) onPath(path, (reachable) => chmodSync(reachable, live.mode | 0o700));
+    if ((live.mode & 0o700) !== 0o700 && !target.owners) onPath(path, (reachable) => chmodSync(reachable, live.mode | 0o700));
   }
+  return made;
 }
 
 /** Puts a finished temporary entry in its place. */

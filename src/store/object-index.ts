@@ -47,6 +47,9 @@ export function openIndex(vaultRoot: string, packs: readonly string[], room: num
     kept.push(segment);
     if (writable) appendSegment(vaultRoot, segment.pack, segment.records);
   }
+  const lostPacks = cached.filter((segment) => !onDisk.has(segment.pack)).length;
+  // Told once: the caller stores again what they held, and the next run starts from what is there.
+  if (lostPacks > 0 && writable) rewriteSegments(vaultRoot, kept);
   const total = kept.reduce((sum, segment) => sum + segment.records.length / RECORD_BYTES, 0);
   const table = ObjectTable.allocate(total + room);
   const bytes = new Uint8Array(table.shared.records);
@@ -61,7 +64,7 @@ export function openIndex(vaultRoot: string, packs: readonly string[], room: num
   return {
     table,
     packs: kept.map((segment) => `${vaultRoot}/${segment.pack}`),
-    lostPacks: cached.length - cached.filter((segment) => onDisk.has(segment.pack)).length,
+    lostPacks,
     damagedPacks,
   };
 }
@@ -95,6 +98,11 @@ export function appendSegment(vaultRoot: string, pack: string, records: Buffer):
   } finally {
     closeSync(fd);
   }
+}
+
+function rewriteSegments(vaultRoot: string, segments: readonly Segment[]): void {
+  rmSync(`${vaultRoot}/.cache/objects.idx`, { force: true });
+  for (const { pack, records } of segments) appendSegment(vaultRoot, pack, records);
 }
 
 function readSegments(path: string, writable: boolean): Segment[] {
