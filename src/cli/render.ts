@@ -2,14 +2,16 @@
 // comes from a disk goes through `visible` first.
 
 import type { BackupResult } from '../actions/backup.ts';
+import type { ListResult, SnapshotSummary } from '../actions/list.ts';
 import type { RestoreResult } from '../actions/restore.ts';
 import type { RestorePlan } from '../actions/restore-plan.ts';
 import type { SaveResult } from '../actions/save.ts';
+import type { ShowResult } from '../actions/show.ts';
+import type { StatusResult } from '../actions/status.ts';
 import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
 import { type Bytes, toText } from '../base/bytes.ts';
 import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
-import type { ListResult, ShowResult, SnapshotSummary, StatusResult } from './engine.ts';
 
 /** Text that cannot steer a terminal: control characters and those that turn the direction of text are shown as escapes. */
 export function visible(text: string): string {

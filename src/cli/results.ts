@@ -2,13 +2,15 @@
 // a snapshot's own figures stand under restic's names, as they do in REPORT.json.
 
 import type { BackupResult } from '../actions/backup.ts';
+import type { ListResult } from '../actions/list.ts';
 import type { RestoreResult } from '../actions/restore.ts';
 import type { RestorePlan } from '../actions/restore-plan.ts';
 import type { SaveResult } from '../actions/save.ts';
+import type { ShowResult } from '../actions/show.ts';
+import type { LastRun, StatusResult } from '../actions/status.ts';
 import type { VerifyResult } from '../actions/verify.ts';
 import { type Bytes, base64Of, isText, toText } from '../base/bytes.ts';
 import type { Report } from '../format/report.ts';
-import type { LastRun, ListResult, ShowResult, StatusResult } from './engine.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 

@@ -38,6 +38,14 @@ async function loadOpener(): Promise<Open> {
   return opener;
 }
 
+/**
+ * Opens a database of Cora's own (the ledger) for reading and writing; made where it is missing.
+ * @throws SQLite's own errors
+ */
+export async function openDatabase(path: string): Promise<Database> {
+  return (await loadOpener())(path, { timeout: 5000 });
+}
+
 /** The word that SQLite gives an error (`SQLITE_BUSY`), or undefined. */
 export function sqliteCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined;

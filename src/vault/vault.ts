@@ -129,6 +129,14 @@ export function createVault(path: string, project: { readonly name: string; read
   return { root: realpathSync(path), info };
 }
 
+/** Puts back what people need without Cora, where it is gone. */
+export function repairHelp(vault: Vault, restoreScript: () => string): void {
+  if (!exists(`${vault.root}/${NAMES.readme}`)) writeNewFile(`${vault.root}/${NAMES.readme}`, README);
+  if (exists(`${vault.root}/${NAMES.restoreScript}`)) return;
+  writeNewFile(`${vault.root}/${NAMES.restoreScript}`, restoreScript());
+  chmodSync(`${vault.root}/${NAMES.restoreScript}`, 0o700);
+}
+
 /**
  * The lock of those who add snapshots.
  * @throws CoraError locked, exit 11

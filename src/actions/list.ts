@@ -1,0 +1,133 @@
+// Which snapshots there are, oldest first, as rows for a table. A save and the backup of the same id
+// are one row. REPORT.json is read only for the rows that are shown.
+
+import { lstatSync, readdirSync } from 'node:fs';
+import { type Bytes, bytes } from '../base/bytes.ts';
+import type { Context } from '../base/context.ts';
+import { escapeField, rowKey } from '../format/file-list.ts';
+import type { SnapshotKind } from '../format/report.ts';
+import { exists } from '../os/files.ts';
+import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
+import { NAMES, parseId, saveDirectory, timeOfId } from '../vault/layout.ts';
+import { eachRow, loadDelta } from '../vault/listing.ts';
+import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import type { Vault } from '../vault/vault.ts';
+
+export type ListOptions = {
+  readonly kind: SnapshotKind | undefined;
+  /** Only snapshots that hold this path of the project. */
+  readonly path: Bytes | undefined;
+  /** The newest so many; undefined for all. */
+  readonly limit: number | undefined;
+};
+
+export type SnapshotSummary = {
+  readonly id: string;
+  /** Both where a backup was exported from the save of the same id. */
+  readonly kinds: readonly SnapshotKind[];
+  readonly type: string;
+  readonly status: 'complete' | 'partial';
+  readonly sequence: number;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly files: number;
+  /** Bytes of content that it stands for. */
+  readonly contentBytes: number;
+  /** Bytes that its own files take in the vault. */
+  readonly storedBytes: number;
+  readonly label: string | null;
+  readonly note: string | null;
+  /** Absolute; the backup's where there are both. */
+  readonly path: string;
+};
+
+export type ListResult = { readonly snapshots: readonly SnapshotSummary[]; readonly total: number };
+
+/** @throws CoraError vault_missing */
+export async function list(location: VaultLocation, options: ListOptions, _ctx: Context): Promise<ListResult> {
+  const vault = openLocated(location);
+  const groups = new Map<string, SnapshotRef[]>();
+  const holds = options.path === undefined ? undefined : new PathFinder(vault, options.path);
+  for (const ref of listSnapshots(vault)) {
+    if (options.kind !== undefined && ref.kind !== options.kind) continue;
+    if (holds !== undefined && !holds.isIn(ref)) continue;
+    // Set again, so that the newer form gives the place in the order.
+    const group = groups.get(ref.id) ?? [];
+    groups.delete(ref.id);
+    groups.set(ref.id, [...group, ref]);
+  }
+  const all = [...groups.values()];
+  const shown = options.limit === undefined ? all : all.slice(Math.max(0, all.length - options.limit));
+  return { snapshots: shown.map((refs) => summarize(vault, refs)), total: all.length };
+}
+
+function summarize(vault: Vault, refs: readonly SnapshotRef[]): SnapshotSummary {
+  const main = refs.find(({ kind }) => kind === 'backup') ?? refs[0];
+  if (main === undefined) throw new RangeError('a group of snapshots is never empty');
+  const report = tryReport(vault, main);
+  return {
+    id: main.id,
+    kinds: refs.map(({ kind }) => kind),
+    type: report?.type ?? main.kind,
+    status: report?.status ?? 'partial',
+    sequence: main.sequence ?? report?.sequence ?? 0,
+    time: timeOfId(main.id),
+    files: report?.total_files_processed ?? 0,
+    contentBytes: report?.total_bytes_processed ?? 0,
+    storedBytes: refs.reduce((sum, ref) => sum + bytesBelow(`${vault.root}/${ref.directory}`), 0),
+    label: report?.label ?? null,
+    note: report?.note ?? null,
+    path: `${vault.root}/${main.directory}`,
+  };
+}
+
+/** Bytes of all files below a directory; names that are not text count too. */
+export function bytesBelow(directory: string | Buffer): number {
+  let total = 0;
+  for (const entry of readdirSync(directory, { withFileTypes: true, encoding: 'buffer' })) {
+    const path = Buffer.concat([Buffer.from(directory), Buffer.from('/'), entry.name]);
+    if (entry.isDirectory()) total += bytesBelow(path);
+    else total += lstatSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  }
+  return total;
+}
+
+/** Whether snapshots hold one path. A keyframe that many deltas share is read once. */
+class PathFinder {
+  readonly #vault: Vault;
+  readonly #key: string;
+  readonly #keyframes = new Map<string, boolean>();
+
+  constructor(vault: Vault, path: Bytes) {
+    this.#vault = vault;
+    this.#key = escapeField(bytes(path.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '') || '.'));
+  }
+
+  isIn(ref: SnapshotRef): boolean {
+    try {
+      if (ref.kind === 'backup' || exists(`${this.#vault.root}/${ref.directory}/${NAMES.keyframe}`)) return this.#inListing(ref);
+      const { keyframe, rows } = loadDelta(this.#vault, ref);
+      const row = rows.get(this.#key);
+      if (row !== undefined) return !row.startsWith('-\t');
+      const id = parseId(keyframe);
+      return id !== undefined && this.#inListing({ id, kind: 'save', directory: saveDirectory(id), sequence: undefined });
+    } catch {
+      // A listing that cannot be read is verify's business; here it holds nothing.
+      return false;
+    }
+  }
+
+  #inListing(ref: SnapshotRef): boolean {
+    let found = this.#keyframes.get(ref.directory);
+    if (found === undefined) {
+      found = false;
+      for (const row of eachRow(this.#vault, ref)) {
+        if (rowKey(row) !== this.#key) continue;
+        found = true;
+        break;
+      }
+      this.#keyframes.set(ref.directory, found);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,19 @@
+// One snapshot in all its forms: what REPORT.json says of the save, of the backup, or of both.
+
+import type { Context } from '../base/context.ts';
+import type { Report } from '../format/report.ts';
+import { listSnapshots, readReport, resolveSnapshot } from '../vault/catalog.ts';
+import { openLocated, type VaultLocation } from '../vault/locate.ts';
+
+export type ShowResult = { readonly id: string; readonly forms: readonly { readonly path: string; readonly report: Report }[] };
+
+/**
+ * @param target a snapshot name (docs: `resolveSnapshot`)
+ * @throws CoraError vault_missing, unknown_snapshot, ambiguous_snapshot, metadata_missing, metadata_invalid_json
+ */
+export async function show(location: VaultLocation, target: string, ctx: Context): Promise<ShowResult> {
+  const vault = openLocated(location);
+  const { id } = resolveSnapshot(vault, target, ctx.now());
+  const refs = listSnapshots(vault).filter((ref) => ref.id === id);
+  return { id, forms: refs.map((ref) => ({ path: `${vault.root}/${ref.directory}`, report: readReport(vault, ref) })) };
+}

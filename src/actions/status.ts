@@ -1,0 +1,117 @@
+// The state of a project's protection in one look, and what to do about what is missing. It works
+// before there is a vault.
+
+import { statSync } from 'node:fs';
+import { type Bytes, fsPath, toText } from '../base/bytes.ts';
+import type { Context } from '../base/context.ts';
+import { formatAge, formatBytes } from '../base/units.ts';
+import { exists, freeBytes } from '../os/files.ts';
+import { listSnapshots, tryReport } from '../vault/catalog.ts';
+import { type ChainLine, findLast } from '../vault/chain.ts';
+import { NAMES, parseId, timeOfId } from '../vault/layout.ts';
+import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
+import type { Vault } from '../vault/vault.ts';
+import { isGood } from './backup.ts';
+import { bytesBelow } from './list.ts';
+
+export type LastRun = { readonly id: string; readonly time: number; readonly ok: boolean };
+
+export type StatusResult = {
+  readonly project: { readonly name: string; readonly root: string };
+  readonly vault: {
+    readonly path: string;
+    readonly exists: boolean;
+    readonly bytes: number;
+    readonly freeBytes: number;
+    /** True where the vault's disk is the project's: no protection against the loss of the disk. */
+    readonly sameDisk: boolean;
+  };
+  readonly lastSave: LastRun | undefined;
+  readonly lastBackup: LastRun | undefined;
+  readonly lastVerify: LastRun | undefined;
+  readonly saves: number;
+  readonly backups: number;
+  readonly warnings: readonly { readonly message: string; readonly next: string }[];
+};
+
+const DAY = 86_400_000;
+const LITTLE_SPACE = 1_000_000_000;
+
+/** @throws CoraError vault_missing where there is something at the vault's place that is no vault, vault_foreign */
+export async function status(project: { readonly root: Bytes; readonly name: string }, location: VaultLocation, ctx: Context): Promise<StatusResult> {
+  const facts = { name: project.name, root: toText(project.root) };
+  if (!exists(location.path) && location.expectedId === undefined) {
+    return {
+      project: facts,
+      vault: { path: location.path, exists: false, bytes: 0, freeBytes: 0, sameDisk: false },
+      lastSave: undefined,
+      lastBackup: undefined,
+      lastVerify: undefined,
+      saves: 0,
+      backups: 0,
+      warnings: [{ message: 'Nothing is saved yet', next: 'cora save' }],
+    };
+  }
+  const vault = openLocated(location);
+  requireOwn(vault, project);
+  const refs = listSnapshots(vault);
+  const vaultFacts = {
+    path: vault.root,
+    exists: true,
+    bytes: bytesBelow(vault.root),
+    freeBytes: freeBytes(vault.root),
+    sameDisk: statSync(vault.root).dev === statSync(fsPath(project.root)).dev,
+  };
+  const result = {
+    project: facts,
+    vault: vaultFacts,
+    lastSave: lastSave(vault),
+    lastBackup: lastBackup(vault),
+    lastVerify: lastVerify(vault),
+    saves: refs.filter(({ kind }) => kind === 'save').length,
+    backups: refs.filter(({ kind }) => kind === 'backup').length,
+  };
+  return { ...result, warnings: warningsOf(result, vault, ctx.now()) };
+}
+
+/** A save that found nothing to do is a success as well: its time counts, its id is the snapshot it found. */
+function lastSave(vault: Vault): LastRun | undefined {
+  const line = findLast(vault.root, ({ kind }) => kind === 'save' || kind === 'unchanged');
+  return line === undefined ? undefined : { id: line.id, time: Date.parse(line.time), ok: isGoodSnapshot(vault, 'save', line) };
+}
+
+function lastBackup(vault: Vault): LastRun | undefined {
+  const line = findLast(vault.root, ({ kind }) => kind === 'backup');
+  return line === undefined ? undefined : { id: line.id, time: Date.parse(line.time), ok: isGoodSnapshot(vault, 'backup', line) };
+}
+
+function isGoodSnapshot(vault: Vault, kind: 'save' | 'backup', line: ChainLine): boolean {
+  const ref = listSnapshots(vault).find((one) => one.kind === kind && one.id === line.id);
+  const report = ref === undefined ? undefined : tryReport(vault, ref);
+  return report !== undefined && isGood(report);
+}
+
+function lastVerify(vault: Vault): LastRun | undefined {
+  const line = findLast(vault.root, ({ kind }) => kind === 'verify');
+  return line === undefined ? undefined : { id: line.id, time: Date.parse(line.time), ok: line.extra.endsWith(',ok') };
+}
+
+function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: number): StatusResult['warnings'] {
+  const warnings: { message: string; next: string }[] = [];
+  const warn = (message: string, next: string): void => {
+    warnings.push({ message, next });
+  };
+  const { lastSave: save, lastBackup: backup, lastVerify: verified } = result;
+  if (save === undefined) warn('Nothing is saved yet', 'cora save');
+  else if (now - save.time > DAY) warn(`The last save is from ${formatAge(now - save.time)}`, 'cora save');
+  if (save?.ok === false) warn(`The save ${save.id} is incomplete or gone`, `cora show ${save.id}`);
+  if (backup === undefined) warn('There is no backup yet', 'cora backup now');
+  if (backup?.ok === false) warn(`The backup ${backup.id} is incomplete or gone`, `cora show ${backup.id}`);
+  if (verified?.ok === false) warn(`The last verification found damage in ${verified.id}`, `cora verify ${verified.id} --deep`);
+  const newest = parseId(backup?.id ?? save?.id ?? '');
+  if (newest !== undefined && timeOfId(newest) > now + DAY) warn('The newest snapshot is dated in the future', 'check the clock (date)');
+  if (result.vault.sameDisk) warn('The vault lies on the same disk as the project', 'name a vault on another disk with --vault');
+  if (result.vault.freeBytes < LITTLE_SPACE) warn(`The vault's disk has only ${formatBytes(result.vault.freeBytes)} left`, 'free space on it');
+  if (!exists(`${vault.root}/${NAMES.restoreScript}`)) warn('restore.sh is missing from the vault', 'cora save puts it back');
+  return warnings;
+}
