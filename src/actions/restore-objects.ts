@@ -92,7 +92,7 @@ class ObjectRestore {
 
   async #batch(items: readonly RestoreItem[]): Promise<void> {
     stopIfAborted(this.#ctx);
-    const bare = items.map(({ path, content, attributes: { mode, uid, gid, mtime } }) => ({ path, content, attributes: { mode, uid, gid, mtime } }));
+    const bare = items.map(({ path, content, attributes: { mode, uid, gid } }) => ({ path, content, attributes: { mode, uid, gid } }));
     this.#take(await this.#pool.run({ kind: 'restore-files', items: bare, owners: this.#target.owners }));
     this.#files += items.length;
     this.#target.progress(this.#files, this.#bytes);

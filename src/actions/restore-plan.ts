@@ -68,6 +68,8 @@ export async function planRestore(
   const { ref, paths } = findTarget(vault, options, ctx.now());
   const report = readReport(vault, ref);
   const directory = options.to ?? inPlaceRoot(project, vault);
+  // Where nothing is, nothing needs to be looked at.
+  const fresh = options.to !== undefined && options.overwrite === undefined;
   if (options.to !== undefined) requireEmpty(options.to, options.overwrite);
   const all = loadEntries(vault, ref);
   const selected = selectEntries(all, paths, options.critical, report, ref);
@@ -80,7 +82,7 @@ export async function planRestore(
   for (const entry of selected) {
     // Below a link or file that stands in a directory's place nothing is looked at or written: it may lead anywhere.
     if (closed.size > 0 && isBelow(entry.path, closed)) continue;
-    const live = onPath(joinBytes(directory, entry.path), (path) => lstatSync(path, { throwIfNoEntry: false }));
+    const live = fresh ? undefined : onPath(joinBytes(directory, entry.path), (path) => lstatSync(path, { throwIfNoEntry: false }));
     if (entry.type === 'd') {
       if (live === undefined || live.isDirectory()) entries.push(entry);
       else {

@@ -2,15 +2,9 @@
 // which keeps microseconds; the exact value needs utimensat(2), which perl (Essential on Debian)
 // reaches for a whole list of paths in one process.
 
-import { futimesSync } from 'node:fs';
-import { type Bytes, toBuffer } from '../base/bytes.ts';
+import { lutimesSync } from 'node:fs';
+import { type Bytes, fsPath, toBuffer } from '../base/bytes.ts';
 import { findProgram, runSync } from './run.ts';
-
-/** Sets atime and mtime of an open file; exact to the microsecond. */
-export function setTimes(fd: number, mtime: bigint): void {
-  const seconds = Number(mtime / 1_000_000_000n) + Number(mtime % 1_000_000_000n) / 1e9;
-  futimesSync(fd, seconds, seconds);
-}
 
 export type PathTime = { readonly path: Bytes; readonly mtime: bigint };
 
@@ -24,12 +18,15 @@ const SCRIPT =
 
 /**
  * Sets atime and mtime of many paths, links themselves included, in the order given.
- * @returns true where every time is exact to the nanosecond, false where it could not be done (the times are as they were)
+ * @returns false where some are exact to the microsecond only, or a path is gone
  */
 export function setExactTimes(times: readonly PathTime[]): boolean {
   const perl = findProgram('perl');
   const call = UTIMENSAT[process.arch];
-  if (perl === undefined || call === undefined) return false;
+  if (perl === undefined || call === undefined) {
+    for (const time of times) setRoughTime(time);
+    return false;
+  }
   let exact = true;
   for (let at = 0; at < times.length; at += 20_000) {
     const input = Buffer.concat(times.slice(at, at + 20_000).map(record));
@@ -37,6 +34,15 @@ export function setExactTimes(times: readonly PathTime[]): boolean {
     exact &&= result.exitCode === 0 && result.stdout.toString() === '0';
   }
   return exact;
+}
+
+function setRoughTime({ path, mtime }: PathTime): void {
+  const seconds = Number(mtime / 1_000_000_000n) + Number(mtime % 1_000_000_000n) / 1e9;
+  try {
+    lutimesSync(fsPath(path), seconds, seconds);
+  } catch {
+    // The caller hears of inexact times; a path that is gone is told by whoever failed to make it.
+  }
 }
 
 function record({ path, mtime }: PathTime): Buffer {

@@ -97,7 +97,7 @@ export type Content = {
   readonly sparse: boolean;
 };
 
-export type Attributes = { readonly mode: number; readonly uid: number; readonly gid: number; readonly mtime: bigint };
+export type Attributes = { readonly mode: number; readonly uid: number; readonly gid: number };
 
 export type RestoreItem = {
   /** Absolute final path, one character a byte. Its directory exists. */

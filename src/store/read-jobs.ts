@@ -18,7 +18,6 @@ import {
 import { bytes, dirnameBytes, fsPath, joinBytes } from '../base/bytes.ts';
 import { errnoOf, messageOf } from '../base/errors.ts';
 import { onPath } from '../os/long-path.ts';
-import { setTimes } from '../os/times.ts';
 import type {
   Attributes,
   CheckObjectsJob,
@@ -103,11 +102,10 @@ export function temporaryName(): string {
   return `.cora-restore-${process.pid.toString(36)}-${Math.floor(performance.timeOrigin + performance.now()).toString(36)}-${temporary.toString(36)}`;
 }
 
-/** Owner before mode: chown clears setuid bits. Times last: writing changes them. */
+/** Owner before mode: chown clears setuid bits. Times come later, for all files at once (os/times.ts). */
 export function finishFile(fd: number, attributes: Attributes, owners: boolean): void {
   if (owners) fchownSync(fd, attributes.uid, attributes.gid);
   fchmodSync(fd, attributes.mode);
-  setTimes(fd, attributes.mtime);
 }
 
 function writeContent(fd: number, content: Content, reader: ObjectReader, start: number): void {
