@@ -4,7 +4,7 @@ import { lstatSync, type Stats } from 'node:fs';
 import { type Bytes, bytes, fsPath, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
-import type { Entry } from '../format/file-list.ts';
+import { type Entry, escapeField } from '../format/file-list.ts';
 import type { Report, SnapshotKind } from '../format/report.ts';
 import { exists, namesIn } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
@@ -71,7 +71,8 @@ export async function planRestore(
   // Where nothing is, nothing needs to be looked at.
   const fresh = options.to !== undefined && options.overwrite === undefined;
   if (options.to !== undefined) requireEmpty(options.to, options.overwrite);
-  const all = loadEntries(vault, ref);
+  let all = loadEntries(vault, ref, rowsFor(paths));
+  if (lacksLinkTarget(all)) all = loadEntries(vault, ref);
   const selected = selectEntries(all, paths, options.critical, report, ref);
   const databases = new Set(report.databases.filter(({ stored }) => stored === 'copy').map(({ path }) => path));
   const changes: PlannedChange[] = [];
@@ -175,6 +176,21 @@ function requireEmpty(to: Bytes, overwrite: RestoreOptions['overwrite']): void {
       hint: 'name a new directory, or say what happens to what is there with --overwrite',
     });
   }
+}
+
+/** Which rows of a listing can matter for some paths: what is at or below one, or leads to it. */
+function rowsFor(paths: readonly Bytes[]): ((key: string) => boolean) | undefined {
+  if (paths.length === 0 || paths.includes(bytes('.'))) return undefined;
+  const keys = paths.map(escapeField);
+  return (key) => key === '.' || keys.some((wanted) => key === wanted || key.startsWith(`${wanted}/`) || wanted.startsWith(`${key}/`));
+}
+
+/** A hard link's content may lie anywhere in the snapshot. */
+function lacksLinkTarget(entries: readonly Entry[]): boolean {
+  const links = entries.filter(({ type }) => type === 'h');
+  if (links.length === 0) return false;
+  const paths = new Set(entries.map(({ path }) => path));
+  return links.some(({ link }) => link !== undefined && !paths.has(link));
 }
 
 /** The entries that are asked for, and the directories that lead to them. */

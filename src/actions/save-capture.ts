@@ -34,7 +34,8 @@ export type Captured = {
   /** The old tree, unless its objects are no longer all there. */
   readonly old: Tree | undefined;
   readonly stored: Stored;
-  readonly pack: StagedFile | undefined;
+  /** Settles when the pack is durable and was read back; undefined where nothing new was stored. */
+  readonly pack: Promise<StagedFile | undefined>;
   readonly records: Buffer;
   readonly packedBytes: number;
 };
@@ -70,12 +71,19 @@ export async function captureInto(
   try {
     const stored = await storeContents({ root: project.root, scanned, pool, output, stage, check: mode.check, config: project.config }, ctx);
     const packedBytes = output.bytes;
-    let pack: StagedFile | undefined;
-    if (packedBytes > 0) pack = { path: bytes(NAMES.pack), ...output.finish() };
-    else output.discard();
-    return { scanned, old, stored, pack, records: recordsFrom(index.table, first), packedBytes };
-  } finally {
+    let pack: Promise<StagedFile | undefined> = Promise.resolve(undefined);
+    if (packedBytes > 0) {
+      // A thread syncs the pack and reads it back while this one works on the listing.
+      const job = output.end();
+      pack = pool.run(job).then(({ sha256 }) => ({ path: bytes(NAMES.pack), size: job.size, sha256, verified: true }));
+    } else output.discard();
+    const closed = pack.finally(() => pool.close());
+    // The one who awaits it hears of a failure; until then it is not "unhandled".
+    closed.catch(() => {});
+    return { scanned, old, stored, pack: closed, records: recordsFrom(index.table, first), packedBytes };
+  } catch (error) {
     await pool.close();
+    throw error;
   }
 }
 

@@ -98,11 +98,12 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
     const databases = collectDatabases(built.tree, captured, old);
     const tree: Tree = { ...built.tree, notes: { databases: Object.fromEntries(databases.map((database) => [database.path, database])) } };
     if (!built.changed && captured.old !== undefined && last !== undefined && captured.old.snapshot === last && options.note === undefined) {
+      await captured.pack;
       const result = unchanged(vault, last, { ...tree, snapshot: last }, captured.scanned, problems, ctx);
       storeTree(vault.root, result.tree);
       return result;
     }
-    const result = commitSave({ vault, project, options, last, tree, built, captured, databases, problems, stage: stage.path }, ctx);
+    const result = await commitSave({ vault, project, options, last, tree, built, captured, databases, problems, stage: stage.path }, ctx);
     return { result, tree: { ...tree, snapshot: result.id }, scanned: captured.scanned, databases };
   } catch (error) {
     throw errnoOf(error) === undefined ? error : writeFailure(error, vault.root);
@@ -166,11 +167,12 @@ type CommitFacts = {
   readonly stage: string;
 };
 
-function commitSave(facts: CommitFacts, ctx: Context): SaveResult {
+async function commitSave(facts: CommitFacts, ctx: Context): Promise<SaveResult> {
   const { vault, project, options, tree, built, captured, stage } = facts;
   ctx.monitor.phase('snapshot');
   const listing = writeListing({ vault, stage, tree, last: facts.last, old: captured.old, oldRow: captured.scanned.diff.oldRow });
-  const files = captured.pack === undefined ? [listing.file] : [captured.pack, listing.file];
+  const pack = await captured.pack;
+  const files = pack === undefined ? [listing.file] : [pack, listing.file];
   const git = gitFacts(project.root);
   const started = captured.scanned.scan.started;
   const committed = commitSnapshot(vault, {
@@ -213,7 +215,7 @@ function commitSave(facts: CommitFacts, ctx: Context): SaveResult {
       ),
   });
   storeTree(vault.root, { ...tree, snapshot: committed.id, notes: { ...tree.notes, keyframe: listing.keyframe ?? committed.id } });
-  if (captured.pack !== undefined) appendSegment(vault.root, `${committed.directory}/${NAMES.pack}`, captured.records);
+  if (pack !== undefined) appendSegment(vault.root, `${committed.directory}/${NAMES.pack}`, captured.records);
   return {
     outcome: 'saved',
     id: committed.id,

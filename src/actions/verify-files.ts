@@ -2,12 +2,12 @@
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { type Bytes, bytes, fromText, toText } from '../base/bytes.ts';
+import { bytes, fromText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { errnoOf, messageOf } from '../base/errors.ts';
 import { parseSums } from '../format/checksums.ts';
-import { readCold } from '../os/cold-read.ts';
-import { onPath } from '../os/long-path.ts';
+import type { HashColdResult } from '../store/jobs.ts';
+import { hashCold } from '../store/read-jobs.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import { readChain } from '../vault/chain.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -21,6 +21,11 @@ export type Damage = {
   readonly file: string;
   readonly reason: string;
 };
+
+/** Hashes a file, given by its absolute path, on this thread or another. */
+export type Hasher = (path: string) => Promise<HashColdResult>;
+
+const hashHere: Hasher = async (path) => hashCold({ kind: 'hash-cold', path });
 
 /** Compares snapshot directories with their SHA256SUMS.txt; a file that several snapshots share is read once a run. */
 export class FileChecker {
@@ -81,12 +86,12 @@ export class FileChecker {
   }
 
   /** Why the file is not what it should be, or undefined. `relative` is a byte string below the vault. */
-  async checkFile(relative: string, sha256: string): Promise<string | undefined> {
+  async checkFile(relative: string, sha256: string, hasher: Hasher = hashHere): Promise<string | undefined> {
     let known = this.#hashes.get(relative);
     if (known === undefined) {
       stopIfAborted(this.#ctx);
       try {
-        const result = hashCold(bytes(`${fromText(this.#vault.root)}/${relative}`));
+        const result = await hasher(`${fromText(this.#vault.root)}/${relative}`);
         known = result;
         this.#cold &&= result.cold;
         this.#count += 1;
@@ -110,10 +115,4 @@ function* filesBelow(directory: string, prefix: string): Generator<string> {
     if (entry.isDirectory()) yield* filesBelow(directory, `${path}/`);
     else yield path;
   }
-}
-
-function hashCold(path: Bytes): { sha256: string; size: number; cold: boolean } {
-  const whole = createHash('sha256');
-  const { bytes: size, cold } = onPath(path, (reachable) => readCold(reachable, (part) => whole.update(part)));
-  return { sha256: whole.digest('hex'), size, cold };
 }

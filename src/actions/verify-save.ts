@@ -16,7 +16,7 @@ import { NAMES } from '../vault/layout.ts';
 import { keyframeFile, loadDelta, loadEntries } from '../vault/listing.ts';
 import type { Vault } from '../vault/vault.ts';
 import { contentOf } from './contents.ts';
-import type { Damage, FileChecker } from './verify-files.ts';
+import type { Damage, FileChecker, Hasher } from './verify-files.ts';
 
 const BATCH_OBJECTS = 2048;
 
@@ -67,15 +67,19 @@ export class SaveChecker {
         usedPacks.add(table.location(record).pack);
       }
     }
-    let suspect = this.#deep;
+    const pool = this.#openPool(wanted.size);
+    // Object by object at once where that is asked for, else only where a pack is not what it was.
+    const objects = this.#deep ? this.#checkObjects(wanted) : undefined;
+    objects?.catch(() => {});
+    let suspect = false;
     for (const pack of usedPacks) {
       const relative = (packs[pack] ?? '').slice(this.#vault.root.length + 1);
-      const reason = await this.#checkPack(relative);
+      const reason = await this.#checkPack(relative, (path) => pool.run({ kind: 'hash-cold', path }));
       if (reason === undefined) continue;
       suspect = true;
       damaged.push({ path: relative, file: relative, reason });
     }
-    if (suspect) damaged.push(...(await this.#checkObjects(wanted)));
+    if (objects !== undefined || suspect) damaged.push(...(await (objects ?? this.#checkObjects(wanted))));
     return damaged;
   }
 
@@ -88,28 +92,34 @@ export class SaveChecker {
   }
 
   /** A pack or keyframe against the SHA256SUMS.txt beside it. */
-  async #checkPack(relative: string): Promise<string | undefined> {
+  async #checkPack(relative: string, hasher?: Hasher): Promise<string | undefined> {
     const slash = relative.lastIndexOf('/');
     try {
       const sums = parseSums(readFileSync(`${this.#vault.root}/${relative.slice(0, slash)}/${NAMES.sums}`));
       const sum = sums.find(({ path }) => path === relative.slice(slash + 1));
-      return sum === undefined ? 'no SHA256SUMS.txt names it' : await this.#files.checkFile(relative, sum.sha256);
+      return sum === undefined ? 'no SHA256SUMS.txt names it' : await this.#files.checkFile(relative, sum.sha256, hasher);
     } catch (error) {
       return messageOf(error);
     }
   }
 
+  #openPool(objects: number): WorkerPool {
+    if (this.#index === undefined) throw new TypeError('the index is opened first');
+    this.#pool ??= new WorkerPool(objects < 64 ? 0 : this.#ctx.workers, { table: this.#index.table.shared, packs: this.#index.packs });
+    return this.#pool;
+  }
+
   async #checkObjects(wanted: ReadonlyMap<number, Entry>): Promise<Damage[]> {
     const index = this.#index;
     if (index === undefined) return [];
-    this.#pool ??= new WorkerPool(wanted.size < 64 ? 0 : this.#ctx.workers, { table: index.table.shared, packs: index.packs });
+    const pool = this.#openPool(wanted.size);
     const order = [...wanted.keys()].filter((record) => !this.#checked.has(record)).sort((a, b) => compareRecords(index.table.records, a, b));
     const jobs: Promise<void>[] = [];
     let done = 0;
     for (let at = 0; at < order.length; at += BATCH_OBJECTS) {
       const records = Uint32Array.from(order.slice(at, at + BATCH_OBJECTS));
       jobs.push(
-        this.#pool.run({ kind: 'check-objects', records }).then((result) => {
+        pool.run({ kind: 'check-objects', records }).then((result) => {
           for (const record of records) this.#checked.set(record, true);
           for (const record of result.damaged) this.#checked.set(record, false);
           done += result.bytes;

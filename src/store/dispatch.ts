@@ -40,6 +40,10 @@ export function createDispatcher(setup: PoolSetup): Dispatch {
         return (await import('./archive-job.ts')).findLine(job, reading());
       case 'export-file':
         return (await import('./read-jobs.ts')).exportFile(job, reading());
+      case 'seal-pack':
+        return (await import('./pack-output.ts')).sealPack(job);
+      case 'hash-cold':
+        return (await import('./read-jobs.ts')).hashCold(job);
       case 'check-database':
         return (await import('../os/sqlite.ts')).checkCopy(job.path, job.check);
       case 'hash-files':

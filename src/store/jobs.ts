@@ -162,6 +162,14 @@ export type FindLineJob = {
 /** Where the line begins, or `from` where none begins in reach. */
 export type FindLineResult = { readonly offset: number };
 
+/** Syncs a finished pack and reads it back against the checksums of its frames. */
+export type SealPackJob = { readonly kind: 'seal-pack'; readonly path: string; readonly frames: readonly FrameList[]; readonly size: number };
+export type SealPackResult = { readonly sha256: string };
+
+/** Hashes a file of the vault as it is on the disk, past the page cache where the file system can. */
+export type HashColdJob = { readonly kind: 'hash-cold'; readonly path: string };
+export type HashColdResult = { readonly sha256: string; readonly size: number; readonly cold: boolean };
+
 /** SQLite's own check of a stored copy, and its rows. */
 export type CheckDatabaseJob = { readonly kind: 'check-database'; readonly path: string; readonly check: 'quick_check' | 'integrity_check' };
 
@@ -174,6 +182,8 @@ export type Job =
   | ExportFileJob
   | HashFilesJob
   | CheckDatabaseJob
+  | SealPackJob
+  | HashColdJob
   | ArchiveBatchJob
   | FindLineJob;
 
@@ -193,8 +203,12 @@ export type JobResult<J extends Job> = J extends StoreFilesJob
               ? HashFilesResult
               : J extends CheckDatabaseJob
                 ? CopyCheck
-                : J extends ArchiveBatchJob
-                  ? ArchiveBatchResult
-                  : J extends FindLineJob
-                    ? FindLineResult
-                    : never;
+                : J extends SealPackJob
+                  ? SealPackResult
+                  : J extends HashColdJob
+                    ? HashColdResult
+                    : J extends ArchiveBatchJob
+                      ? ArchiveBatchResult
+                      : J extends FindLineJob
+                        ? FindLineResult
+                        : never;

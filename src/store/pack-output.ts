@@ -9,7 +9,7 @@ import { TAR_END } from '../format/object-entry.ts';
 import { compressFrame } from '../format/zstd-frame.ts';
 import { readCold } from '../os/cold-read.ts';
 import { writeAll } from '../os/files.ts';
-import type { FrameList, PoolSetup } from './jobs.ts';
+import type { FrameList, PoolSetup, SealPackJob, SealPackResult } from './jobs.ts';
 
 export class PackOutput {
   readonly setup: NonNullable<PoolSetup['output']>;
@@ -37,29 +37,32 @@ export class PackOutput {
     unlinkSync(this.setup.path);
   }
 
-  /**
-   * Ends the archive and makes it durable.
-   * @returns size and sha256 of the file as it is on the disk
-   * @throws CoraError validation_failed where the disk does not hold what was written
-   */
-  finish(): { size: number; sha256: string } {
+  /** Ends the archive. It is not durable before `sealPack` has done what this returns, on any thread. */
+  end(): SealPackJob {
     const end = compressFrame(TAR_END);
     const at = this.bytes;
     const fd = openSync(this.setup.path, 'r+');
     try {
       writeAll(fd, end, at);
-      fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
     this.addFrames(Float64Array.of(at, end.length, crc32(end)));
-    const size = at + end.length;
-    const sha256 = readBack(this.setup.path, this.#frames, size);
-    return { size, sha256 };
+    return { kind: 'seal-pack', path: this.setup.path, frames: this.#frames, size: at + end.length };
   }
 }
 
-function readBack(path: string, lists: readonly FrameList[], size: number): string {
+/**
+ * Syncs a pack and reads it back from the disk.
+ * @throws CoraError validation_failed where the disk does not hold what was written; the system error of a failed sync
+ */
+export function sealPack({ path, frames: lists, size }: SealPackJob): SealPackResult {
+  const fd = openSync(path, 'r+');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
   const frames: [offset: number, length: number, crc: number][] = [];
   for (const list of lists) for (let i = 0; i < list.length; i += 3) frames.push([list[i] ?? 0, list[i + 1] ?? 0, list[i + 2] ?? 0]);
   frames.sort((a, b) => a[0] - b[0]);
@@ -82,7 +85,7 @@ function readBack(path: string, lists: readonly FrameList[], size: number): stri
     }
   });
   if (bytes !== size || frame !== frames.length) throw damaged(path);
-  return whole.digest('hex');
+  return { sha256: whole.digest('hex') };
 }
 
 function damaged(path: string): CoraError {

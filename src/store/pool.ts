@@ -2,7 +2,7 @@
 // jobs run here, on this thread, in the same order.
 
 import { Worker } from 'node:worker_threads';
-import { CoraError } from '../base/errors.ts';
+import { CoraError, ERROR_EXIT, type ErrorCode } from '../base/errors.ts';
 import { createDispatcher, type Dispatch } from './dispatch.ts';
 import type { Job, JobResult, PoolSetup } from './jobs.ts';
 
@@ -95,10 +95,15 @@ export class WorkerPool {
   }
 }
 
-/** Gives an error that crossed a thread its errno back, so that callers can tell a full disk from a bug. */
+/** Gives an error that crossed a thread its code back, so that callers can tell a full disk from damage and from a bug. */
 function workerError(failure: NonNullable<Answer['failure']>): Error {
+  if (failure.errno !== undefined && isErrorCode(failure.errno)) return new CoraError(failure.errno, failure.message);
   const error = new Error(failure.message);
   if (failure.stack !== undefined) error.stack = failure.stack;
   if (failure.errno !== undefined) Object.assign(error, { code: failure.errno });
   return error;
+}
+
+function isErrorCode(word: string): word is ErrorCode {
+  return Object.hasOwn(ERROR_EXIT, word);
 }

@@ -15,8 +15,10 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
+import { threadId } from 'node:worker_threads';
 import { bytes, dirnameBytes, fsPath, joinBytes } from '../base/bytes.ts';
 import { errnoOf, messageOf } from '../base/errors.ts';
+import { readCold } from '../os/cold-read.ts';
 import { onPath } from '../os/long-path.ts';
 import type {
   Attributes,
@@ -25,6 +27,8 @@ import type {
   Content,
   ExportFileJob,
   ExportFileResult,
+  HashColdJob,
+  HashColdResult,
   HashFilesJob,
   HashFilesResult,
   RestoreFilesJob,
@@ -96,10 +100,13 @@ function restoreFile(item: RestoreItem, owners: boolean, reader: ObjectReader): 
   }
 }
 
+/** Told apart by process, thread and count: two threads must never make the same name in the same millisecond. */
+const NAME_PREFIX = `.cora-restore-${process.pid.toString(36)}-${threadId}-${Math.floor(performance.timeOrigin).toString(36)}`;
+
 /** A name that no listing holds, short enough for any file system. */
 export function temporaryName(): string {
   temporary += 1;
-  return `.cora-restore-${process.pid.toString(36)}-${Math.floor(performance.timeOrigin + performance.now()).toString(36)}-${temporary.toString(36)}`;
+  return `${NAME_PREFIX}-${temporary.toString(36)}`;
 }
 
 /** Owner before mode: chown clears setuid bits. Times come later, for all files at once (os/times.ts). */
@@ -184,4 +191,10 @@ function hashPlainFile(path: string | Buffer): string {
     closeSync(fd);
   }
   return whole.digest('hex');
+}
+
+export function hashCold(job: HashColdJob): HashColdResult {
+  const whole = createHash('sha256');
+  const { bytes: size, cold } = onPath(bytes(job.path), (path) => readCold(path, (part) => whole.update(part)));
+  return { sha256: whole.digest('hex'), size, cold };
 }

@@ -16,12 +16,14 @@ export type Rows = Map<string, string>;
 
 /**
  * The entries of a snapshot, pieces joined to their files.
+ * @param wanted asked with each row's path field (a piece's: its file's); what it refuses is not parsed
  * @throws CoraError damaged naming the file that cannot be read
  */
-export function loadEntries(vault: Vault, ref: SnapshotRef): Entry[] {
+export function loadEntries(vault: Vault, ref: SnapshotRef, wanted?: (key: string) => boolean): Entry[] {
   const pieces = new Map<string, PieceList>();
   const entries: Entry[] = [];
   for (const row of eachRow(vault, ref)) {
+    if (wanted !== undefined && !wanted(row.startsWith('+\t') ? pieceOwner(rowKey(row)) : rowKey(row))) continue;
     if (row.startsWith('+\t')) addPiece(pieces, row);
     else entries.push(parseRow(row));
   }

@@ -9,7 +9,7 @@ import { pieceSize } from '../../src/store/chunker.ts';
 import { FrameWriter } from '../../src/store/frame-writer.ts';
 import { FILE_STORED, type FileItem } from '../../src/store/jobs.ts';
 import { ObjectTable } from '../../src/store/object-table.ts';
-import { PackOutput } from '../../src/store/pack-output.ts';
+import { PackOutput, sealPack } from '../../src/store/pack-output.ts';
 import { WorkerPool } from '../../src/store/pool.ts';
 import { storeFiles, storeSegment } from '../../src/store/store-job.ts';
 
@@ -35,7 +35,7 @@ export function packTree(root: string, directory: string): PackedTree {
   visit(bytes('.'));
   const hashes = storeSmall(packing);
   writer.close();
-  output.finish();
+  sealPack(output.end());
   const complete = entries.map((entry) => (hashes.has(entry.path) ? { ...entry, sha256: hashes.get(entry.path) } : entry));
   complete.sort((a, b) => (a.path < b.path ? -1 : 1));
   return { entries: linksToFirst(complete), table, pack };
