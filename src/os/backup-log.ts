@@ -2,8 +2,7 @@
 // chain and the snapshots' reports, so a damaged one is thrown away and made again.
 
 import { chmodSync, rmSync } from 'node:fs';
-import type { Database } from 'better-sqlite3';
-import { openDatabase } from './sqlite.ts';
+import { type CoraDatabase, openDatabase } from './sqlite.ts';
 
 /** One run. Times are RFC 3339. */
 export type LoggedRun = {
@@ -65,7 +64,7 @@ export async function appendRuns(path: string, missing: (after: number) => reado
   chmodSync(path, 0o600);
 }
 
-async function openOrRemake(path: string): Promise<Database> {
+async function openOrRemake(path: string): Promise<CoraDatabase> {
   try {
     return await prepare(path);
   } catch {
@@ -74,7 +73,7 @@ async function openOrRemake(path: string): Promise<Database> {
   }
 }
 
-async function prepare(path: string): Promise<Database> {
+async function prepare(path: string): Promise<CoraDatabase> {
   const database = await openDatabase(path);
   try {
     database.pragma('journal_mode = DELETE');

@@ -22,6 +22,9 @@ export type CopyCheck = {
   readonly tables: Readonly<Record<string, number>>;
 };
 
+/** An open database of Cora's own. */
+export type CoraDatabase = Database;
+
 type Open = (path: string, options: Options) => Database;
 let opener: Open | undefined;
 
