@@ -59,7 +59,7 @@ async function backUp(sandbox: Sandbox, tree: RandomTree): Promise<void> {
   const unpacked = join(sandbox.root, 'unpacked');
   mkdirSync(unpacked);
   const owners = isRoot ? ['--same-owner'] : [];
-  const tar = await execute('tar', ['-xzpf', join(backup.path, 'project-full.tar.gz'), ...owners, '-C', unpacked]);
+  const tar = await execute('tar', ['--warning=no-timestamp', '-xzpf', join(backup.path, 'project-full.tar.gz'), ...owners, '-C', unpacked]);
   expect(tar).toMatchObject({ code: 0, stderr: '' });
   expectEqual('unpacked by GNU tar', before, unpacked);
   await expectBoth(sandbox, backup.id, 'backup', before);
@@ -77,4 +77,45 @@ test('random trees come back from backups', { timeout: LIMIT }, async () => {
     fc.asyncProperty(randomTree({ large: !SLOW }), (tree) => inSandbox((sandbox) => backUp(sandbox, tree))),
     runs(18),
   );
+});
+
+/** Directories of 200 bytes each, down to 6,000 bytes of path, with one entry of each kind in every one. */
+const DEEP = `
+  use POSIX; chdir $ARGV[0] or die; my $name = "d" x 200;
+  for my $level (1..30) {
+    open(my $f, ">", "file") or die $!; print $f "content of level $level\\n" x $level; close $f;
+    link("file", "same") or die $!; symlink("../file", "up") or die $!; mkfifo("fifo", 0640) or die $!;
+    open(my $big, ">", "big") or die $!; print $big "line $level\\n" x 150000 if $level > 28; close $big;
+    utime($level, $level * 1000, "file", "fifo", "big"); chmod(0600 | $level, "file");
+    mkdir($name, 0755) or die $!; chdir $name or die $!;
+  }
+  mkdir "empty" or die $!; chmod(01777, ".") or die $!;`;
+
+/** What GNU find and GNU tar say of a tree; both take paths of any length. */
+async function described(directory: string): Promise<readonly string[]> {
+  const facts = await execute('find', ['.', '-printf', '%y %m %U:%G %T@ %n %l %P\\n'], { cwd: directory });
+  const sums = await execute('find', ['.', '-type', 'f', '-execdir', 'sha256sum', '--', '{}', ';'], { cwd: directory });
+  expect([facts.code, facts.stderr, sums.code, sums.stderr]).toEqual([0, '', 0, '']);
+  return [...facts.stdout.split('\n').sort(), ...sums.stdout.split('\n').sort()];
+}
+
+test('paths over 4,096 bytes come back from saves and backups', { timeout: LIMIT }, async () => {
+  await inSandbox(async (sandbox) => {
+    expect(await execute('perl', ['-e', DEEP, sandbox.project])).toMatchObject({ code: 0, stderr: '' });
+    const before = await described(sandbox.project);
+    const save = await sandbox.snapshot(['save']);
+    const backup = await sandbox.snapshot(['backup', 'now']);
+    const unpacked = join(sandbox.root, 'unpacked');
+    mkdirSync(unpacked);
+    expect(await execute('tar', ['-xzpf', join(backup.path, 'project-full.tar.gz'), '-C', unpacked])).toMatchObject({ code: 0 });
+    expect(await described(unpacked), 'unpacked by GNU tar').toEqual(before);
+    for (const { id } of [save, backup]) {
+      const [byCora, byScript] = [join(sandbox.root, `cora-${id}`), join(sandbox.root, `script-${id}`)];
+      expect(await sandbox.cora(['restore', id, '--to', byCora])).toMatchObject({ code: 0 });
+      expect(await described(byCora), `restored by Cora, ${id}`).toEqual(before);
+      expect(await sandbox.restoreScript([id, byScript])).toMatchObject({ code: 0 });
+      expect(await described(byScript), `restored by restore.sh, ${id}`).toEqual(before);
+    }
+    expect(await sandbox.cora(['verify', '--all'])).toMatchObject({ code: 0 });
+  });
 });

@@ -108,7 +108,7 @@ export class Export {
         }),
     );
     for (const { target, report, keep } of checks) {
-      reports.set(report.path, await this.#checkDatabase(target, report));
+      reports.set(report.path, { ...(await this.#checkDatabase(target, report)), plain: keep });
       if (!keep) onPath(bytes(target), (path) => rmSync(path));
     }
     rmSync(`${this.#request.stage}/large-database`, { recursive: true, force: true });

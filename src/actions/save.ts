@@ -27,7 +27,6 @@ export type SaveOptions = {
   readonly label?: string;
   /** Milliseconds: nothing is done where the newest save is younger. */
   readonly ifOlder?: number;
-  readonly budget?: number;
   readonly trigger: string;
 };
 

@@ -31,7 +31,6 @@ export const COMMANDS: readonly Command[] = [
       message: note,
       label,
       ifOlder: { kind: 'duration', value: 'TIME', help: 'only when the newest save is older than TIME (60s, 15m)' },
-      budget: { kind: 'duration', value: 'TIME', help: 'stop and leave nothing after TIME (2s), for hooks' },
       trigger,
     },
     maxArgs: 0,

@@ -39,7 +39,7 @@ export function manifestText(report: Report, files: readonly { readonly path: st
     'Databases',
     report.databases.map((db) => {
       const where = db.stored === 'copy' ? `${db.check} ${db.check_result}, ${db.rows} rows` : 'RAW bytes: not a consistent copy';
-      return `${printable(db.path)}  ${db.size}  ${db.journal_mode}  ${where}`;
+      return `${printable(db.path)}  ${db.size}  ${db.journal_mode}  ${where}${db.plain === false ? '; in the archive only (over db_plain_max)' : ''}`;
     }),
   );
   section(

@@ -29,6 +29,8 @@ export type DatabaseReport = {
   /** Rows by table, virtual and shadow tables left out. */
   readonly tables: Readonly<Record<string, number>>;
   readonly size: number;
+  /** Backups: false where the copy is in the archive only, because it is over `db_plain_max`. */
+  readonly plain?: boolean;
 };
 
 /** A directory that is one unit with its database, such as a Chroma vector store. */

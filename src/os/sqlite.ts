@@ -1,10 +1,11 @@
 // SQLite, and the only place that loads better-sqlite3: online copies of live databases, checks of
 // stored copies, journal modes. A live database is opened read-only and left as it was.
 
-import { existsSync, lstatSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import type { Database, Options } from 'better-sqlite3';
-import { type Bytes, basenameBytes, dirnameBytes, fsPath, isText, joinBytes, toBuffer, toText } from '../base/bytes.ts';
-import { CoraError } from '../base/errors.ts';
+import { type Bytes, bytes, isText, toBuffer, toText } from '../base/bytes.ts';
+import { CoraError, messageOf } from '../base/errors.ts';
+import { onPath } from './long-path.ts';
 
 export type DatabaseFacts = {
   readonly journalMode: string;
@@ -20,6 +21,8 @@ export type CopyCheck = {
   /** Over all ordinary tables; virtual tables and their shadows are left out. */
   readonly rows: number;
   readonly tables: Readonly<Record<string, number>>;
+  /** Tables that SQLite cannot check without their program (its collations, its functions), and why; absent where all were checked. */
+  readonly unchecked?: string;
 };
 
 /** An open database of Cora's own. */
@@ -59,6 +62,12 @@ export function sqliteCode(error: unknown): string | undefined {
 export class DatabaseLocked extends Error {}
 
 /**
+ * A WAL database that nobody has open and that we may not write: opening it would make -wal and -shm files that we could not
+ * take away again, and that would shut its owner out.
+ */
+class OpeningLeavesFiles extends Error {}
+
+/**
  * Copies a live database in one step of SQLite's online backup interface. The copy is in journal mode DELETE and
  * stands alone. Not synced: the caller stores its content elsewhere.
  * @param source absolute
@@ -68,29 +77,22 @@ export class DatabaseLocked extends Error {}
  */
 export async function takeCopy(source: Bytes, target: string, timeout: number): Promise<DatabaseFacts> {
   const open = await loadOpener();
-  const wal = joinBytes(dirnameBytes(source), `${basenameBytes(source)}-wal`);
-  const idle = !existsSync(fsPath(wal));
-  const { path, release } = reachable(source, `${target}-link`);
+  const facts = await withLive(source, `${target}-link`, timeout, async (database) => {
+    const journalMode = String(database.pragma('journal_mode', { simple: true }));
+    // One read transaction over facts and copy: nobody can lock us out between them. better-sqlite3 takes a first step
+    // that is answered with "busy" for a copy that is complete.
+    database.exec('BEGIN');
+    const read = { ...readFacts(database), journalMode };
+    await copyInOneStep(database, target, timeout);
+    return read;
+  });
+  const copy = open(target, { fileMustExist: true });
   try {
-    const database = open(path, { readonly: true, fileMustExist: true, timeout });
-    let facts: DatabaseFacts;
-    try {
-      facts = readFacts(database);
-      await copyInOneStep(database, target, timeout);
-    } finally {
-      database.close();
-    }
-    if (idle) removeOwnSidecars(open, path, wal);
-    const copy = open(target, { fileMustExist: true });
-    try {
-      copy.pragma('journal_mode = DELETE');
-    } finally {
-      copy.close();
-    }
-    return facts;
+    copy.pragma('journal_mode = DELETE');
   } finally {
-    release();
+    copy.close();
   }
+  return facts;
 }
 
 /** Copies with all pages in one call: a copy in steps would begin again at each foreign commit. */
@@ -109,14 +111,53 @@ async function copyInOneStep(database: Database, target: string, timeout: number
   });
 }
 
+/** Opens a live database read-only for the time of `use`, and leaves beside it what was there before, whatever happens. */
+async function withLive<T>(source: Bytes, link: string, timeout: number, use: (database: Database) => T | Promise<T>): Promise<T> {
+  const open = await loadOpener();
+  const hasWal = onPath(bytes(`${source}-wal`), existsSync);
+  const complete = hasWal && onPath(bytes(`${source}-shm`), existsSync);
+  if (!complete && isWalDatabase(source) && !isWritable(source)) throw new OpeningLeavesFiles('its directory or the file may not be written');
+  const { path, release } = reachable(source, link);
+  try {
+    const database = open(path, { readonly: true, fileMustExist: true, timeout });
+    try {
+      return await use(database);
+    } finally {
+      database.close();
+      if (!hasWal) removeOwnSidecars(open, path, source);
+    }
+  } finally {
+    release();
+  }
+}
+
+/** Bytes 18 and 19 of the header are 2 in a WAL database. */
+function isWalDatabase(source: Bytes): boolean {
+  const version = Buffer.alloc(2);
+  const fd = onPath(source, (path) => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  try {
+    return readSync(fd, version, 0, 2, 18) === 2 && version[0] === 2 && version[1] === 2;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isWritable(path: Bytes): boolean {
+  try {
+    onPath(path, (reachablePath) => accessSync(reachablePath, constants.W_OK));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Opening an idle WAL database makes -wal and -shm beside it. SQLite itself takes them away when the last connection that
  * may write closes, under its own locks: so a program that opened the database meanwhile is never disturbed.
  */
-function removeOwnSidecars(open: Open, path: string, wal: Bytes): void {
-  const stat = lstatSync(fsPath(wal), { throwIfNoEntry: false });
-  if (stat === undefined || stat.size > 0) return;
+function removeOwnSidecars(open: Open, path: string, source: Bytes): void {
   try {
+    if (onPath(bytes(`${source}-wal`), (wal) => statSync(wal)).size > 0) return;
     const database = open(path, { fileMustExist: true, timeout: 1000 });
     try {
       database.pragma('schema_version');
@@ -124,13 +165,18 @@ function removeOwnSidecars(open: Open, path: string, wal: Bytes): void {
       database.close();
     }
   } catch {
-    // Busy or not ours to write: then somebody else has it open, and the files are theirs.
+    // No such files; or busy: then somebody else has it open, and the files are theirs.
   }
 }
 
-/** SQLite takes text; a name of other bytes is reached through a link of ours, which SQLite resolves. */
+/**
+ * A name as SQLite gets it. It takes text, and better-sqlite3 cuts white space off its ends (and would open another database):
+ * such a name is reached through a link of ours, which SQLite resolves before it looks for the journal.
+ */
 function reachable(source: Bytes, link: string): { path: string; release: () => void } {
-  if (isText(source)) return { path: toText(source), release: () => {} };
+  const text = toText(source);
+  if (isText(source) && text.trim() === text) return { path: text, release: () => {} };
+  rmSync(link, { force: true });
   symlinkSync(toBuffer(source), link);
   return { path: link, release: () => rmSync(link, { force: true }) };
 }
@@ -158,26 +204,69 @@ export async function checkCopy(path: string, check: 'quick_check' | 'integrity_
   const database = open(path, { readonly: true, fileMustExist: true });
   try {
     database.pragma('cache_size = -8192');
-    const lines = (database.pragma(`${check}(${CHECK_LINES})`) as Record<string, unknown>[]).map((row) => String(Object.values(row)[0]));
-    const result = lines.length === 1 && lines[0] === 'ok' ? 'ok' : lines.join('; ');
-    return { result, ...(result === 'ok' ? countRows(database) : { rows: 0, tables: {} }) };
+    const checked = runCheck(database, check);
+    return { ...checked, ...(checked.result === 'ok' ? countRows(database) : { rows: 0, tables: {} }) };
   } finally {
     database.close();
   }
 }
 
+function runCheck(database: Database, check: 'quick_check' | 'integrity_check'): { result: string; unchecked?: string } {
+  try {
+    return { result: checkResult(database, `${check}(${CHECK_LINES})`) };
+  } catch (error) {
+    if (!needsProgram(error)) throw error;
+  }
+  // One table with a collation or a function that only its program knows stops the whole check: then table by table.
+  const failed: string[] = [];
+  const unchecked: string[] = [];
+  for (const name of ['sqlite_schema', ...ordinaryTables(database)]) {
+    try {
+      const result = checkResult(database, `${check}(${quoted(name)})`);
+      if (result !== 'ok') failed.push(result);
+    } catch (error) {
+      if (!needsProgram(error)) throw error;
+      unchecked.push(`${name} (${messageOf(error)})`);
+    }
+  }
+  const more = unchecked.length > CHECK_LINES ? `; ${unchecked.length - CHECK_LINES} more` : '';
+  return {
+    result: failed.length === 0 ? 'ok' : failed.slice(0, CHECK_LINES).join('; '),
+    unchecked: unchecked.slice(0, CHECK_LINES).join('; ') + more,
+  };
+}
+
+function checkResult(database: Database, pragma: string): string {
+  const lines = (database.pragma(pragma) as Record<string, unknown>[]).map((row) => String(Object.values(row)[0]));
+  return lines.length === 1 && lines[0] === 'ok' ? 'ok' : lines.join('; ');
+}
+
+/** SQLITE_ERROR is about the statement (what it names is not known here), never about the file. */
+function needsProgram(error: unknown): boolean {
+  return /^SQLITE_ERROR(?:_MISSING_COLLSEQ)?$/.test(sqliteCode(error) ?? '');
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function ordinaryTables(database: Database): string[] {
+  const list = database.pragma('table_list') as { schema: string; name: string; type: string }[];
+  return list.filter(({ schema, name, type }) => schema === 'main' && type === 'table' && !name.startsWith('sqlite_')).map(({ name }) => name);
+}
+
 function countRows(database: Database): { rows: number; tables: Record<string, number> } {
   const tables: Record<string, number> = {};
   let rows = 0;
-  for (const { schema, name, type } of database.pragma('table_list') as { schema: string; name: string; type: string }[]) {
-    if (schema !== 'main' || type !== 'table' || name.startsWith('sqlite_')) continue;
+  for (const name of ordinaryTables(database)) {
     const count = Number(
       database
-        .prepare(`SELECT count(*) FROM "${name.replaceAll('"', '""')}"`)
+        .prepare(`SELECT count(*) FROM ${quoted(name)}`)
         .pluck()
         .get(),
     );
-    tables[name] = count;
+    // Not an assignment: a table may be called __proto__.
+    Object.defineProperty(tables, name, { value: count, enumerable: true, writable: true, configurable: true });
     rows += count;
   }
   return { rows, tables };
@@ -193,7 +282,7 @@ export async function countTable(path: string, table: string): Promise<number | 
       ? undefined
       : Number(
           database
-            .prepare(`SELECT count(*) FROM "${table.replaceAll('"', '""')}"`)
+            .prepare(`SELECT count(*) FROM ${quoted(table)}`)
             .pluck()
             .get(),
         );
@@ -202,21 +291,12 @@ export async function countTable(path: string, table: string): Promise<number | 
   }
 }
 
-/** Whether a live database passes quick_check: tells a damaged source from a failed copy. */
-export async function isHealthy(source: Bytes, link: string): Promise<boolean> {
-  const open = await loadOpener();
-  const { path, release } = reachable(source, link);
+/** Whether a live database passes the check that its copy failed: tells a damaged source from a failed copy. */
+export async function isHealthy(source: Bytes, link: string, check: 'quick_check' | 'integrity_check'): Promise<boolean> {
   try {
-    const database = open(path, { readonly: true, fileMustExist: true, timeout: 5000 });
-    try {
-      return database.pragma('quick_check(1)', { simple: true }) === 'ok';
-    } finally {
-      database.close();
-    }
+    return await withLive(source, link, 5000, (database) => runCheck(database, check).result === 'ok');
   } catch {
     return false;
-  } finally {
-    release();
   }
 }
 
@@ -250,6 +330,6 @@ export async function setJournalMode(path: string, mode: string): Promise<void> 
 
 /** True where nobody but the file's owner may have changed it since: same inode, size, change time. */
 export function sameFile(path: Bytes, before: { readonly ino: bigint; readonly size: bigint; readonly ctimeNs: bigint }): boolean {
-  const now = statSync(fsPath(path), { bigint: true });
+  const now = onPath(path, (reachablePath) => statSync(reachablePath, { bigint: true }));
   return now.ino === before.ino && now.size === before.size && now.ctimeNs === before.ctimeNs;
 }

@@ -1,8 +1,8 @@
 // Databases of a project: how each is captured, and what to do with one that cannot be copied.
 // A database is never taken from its raw bytes in silence (RELIABILITY rows 15 to 17).
 
-import { closeSync, copyFileSync, existsSync, openSync, readSync, rmSync, statSync } from 'node:fs';
-import { type Bytes, bytes, dirnameBytes, fsPath, toText } from '../base/bytes.ts';
+import { chmodSync, closeSync, copyFileSync, existsSync, openSync, readSync, rmSync, statSync } from 'node:fs';
+import { type Bytes, bytes, dirnameBytes, toText } from '../base/bytes.ts';
 import type { Problem } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
@@ -80,11 +80,13 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
     options.onCopied?.(target);
     checked = await options.checkCopy(target, options.check);
   } catch (error) {
+    // The run was stopped, or our own disk failed: that says nothing about the database.
+    if (error instanceof CoraError) throw error;
     checked = { result: messageOf(error), rows: 0, tables: {} };
   }
   if (checked.result !== 'ok') {
-    removeCopy(target);
-    if (await isHealthy(source, `${target}-link`)) {
+    if (await isHealthy(source, `${target}-link`, options.check)) {
+      removeCopy(target);
       throw new CoraError(
         'db_integrity_check_failed',
         `The copy of ${toText(relative)} fails its check although the database is sound: ${checked.result.slice(0, 200)}`,
@@ -93,15 +95,30 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
         },
       );
     }
-    return takeRaw(
-      source,
-      relative,
-      target,
-      problem('db_corrupt', `The database is damaged (${checked.result.slice(0, 200)}); its bytes are stored as they are`),
-    );
+    const damage = `The database is damaged (${checked.result.slice(0, 200)})`;
+    if (holdsCommits(source)) {
+      // The file alone would lack what is only in its -wal; our copy has both, page by page.
+      return keepRaw(relative, target, problem('db_corrupt', `${damage}; its pages are stored as they are, those of its -wal included`));
+    }
+    removeCopy(target);
+    return takeRaw(source, relative, target, problem('db_corrupt', `${damage}; its bytes are stored as they are`));
   }
   const report = makeReport(relative, facts, options.check, checked, statSync(target).size);
-  return hot === undefined ? { outcome: 'copied', report } : { outcome: 'copied', report, problem: hot };
+  const note =
+    hot ??
+    (checked.unchecked === undefined
+      ? undefined
+      : problem('db_unchecked', `Tables that only their own program can check were copied unchecked: ${checked.unchecked.slice(0, 300)}`, 'warning'));
+  return note === undefined ? { outcome: 'copied', report } : { outcome: 'copied', report, problem: note };
+}
+
+/** True where a -wal with content lies beside the database. */
+function holdsCommits(source: Bytes): boolean {
+  try {
+    return onPath(bytes(`${source}-wal`), (path) => statSync(path)).size > 0;
+  } catch {
+    return false;
+  }
 }
 
 function makeReport(relative: Bytes, facts: DatabaseFacts, check: DatabaseReport['check'], checked: CopyCheck, size: number): DatabaseReport {
@@ -114,7 +131,7 @@ function makeReport(relative: Bytes, facts: DatabaseFacts, check: DatabaseReport
     application_id: facts.applicationId,
     schema_version: facts.schemaVersion,
     check,
-    check_result: checked.result,
+    check_result: checked.unchecked === undefined ? checked.result : `${checked.result}, but not checked: ${checked.unchecked}`,
     rows: checked.rows,
     tables: checked.tables,
     size,
@@ -127,7 +144,7 @@ function removeCopy(target: string): void {
 
 function takeRaw(source: Bytes, relative: Bytes, target: string, problem: Problem): CapturedDatabase {
   try {
-    onPath(source, (path) => copyFileSync(path, target));
+    copyBytes(source, target);
   } catch (error) {
     if (errnoOf(error) === 'ENOSPC') throw error;
     return {
@@ -135,9 +152,20 @@ function takeRaw(source: Bytes, relative: Bytes, target: string, problem: Proble
       problem: { ...problem, message: `${problem.message}; but they cannot be read (${errnoOf(error) ?? 'unknown error'})` },
     };
   }
+  const lost = holdsCommits(source) ? { ...problem, message: `${problem.message}, without what is only in its -wal` } : problem;
+  return keepRaw(relative, target, lost);
+}
+
+function keepRaw(relative: Bytes, target: string, problem: Problem): CapturedDatabase {
   const unknown: DatabaseFacts = { journalMode: 'unknown', pageSize: 0, userVersion: 0, applicationId: 0, schemaVersion: 0 };
   const report = makeReport(relative, unknown, 'none', { result: problem.message, rows: 0, tables: {} }, statSync(target).size);
   return { outcome: 'raw', report: { ...report, stored: 'raw' }, problem };
+}
+
+/** The copy's mode is ours, not the source's: SQLite must be able to write it. */
+function copyBytes(source: Bytes, target: string): void {
+  onPath(source, (path) => copyFileSync(path, target));
+  chmodSync(target, 0o600);
 }
 
 /**
@@ -147,14 +175,14 @@ function takeRaw(source: Bytes, relative: Bytes, target: string, problem: Proble
 async function copyAnotherWay(source: Bytes, target: string): Promise<{ facts: DatabaseFacts; rolledBack: boolean } | undefined> {
   const journal = bytes(`${source}-journal`);
   const wal = bytes(`${source}-wal`);
-  const hasJournal = existsSync(fsPath(journal));
+  const hasJournal = onPath(journal, existsSync);
   try {
     for (let attempt = 0; attempt < 3; attempt++) {
-      if (existsSync(fsPath(wal))) return undefined;
-      const before = statSync(fsPath(source), { bigint: true });
-      copyFileSync(fsPath(source), target);
-      if (hasJournal) copyFileSync(fsPath(journal), `${target}-journal`);
-      if (sameFile(source, before) && existsSync(fsPath(journal)) === hasJournal && !existsSync(fsPath(wal))) {
+      if (onPath(wal, existsSync)) return undefined;
+      const before = onPath(source, (path) => statSync(path, { bigint: true }));
+      copyBytes(source, target);
+      if (hasJournal) copyBytes(journal, `${target}-journal`);
+      if (sameFile(source, before) && onPath(journal, existsSync) === hasJournal && !onPath(wal, existsSync)) {
         return { facts: await rollBack(target), rolledBack: hasJournal };
       }
       removeCopy(target);

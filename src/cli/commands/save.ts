@@ -1,10 +1,11 @@
 // `cora save`.
 
+import { EXIT } from '../../base/errors.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import { saveLines } from '../render.ts';
 import { saveDocument } from '../results.ts';
 
-type Options = { readonly message?: string; readonly label?: string; readonly ifOlder?: number; readonly budget?: number; readonly trigger?: string };
+type Options = { readonly message?: string; readonly label?: string; readonly ifOlder?: number; readonly trigger?: string };
 
 export async function run({ options }: { readonly options: Options }, session: Session): Promise<Outcome> {
   const { project, location } = await session.open();
@@ -16,7 +17,6 @@ export async function run({ options }: { readonly options: Options }, session: S
       ...(options.message === undefined ? {} : { note: options.message }),
       ...(options.label === undefined ? {} : { label: options.label }),
       ...(options.ifOlder === undefined ? {} : { ifOlder: options.ifOlder }),
-      ...(options.budget === undefined ? {} : { budget: options.budget }),
     },
     session.ctx,
   );
@@ -24,7 +24,8 @@ export async function run({ options }: { readonly options: Options }, session: S
     result: saveDocument(result),
     lines: saveLines(result),
     summary: true,
-    exitCode: exitCodeOf(result.problems, result.report),
+    // Not a failure and not a save: whoever asked for a recent one has it.
+    exitCode: result.outcome === 'recent' ? EXIT.skipped : exitCodeOf(result.problems, result.report),
     problems: result.problems,
   };
 }
