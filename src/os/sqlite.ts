@@ -4,8 +4,9 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import type { Database, Options } from 'better-sqlite3';
 import { type Bytes, bytes, isText, toBuffer, toText } from '../base/bytes.ts';
-import { CoraError, messageOf } from '../base/errors.ts';
+import { CoraError } from '../base/errors.ts';
 import { onPath } from './long-path.ts';
+import { countRows, quoted, runCheck } from './sqlite-check.ts';
 
 export type DatabaseFacts = {
   readonly journalMode: string;
@@ -192,9 +193,6 @@ function readFacts(database: Database): DatabaseFacts {
   };
 }
 
-/** Lines of a failed check that are kept. */
-const CHECK_LINES = 10;
-
 /**
  * Checks a stored copy (journal mode DELETE) and counts its rows. Opened read-only; leaves nothing beside it.
  * @throws SQLite's own errors where it does not open
@@ -209,67 +207,6 @@ export async function checkCopy(path: string, check: 'quick_check' | 'integrity_
   } finally {
     database.close();
   }
-}
-
-function runCheck(database: Database, check: 'quick_check' | 'integrity_check'): { result: string; unchecked?: string } {
-  try {
-    return { result: checkResult(database, `${check}(${CHECK_LINES})`) };
-  } catch (error) {
-    if (!needsProgram(error)) throw error;
-  }
-  // One table with a collation or a function that only its program knows stops the whole check: then table by table.
-  const failed: string[] = [];
-  const unchecked: string[] = [];
-  for (const name of ['sqlite_schema', ...ordinaryTables(database)]) {
-    try {
-      const result = checkResult(database, `${check}(${quoted(name)})`);
-      if (result !== 'ok') failed.push(result);
-    } catch (error) {
-      if (!needsProgram(error)) throw error;
-      unchecked.push(`${name} (${messageOf(error)})`);
-    }
-  }
-  const more = unchecked.length > CHECK_LINES ? `; ${unchecked.length - CHECK_LINES} more` : '';
-  return {
-    result: failed.length === 0 ? 'ok' : failed.slice(0, CHECK_LINES).join('; '),
-    unchecked: unchecked.slice(0, CHECK_LINES).join('; ') + more,
-  };
-}
-
-function checkResult(database: Database, pragma: string): string {
-  const lines = (database.pragma(pragma) as Record<string, unknown>[]).map((row) => String(Object.values(row)[0]));
-  return lines.length === 1 && lines[0] === 'ok' ? 'ok' : lines.join('; ');
-}
-
-/** SQLITE_ERROR is about the statement (what it names is not known here), never about the file. */
-function needsProgram(error: unknown): boolean {
-  return /^SQLITE_ERROR(?:_MISSING_COLLSEQ)?$/.test(sqliteCode(error) ?? '');
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-function ordinaryTables(database: Database): string[] {
-  const list = database.pragma('table_list') as { schema: string; name: string; type: string }[];
-  return list.filter(({ schema, name, type }) => schema === 'main' && type === 'table' && !name.startsWith('sqlite_')).map(({ name }) => name);
-}
-
-function countRows(database: Database): { rows: number; tables: Record<string, number> } {
-  const tables: Record<string, number> = {};
-  let rows = 0;
-  for (const name of ordinaryTables(database)) {
-    const count = Number(
-      database
-        .prepare(`SELECT count(*) FROM ${quoted(name)}`)
-        .pluck()
-        .get(),
-    );
-    // Not an assignment: a table may be called __proto__.
-    Object.defineProperty(tables, name, { value: count, enumerable: true, writable: true, configurable: true });
-    rows += count;
-  }
-  return { rows, tables };
 }
 
 /** Rows of one table of a stored copy, undefined where there is no such table. */
