@@ -2,14 +2,14 @@
 // file system, checked, and moved into place. The archive alone is enough; the vault's packs are not needed,
 // except for logs that the archive holds by their newest part only.
 
-import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, lchownSync, lstatSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { type Bytes, bytes, joinBytes, toBuffer, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import { EMPTY_SHA256, type Entry } from '../format/file-list.ts';
 import { onPath } from '../os/long-path.ts';
-import { requireProgram, run } from '../os/run.ts';
+import { requireProgram, run, runSync } from '../os/run.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { temporaryName } from '../store/read-jobs.ts';
 import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
@@ -22,6 +22,8 @@ import { settleAll } from './settle.ts';
 
 const TAR_TIMEOUT = 12 * 3_600_000;
 const HASH_BATCH = 256;
+/** Of a path relative to where tar unpacks, so that it and `./` are below the kernel's 4,096 bytes. */
+const TAR_PATH_LIMIT = 4000;
 
 export async function restoreFromArchive(plan: RestorePlan, contents: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
   const { report } = plan.work;
@@ -39,7 +41,8 @@ async function unpack(plan: RestorePlan, contents: readonly Entry[], target: Res
   onPath(stage, (path) => mkdirSync(path, { mode: 0o700 }));
   try {
     const tar = requireProgram('tar', 'tar');
-    const names = Buffer.concat(contents.flatMap((entry) => [Buffer.from('./'), toBuffer(entry.path), Buffer.alloc(1)]));
+    const reachable = contents.filter(({ path }) => path.length <= TAR_PATH_LIMIT);
+    const names = Buffer.concat(reachable.flatMap((entry) => [Buffer.from('./'), toBuffer(entry.path), Buffer.alloc(1)]));
     // Everything or nearly: reading a list of names costs tar more than unpacking what is not asked for.
     const selected = whole ? [] : ['--null', '--verbatim-files-from', '-T', '-'];
     const result = await run(tar, ['--force-local', '-xpzf', archive, '-C', '.', ...selected], {
@@ -54,20 +57,46 @@ async function unpack(plan: RestorePlan, contents: readonly Entry[], target: Res
         hint: 'free space there, or restore into another directory',
       });
     }
-    await moveChecked(stage, contents, target, ctx);
+    const moved = new Map<Bytes, Bytes>();
+    for (const { path } of contents) if (path.length > TAR_PATH_LIMIT) moved.set(path, unpackLong(tar, archive, path, stage));
+    await moveChecked(stage, contents, moved, target, ctx);
   } finally {
     onPath(stage, (path) => rmSync(path, { recursive: true, force: true }));
   }
 }
 
-/** Hashes every unpacked file against the listing, then moves it into place. */
-async function moveChecked(stage: Bytes, contents: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
+/** GNU tar cannot make a file at a path this long, but it can write one's content: into a short name, by a pass of its own. */
+function unpackLong(tar: string, archive: string, path: Bytes, stage: Bytes): Bytes {
+  const short = joinBytes(stage, temporaryName());
+  const fd = onPath(short, (reachable) => openSync(reachable, 'wx', 0o600));
+  try {
+    const args = ['--force-local', '-xzOf', archive, '--null', '--verbatim-files-from', '-T', '-'];
+    const input = Buffer.concat([Buffer.from('./'), toBuffer(path), Buffer.alloc(1)]);
+    runSync('/bin/sh', ['-c', 'exec "$@" >&3', 'sh', tar, ...args], { input, inherit: [fd], timeout: TAR_TIMEOUT });
+  } finally {
+    closeSync(fd);
+  }
+  return short;
+}
+
+/**
+ * Hashes every unpacked file against the listing, then moves it into place.
+ * @param moved where a file is that does not lie at its own path below `stage`
+ */
+async function moveChecked(
+  stage: Bytes,
+  contents: readonly Entry[],
+  moved: ReadonlyMap<Bytes, Bytes>,
+  target: RestoreTarget,
+  ctx: Context,
+): Promise<void> {
   const none = new SharedArrayBuffer(4);
   const pool = new WorkerPool(ctx.workers, { table: { records: new SharedArrayBuffer(56), slots: none, counter: none }, packs: [] });
   let files = 0;
   let count = 0;
+  const stagedAt = (path: Bytes): Bytes => moved.get(path) ?? joinBytes(stage, path);
   const place = (entry: Entry, actual: string | undefined): void => {
-    const from = joinBytes(stage, entry.path);
+    const from = stagedAt(entry.path);
     if (actual !== (entry.sha256 ?? EMPTY_SHA256)) {
       target.damaged(
         entry.path,
@@ -88,7 +117,7 @@ async function moveChecked(stage: Bytes, contents: readonly Entry[], target: Res
     const batches: Promise<void>[] = [];
     for (let at = 0; at < contents.length; at += HASH_BATCH) {
       const batch = contents.slice(at, at + HASH_BATCH);
-      const job = pool.run({ kind: 'hash-files', paths: batch.map(({ path }) => joinBytes(stage, path)) });
+      const job = pool.run({ kind: 'hash-files', paths: batch.map(({ path }) => stagedAt(path)) });
       batches.push(
         job.then(({ sha256 }) => {
           for (const [index, entry] of batch.entries()) place(entry, sha256[index]);

@@ -15,7 +15,7 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
-import { type Bytes, bytes, dirnameBytes, fsPath, joinBytes, toBuffer, toText } from '../base/bytes.ts';
+import { type Bytes, basenameBytes, bytes, dirnameBytes, fsPath, joinBytes, toBuffer, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
@@ -196,16 +196,17 @@ function makeSpecial(entry: Entry, target: RestoreTarget): void {
     const mknod = findProgram('mknod');
     if (mknod === undefined) throw new CoraError('tool_missing', 'The program mknod is not installed', { hint: 'apt-get install coreutils' });
     // Programs take text; a name of other bytes is reached through its directory's descriptor and renamed.
-    const directory = openSync(fsPath(dirnameBytes(path)), constants.O_RDONLY | constants.O_DIRECTORY);
+    const directory = onPath(dirnameBytes(path), (reachable) => openSync(reachable, constants.O_RDONLY | constants.O_DIRECTORY));
     try {
       const temporary = temporaryName();
       const numbers = device ? (entry.link ?? '').split(',') : [];
       const result = runSync(mknod, ['-m', '0600', '--', temporary, entry.type, ...numbers], { cwd: `/proc/${process.pid}/fd/${directory}` });
       if (result.exitCode !== 0) throw new CoraError('io', result.stderr.trim());
-      const made = joinBytes(dirnameBytes(path), temporary);
-      if (target.owners) lchownSync(fsPath(made), entry.uid, entry.gid);
-      chmodSync(fsPath(made), entry.mode);
-      renameSync(fsPath(made), fsPath(path));
+      const here = bytes(`/proc/self/fd/${directory}`);
+      const made = fsPath(joinBytes(here, temporary));
+      if (target.owners) lchownSync(made, entry.uid, entry.gid);
+      chmodSync(made, entry.mode);
+      renameSync(made, fsPath(joinBytes(here, basenameBytes(path))));
     } finally {
       closeSync(directory);
     }

@@ -3,7 +3,8 @@
 // reaches for a whole list of paths in one process.
 
 import { lutimesSync } from 'node:fs';
-import { type Bytes, fsPath, toBuffer } from '../base/bytes.ts';
+import { type Bytes, toBuffer } from '../base/bytes.ts';
+import { onPath } from './long-path.ts';
 import { findProgram, runSync } from './run.ts';
 
 export type PathTime = { readonly path: Bytes; readonly mtime: bigint };
@@ -11,13 +12,14 @@ export type PathTime = { readonly path: Bytes; readonly mtime: bigint };
 /** System call numbers of utimensat (asm/unistd.h). */
 const UTIMENSAT: Readonly<Record<string, number>> = { x64: 280, arm64: 88 };
 
-/** Reads `seconds nanoseconds path` records ended by NUL; never follows a link (AT_SYMLINK_NOFOLLOW). */
+/** Reads `seconds nanoseconds path` records ended by NUL; never follows a link (AT_SYMLINK_NOFOLLOW); goes down long paths step by step. */
 const SCRIPT =
   '$/="\\0";my $bad=0;while(<STDIN>){chomp;my($s,$n,$p)=split(/ /,$_,3);my $t=pack("qqqq",$s,$n,$s,$n);' +
+  'while(length($p)>3900){my $i=rindex($p,"/",3800);chdir(substr($p,0,$i)) or last;$p=substr($p,$i+1);}' +
   'syscall($ARGV[0]+0,-100,$p,$t,256)==0 or $bad++;}print $bad;';
 
 /**
- * Sets atime and mtime of many paths, links themselves included, in the order given.
+ * Sets atime and mtime of many absolute paths of any length, links themselves included, in the order given.
  * @returns false where some are exact to the microsecond only, or a path is gone
  */
 export function setExactTimes(times: readonly PathTime[]): boolean {
@@ -39,7 +41,7 @@ export function setExactTimes(times: readonly PathTime[]): boolean {
 function setRoughTime({ path, mtime }: PathTime): void {
   const seconds = Number(mtime / 1_000_000_000n) + Number(mtime % 1_000_000_000n) / 1e9;
   try {
-    lutimesSync(fsPath(path), seconds, seconds);
+    onPath(path, (reachable) => lutimesSync(reachable, seconds, seconds));
   } catch {
     // The caller hears of inexact times; a path that is gone is told by whoever failed to make it.
   }
