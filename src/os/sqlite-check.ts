@@ -56,9 +56,13 @@ export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** Sorted: SQLite lists them in no order that stays. */
 function ordinaryTables(database: Checked): string[] {
   const list = database.pragma('table_list') as { schema: string; name: string; type: string }[];
-  return list.filter(({ schema, name, type }) => schema === 'main' && type === 'table' && !name.startsWith('sqlite_')).map(({ name }) => name);
+  return list
+    .filter(({ schema, name, type }) => schema === 'main' && type === 'table' && !name.startsWith('sqlite_'))
+    .map(({ name }) => name)
+    .toSorted();
 }
 
 /** Rows by ordinary table; virtual tables and their shadows are left out. */
