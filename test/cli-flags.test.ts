@@ -81,7 +81,7 @@ test('options of every command may stand before its name', () => {
 });
 
 test.each([
-  [['sav'], 'Unknown command: sav. did you mean cora save?'],
+  [['sav'], 'Unknown command: sav; did you mean cora save?'],
   [['snapshot'], 'did you mean cora snapshots?'],
   [['backup', 'verfy'], 'did you mean cora backup verify?'],
   [['backup'], 'cora backup needs one of now, auto, list, verify'],

@@ -89,7 +89,7 @@ test('many problems are cut on a terminal of people, never in JSON', async () =>
 
 test('an error is one line on stderr and one document', async () => {
   const error = new CoraError('no_space', 'No space left while writing x', { hint: 'free some', details: { path: 'x' } });
-  expect(await cli(['save'], throwing(error))).toEqual({ code: 1, stdout: '', stderr: 'cora: No space left while writing x. free some\n' });
+  expect(await cli(['save'], throwing(error))).toEqual({ code: 1, stdout: '', stderr: 'cora: No space left while writing x; free some\n' });
   const json = await cli(['save', '--json'], throwing(error));
   expect(json.code).toBe(1);
   expect(documentOf(json)).toEqual({
@@ -125,7 +125,7 @@ test('a usage error is a document too, wherever --json stands', async () => {
 test('what nobody foresaw is 70 in one sentence, with a stack only on request', async () => {
   const run = await cli(['save'], throwing(new TypeError('x is not a function')));
   expect(run.code).toBe(70);
-  expect(run.stderr).toMatch(/^cora: Internal error: x is not a function\. [^\n]+CORA_DEBUG=1[^\n]+\n$/);
+  expect(run.stderr).toMatch(/^cora: Internal error: x is not a function; [^\n]+CORA_DEBUG=1[^\n]+\n$/);
   expect((await cli(['save'], throwing(new TypeError('x')), { CORA_DEBUG: '1' })).stderr).toContain('    at ');
 });
 
@@ -153,7 +153,7 @@ test('an interrupted run ends with 130', async () => {
   };
   const run = await cli(['save', '--json'], { save }, {}, { signal: controller.signal });
   expect(run.code).toBe(130);
-  expect(run.stderr).toMatch(/^cora: Interrupted by SIGTERM\. [^\n]+\n$/);
+  expect(run.stderr).toMatch(/^cora: Interrupted by SIGTERM; [^\n]+\n$/);
   expect(documentOf(run)).toMatchObject({ ok: false, error: { code: 'interrupted', exit_code: 130 } });
 });
 
@@ -178,7 +178,7 @@ test('damage ends with 21, names each file, and the document carries the result'
   expect(run.code).toBe(21);
   expect(run.stdout).toContain(`OK ${SAMPLE_ID}: 14 files, 247 MB read from the disk, 1.2 s\n`);
   expect(run.stdout).toContain('  src/a.ts: its hash differs (progress/x/objects.tar.zst)\n');
-  expect(run.stderr).toBe('cora: 1 damaged file found. the lines above name them\n');
+  expect(run.stderr).toBe('cora: 1 damaged file found; the lines above name them\n');
   const document = documentOf(await cli(['backup', 'verify', 'latest', '--json'], { verify }));
   expect(document).toMatchObject({ command: 'backup verify', ok: false, error: { code: 'damaged', exit_code: 21 } });
   expect(JSON.stringify(document)).toContain('"path":"src/a.ts"');

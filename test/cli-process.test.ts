@@ -66,7 +66,7 @@ test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends a run with 130 and 
   expect([run.code, run.signal]).toEqual([130, null]);
   expect(run.ms).toBeLessThan(2000);
   expect(JSON.parse(run.stdout)).toMatchObject({ ok: false, error: { code: 'interrupted', exit_code: 130 } });
-  expect(run.stderr).toContain(`cora: Interrupted by ${name}.`);
+  expect(run.stderr).toContain(`cora: Interrupted by ${name};`);
 });
 
 test('an action that does not listen is ended within five seconds', async () => {

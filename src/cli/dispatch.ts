@@ -215,7 +215,7 @@ function writeError(host: Host, json: boolean, command: string, error: CoraError
 }
 
 function errorLine(failure: Failure): string {
-  return `cora: ${visible(failure.message)}.${failure.hint === undefined ? '' : ` ${visible(failure.hint)}`}\n`;
+  return `cora: ${visible(failure.message)}${failure.hint === undefined ? '' : `; ${visible(failure.hint)}`}\n`;
 }
 
 /** Anything thrown as an error with a code: what the system refused is `io`, all else that is not ours is a bug. */
