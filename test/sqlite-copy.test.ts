@@ -584,6 +584,25 @@ test.skipIf(!nobodyCanRun())("another user's idle WAL database is copied without
   expect(captureAsNobody(path)).toMatchObject({ outcome: 'failed', code: 'db_unreadable' });
 });
 
+test('a stored copy is checked, counted and set to its mode whatever the bytes of its name', async () => {
+  for (const name of ['trailing.db ', ' leading.db', 'not\xffutf8.db', 'plain.db']) {
+    const made = join(stage, 'made');
+    make(made, 'CREATE TABLE embeddings(x); INSERT INTO embeddings VALUES (1), (2)');
+    const path = Buffer.from(join(stage, name), 'latin1');
+    renameSync(made, path);
+    for (const form of name.includes('\xff') ? [path] : [path, path.toString()]) {
+      expect(await checkCopy(form, 'integrity_check')).toEqual({ result: 'ok', rows: 2, tables: { embeddings: 2 } });
+      expect(await countChromaDocuments(form)).toBe(2);
+      await setJournalMode(form, 'wal');
+      expect([...readFileSync(path).subarray(18, 20)]).toEqual([2, 2]);
+      await setJournalMode(form, 'delete');
+      expect([...readFileSync(path).subarray(18, 20)]).toEqual([1, 1]);
+    }
+    rmSync(path);
+    expect(readdirSync(stage)).toEqual([]);
+  }
+});
+
 test('a copy that has no room for itself is no copy', async () => {
   const path = join(live, 'room.db');
   make(path, FILLED(10));

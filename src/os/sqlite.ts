@@ -197,35 +197,43 @@ function readFacts(database: Database): DatabaseFacts {
  * Checks a stored copy (journal mode DELETE) and counts its rows. Opened read-only; leaves nothing beside it.
  * @throws SQLite's own errors where it does not open
  */
-export async function checkCopy(path: string, check: 'quick_check' | 'integrity_check'): Promise<CopyCheck> {
-  const open = await loadOpener();
-  const database = open(path, { readonly: true, fileMustExist: true });
-  try {
+export async function checkCopy(path: CopyPath, check: 'quick_check' | 'integrity_check'): Promise<CopyCheck> {
+  return withCopy(path, { readonly: true, fileMustExist: true }, (database) => {
     database.pragma('cache_size = -8192');
     const checked = runCheck(database, check);
     return { ...checked, ...(checked.result === 'ok' ? countRows(database) : { rows: 0, tables: {} }) };
+  });
+}
+
+/** A path as text, or its exact bytes where it may be no UTF-8. */
+export type CopyPath = string | Uint8Array;
+
+/** A name that SQLite does not get whole as text is given as a descriptor of ours, which SQLite resolves to the name. */
+async function withCopy<T>(path: CopyPath, options: Options, use: (database: Database) => T): Promise<T> {
+  const open = await loadOpener();
+  const text = typeof path === 'string' ? path : Buffer.from(path).toString();
+  const isWhole = text.trim() === text && (typeof path === 'string' || Buffer.from(text).equals(path));
+  const fd = isWhole ? undefined : openSync(typeof path === 'string' ? path : Buffer.from(path), constants.O_RDONLY);
+  try {
+    const database = open(fd === undefined ? text : `/proc/self/fd/${fd}`, options);
+    try {
+      return use(database);
+    } finally {
+      database.close();
+    }
   } finally {
-    database.close();
+    if (fd !== undefined) closeSync(fd);
   }
 }
 
 /** Rows of one table of a stored copy, undefined where there is no such table. */
-export async function countTable(path: string, table: string): Promise<number | undefined> {
-  const open = await loadOpener();
-  const database = open(path, { readonly: true, fileMustExist: true });
-  try {
+export async function countTable(path: CopyPath, table: string): Promise<number | undefined> {
+  return withCopy(path, { readonly: true, fileMustExist: true }, (database) => {
     const there = database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(table);
-    return there === undefined
-      ? undefined
-      : Number(
-          database
-            .prepare(`SELECT count(*) FROM ${quoted(table)}`)
-            .pluck()
-            .get(),
-        );
-  } finally {
-    database.close();
-  }
+    if (there === undefined) return undefined;
+    const count = database.prepare(`SELECT count(*) FROM ${quoted(table)}`);
+    return Number(count.pluck().get());
+  });
 }
 
 /** Whether a live database passes the check that its copy failed: tells a damaged source from a failed copy. */
@@ -254,15 +262,11 @@ export async function rollBack(copy: string): Promise<DatabaseFacts> {
  * Sets a restored database's journal mode again.
  * @throws CoraError io where SQLite keeps another mode
  */
-export async function setJournalMode(path: string, mode: string): Promise<void> {
-  const open = await loadOpener();
-  const database = open(path, { fileMustExist: true });
-  try {
+export async function setJournalMode(path: CopyPath, mode: string): Promise<void> {
+  await withCopy(path, { fileMustExist: true }, (database) => {
     const now = database.pragma(`journal_mode = ${/^[a-z]+$/.test(mode) ? mode : 'delete'}`, { simple: true });
-    if (now !== mode) throw new CoraError('io', `${path} stays in journal mode ${String(now)}`);
-  } finally {
-    database.close();
-  }
+    if (now !== mode) throw new CoraError('io', `${Buffer.from(path).toString()} stays in journal mode ${String(now)}`);
+  });
 }
 
 /** True where nobody but the file's owner may have changed it since: same inode, size, change time. */

@@ -8,7 +8,18 @@ import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import type { DatabaseReport, UnitReport } from '../format/report.ts';
 import { onPath } from '../os/long-path.ts';
-import { type CopyCheck, countTable, type DatabaseFacts, DatabaseLocked, isHealthy, rollBack, sameFile, sqliteCode, takeCopy } from '../os/sqlite.ts';
+import {
+  type CopyCheck,
+  type CopyPath,
+  countTable,
+  type DatabaseFacts,
+  DatabaseLocked,
+  isHealthy,
+  rollBack,
+  sameFile,
+  sqliteCode,
+  takeCopy,
+} from '../os/sqlite.ts';
 
 export type CaptureOptions = {
   /** Milliseconds to wait for a database that a writer keeps locked. */
@@ -227,7 +238,7 @@ export function findUnits(databasePaths: readonly Bytes[]): UnitReport[] {
 }
 
 /** Documents in a stored copy of a Chroma database; undefined where it has no such table. */
-export async function countChromaDocuments(copy: string): Promise<number | undefined> {
+export async function countChromaDocuments(copy: CopyPath): Promise<number | undefined> {
   try {
     return await countTable(copy, 'embeddings');
   } catch {
