@@ -16,7 +16,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { type Bytes, fromBuffer, fromText, joinBytes } from '../base/bytes.ts';
 import { errnoOf } from '../base/errors.ts';
+import { onPath } from './long-path.ts';
 
 /** Writes a new file (it must not exist), mode 0600, with fsync. */
 export function writeNewFile(path: string, content: string | Uint8Array): void {
@@ -51,7 +53,7 @@ export function replaceFile(path: string, content: string | Uint8Array, durable:
 }
 
 /** fsync of a directory: without it a name in it can be gone after a power cut. */
-export function syncDirectory(path: string): void {
+export function syncDirectory(path: string | Buffer): void {
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     fsyncSync(fd);
@@ -69,12 +71,16 @@ export function syncFile(path: string): void {
   }
 }
 
-/** fsync of every directory of a tree, deepest first. */
+/** fsync of every directory of a tree, deepest first; names that are not text too. */
 export function syncTreeDirectories(root: string): void {
-  for (const entry of readdirSync(root, { withFileTypes: true })) {
-    if (entry.isDirectory()) syncTreeDirectories(`${root}/${entry.name}`);
+  syncBelow(fromText(root));
+}
+
+function syncBelow(directory: Bytes): void {
+  for (const entry of onPath(directory, (path) => readdirSync(path, { withFileTypes: true, encoding: 'buffer' }))) {
+    if (entry.isDirectory()) syncBelow(joinBytes(directory, fromBuffer(entry.name)));
   }
-  syncDirectory(root);
+  onPath(directory, syncDirectory);
 }
 
 /** Makes a directory and what is missing above it below `root`, and syncs each parent of a new one. */
