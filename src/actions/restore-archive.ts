@@ -2,7 +2,7 @@
 // file system, checked, and moved into place. The archive alone is enough; the vault's packs are not needed,
 // except for logs that the archive holds by their newest part only.
 
-import { chmodSync, closeSync, existsSync, lchownSync, lstatSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, lchownSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { type Bytes, bytes, joinBytes, toBuffer, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
@@ -27,15 +27,17 @@ const TAR_PATH_LIMIT = 4000;
 
 export async function restoreFromArchive(plan: RestorePlan, contents: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
   const { report } = plan.work;
-  const capped = new Set(report.capped.map(({ path }) => path));
-  const inArchive = contents.filter((entry) => !capped.has(toText(entry.path)));
+  // Text is not the whole name where that is not UTF-8; with size and hash it is the same content at least.
+  const capped = new Set(report.capped.map(({ path, size, sha256 }) => `${sha256} ${size} ${path}`));
+  const isCapped = ({ path, size, sha256 }: Entry): boolean => capped.has(`${sha256} ${size} ${toText(path)}`);
+  const inArchive = contents.filter((entry) => !isCapped(entry));
   if (inArchive.length > 0) await unpack(plan, inArchive, target, ctx);
-  const logs = contents.filter((entry) => capped.has(toText(entry.path)));
+  const logs = contents.filter(isCapped);
   if (logs.length > 0) await restoreLogs(plan, logs, target, ctx);
 }
 
 async function unpack(plan: RestorePlan, contents: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
-  const { vault, ref, report, whole } = plan.work;
+  const { vault, ref, report, whole, entries } = plan.work;
   const archive = `${vault.root}/${ref.directory}/${archiveName(report.project.name)}`;
   const stage = joinBytes(target.directory, temporaryName());
   onPath(stage, (path) => mkdirSync(path, { mode: 0o700 }));
@@ -43,13 +45,15 @@ async function unpack(plan: RestorePlan, contents: readonly Entry[], target: Res
     const tar = requireProgram('tar', 'tar');
     const reachable = contents.filter(({ path }) => path.length <= TAR_PATH_LIMIT);
     const names = Buffer.concat(reachable.flatMap((entry) => [Buffer.from('./'), toBuffer(entry.path), Buffer.alloc(1)]));
-    // Everything or nearly: reading a list of names costs tar more than unpacking what is not asked for.
-    const selected = whole ? [] : ['--null', '--verbatim-files-from', '-T', '-'];
+    // Everything or nearly: reading a list of names costs tar more than unpacking what is not asked for. But a
+    // directory that we may not write into, with its mode set, would keep what is in it: then files alone.
+    const unpackAll = whole && (target.owners || entries.every(({ type, mode }) => type !== 'd' || (mode & 0o700) === 0o700));
+    const selected = unpackAll ? [] : ['--null', '--verbatim-files-from', '-T', '-'];
     const result = await run(tar, ['--force-local', '-xpzf', archive, '-C', '.', ...selected], {
       cwd: toText(stage),
       timeout: TAR_TIMEOUT,
       signal: ctx.signal,
-      ...(whole ? {} : { input: names }),
+      ...(unpackAll ? {} : { input: names }),
     });
     if (ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
     if (result.exitCode !== 0 && /No space left|Disk quota/.test(result.stderr)) {
@@ -134,21 +138,21 @@ async function moveChecked(
 async function restoreLogs(plan: RestorePlan, logs: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
   const { vault, report } = plan.work;
   const save = listSnapshots(vault).find((ref): ref is SnapshotRef => ref.kind === 'save' && ref.id === report.exported_from);
-  const wanted = new Set<string>(logs.map(({ path }) => path));
+  const lost = new Set<Bytes>(logs.map(({ path }) => path));
   let whole: Entry[] = [];
   try {
-    if (save !== undefined) whole = loadEntries(vault, save).filter((entry) => wanted.has(entry.path));
+    if (save !== undefined) whole = loadEntries(vault, save).filter((entry) => lost.has(entry.path));
   } catch {
     // A damaged save leaves the newest parts.
   }
-  await restoreFromObjects(plan, whole, { ...target, damaged: () => {} }, ctx);
-  const missing = logs.filter(
-    (entry) => onPath(joinBytes(target.directory, entry.path), (path) => lstatSync(path, { throwIfNoEntry: false }))?.size !== entry.size,
-  );
+  for (const { path } of whole) lost.delete(path);
+  await restoreFromObjects(plan, whole, { ...target, damaged: (path) => lost.add(path) }, ctx);
+  const missing = logs.filter(({ path }) => lost.has(path));
   if (missing.length === 0) return;
   const tails = missing.map((entry) => ({ ...entry, path: bytes(`${entry.path}.tail`) }));
   await unpackTails(plan, tails, target, ctx);
   for (const entry of missing) {
+    target.leftOut(entry.path);
     target.problem({
       code: 'log_capped',
       ...pathFields(entry.path),

@@ -10,5 +10,7 @@ export type RestoreTarget = {
   readonly owners: boolean;
   readonly problem: (problem: Problem) => void;
   readonly damaged: (path: Bytes, message: string) => void;
+  /** What was not written, for a reason that is told otherwise: what stands there is not ours, and its time stays. */
+  readonly leftOut: (path: Bytes) => void;
   readonly progress: (files: number, bytes: number) => void;
 };

@@ -53,6 +53,7 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
   const lock = lockForReading(plan.work.vault);
   const problems: Problem[] = [];
   let damaged = 0;
+  const leftOut = new Set<Bytes>();
   const problem = (one: Problem): void => {
     problems.push(one);
     ctx.monitor.problem(one);
@@ -67,8 +68,10 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
       problem,
       damaged: (path, message) => {
         damaged += 1;
+        leftOut.add(path);
         problem({ code: 'damaged', ...pathFields(path), message, severity: 'error' });
       },
+      leftOut: (path) => leftOut.add(path),
       progress: (files, count) => ctx.monitor.progress({ phase: 'restore', files, totalFiles, bytes: count, totalBytes: plan.bytes }),
     };
     for (const { path, code, reason } of plan.work.refused) problem({ code, ...pathFields(path), message: reason, severity: 'error' });
@@ -91,7 +94,8 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
       if (mode !== undefined) await setWalAgain(joinBytes(plan.directory, entry.path), entry, mode, target);
     }
     finishDirectories(plan.directory, touched, target);
-    setAllTimes(plan.directory, touched, problem);
+    const written = leftOut.size === 0 ? touched : touched.filter(({ path }) => !leftOut.has(path));
+    setAllTimes(plan.directory, written, problem);
     syncFileSystem(plan.directory);
     return {
       id: plan.id,
@@ -249,7 +253,11 @@ function setAllTimes(root: Bytes, entries: readonly Entry[], problem: (problem: 
   const directories = entries.filter(({ type }) => type === 'd').sort((a, b) => (a.path < b.path ? 1 : -1));
   const others = entries.filter(({ type }) => type !== 'd' && type !== 's');
   if (!setExactTimes([...times(others), ...times(directories)])) {
-    problem({ code: 'times', message: 'Some times are not exact to the nanosecond (perl is missing, or a path is gone)', severity: 'warning' });
+    problem({
+      code: 'times',
+      message: 'Some times are not exact to the nanosecond (perl is missing, or they could not be set)',
+      severity: 'warning',
+    });
   }
 }
 

@@ -16,11 +16,12 @@ const UTIMENSAT: Readonly<Record<string, number>> = { x64: 280, arm64: 88 };
 const SCRIPT =
   '$/="\\0";my $bad=0;while(<STDIN>){chomp;my($s,$n,$p)=split(/ /,$_,3);my $t=pack("qqqq",$s,$n,$s,$n);' +
   'while(length($p)>3900){my $i=rindex($p,"/",3800);chdir(substr($p,0,$i)) or last;$p=substr($p,$i+1);}' +
-  'syscall($ARGV[0]+0,-100,$p,$t,256)==0 or $bad++;}print $bad;';
+  'syscall($ARGV[0]+0,-100,$p,$t,256)==0 or $!==2 or $bad++;}print $bad;';
 
 /**
  * Sets atime and mtime of many absolute paths of any length, links themselves included, in the order given.
- * @returns false where some are exact to the microsecond only, or a path is gone
+ * A path that is gone is passed over: whoever failed to make it tells.
+ * @returns false where some are exact to the microsecond only, or could not be set
  */
 export function setExactTimes(times: readonly PathTime[]): boolean {
   const perl = findProgram('perl');
@@ -43,7 +44,7 @@ function setRoughTime({ path, mtime }: PathTime): void {
   try {
     onPath(path, (reachable) => lutimesSync(reachable, seconds, seconds));
   } catch {
-    // The caller hears of inexact times; a path that is gone is told by whoever failed to make it.
+    // The caller hears of inexact times.
   }
 }
 
