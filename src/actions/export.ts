@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { type Bytes, bytes, dirnameBytes, fromText, fsPath, joinBytes, toText } from '../base/bytes.ts';
+import { type Bytes, bytes, dirnameBytes, fromText, fsPath, joinBytes, toBuffer, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { type Entry, escapeField, FILES_HEADER, formatEntry, listingBytes, sortedRows } from '../format/file-list.ts';
@@ -123,7 +123,7 @@ export class Export {
   /** The full check of the copy that is about to be sealed. Raw copies are what they were and are not checked. */
   async #checkDatabase(target: string, report: DatabaseReport): Promise<DatabaseReport> {
     if (report.stored === 'raw') return report;
-    const path = toText(bytes(target));
+    const path = toBuffer(bytes(target));
     let checked: CopyCheck;
     try {
       checked = await this.#request.pool.run({ kind: 'check-database', path, check: 'integrity_check' });
@@ -138,9 +138,15 @@ export class Export {
         hint: 'check the database (sqlite3 FILE "PRAGMA integrity_check"), then run the command again',
       });
     }
-    const documents = path.endsWith('/chroma.sqlite3') ? await countChromaDocuments(path) : undefined;
+    const documents = target.endsWith('/chroma.sqlite3') ? await countChromaDocuments(path) : undefined;
     if (documents !== undefined) this.#documents.set(report.path, documents);
-    return { ...report, check: 'integrity_check', check_result: checked.result, rows: checked.rows, tables: checked.tables };
+    return {
+      ...report,
+      check: 'integrity_check',
+      check_result: checked.unchecked === undefined ? checked.result : `${checked.result}, but not checked: ${checked.unchecked}`,
+      rows: checked.rows,
+      tables: checked.tables,
+    };
   }
 
   #units(): UnitReport[] {

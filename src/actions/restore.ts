@@ -220,7 +220,7 @@ function makeSpecial(entry: Entry, target: RestoreTarget): void {
 /** The copy in the vault is in DELETE mode; the live database was in WAL mode, and its program counts on it. */
 async function setWalAgain(path: Bytes, entry: Entry, mode: string, target: RestoreTarget): Promise<void> {
   try {
-    await setJournalMode(toText(path), mode);
+    await setJournalMode(toBuffer(path), mode);
   } catch (error) {
     target.problem({
       code: 'journal_mode',

@@ -2,7 +2,7 @@
 // every plain copy of a database passes SQLite's own check.
 
 import { readFileSync } from 'node:fs';
-import { type Bytes, bytes, toText } from '../base/bytes.ts';
+import { type Bytes, bytes, fromText, toBuffer, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
 import { parseSums } from '../format/checksums.ts';
@@ -29,12 +29,13 @@ export async function checkBackupDeeply(vault: Vault, ref: SnapshotRef, ctx: Con
       const result = await run(gzip, ['-t', '--', `${directory}/${toText(path)}`], { timeout: ARCHIVE_TIMEOUT, signal: ctx.signal });
       if (result.exitCode !== 0) damaged.push({ path: file, file, reason: `gzip -t: ${result.stderr.trim()}` });
     }
-    if (path.startsWith(`${NAMES.db}/`) && !raw.has(toText(path))) damaged.push(...(await checkDatabase(`${directory}/${toText(path)}`, path, file)));
+    if (path.startsWith(`${NAMES.db}/`) && !raw.has(toText(path)))
+      damaged.push(...(await checkDatabase(toBuffer(bytes(`${fromText(directory)}/${path}`)), path, file)));
   }
   return damaged;
 }
 
-async function checkDatabase(absolute: string, path: Bytes, file: string): Promise<Damage[]> {
+async function checkDatabase(absolute: Uint8Array, path: Bytes, file: string): Promise<Damage[]> {
   const shown = toText(bytes(path.slice(NAMES.db.length + 1)));
   try {
     const { result } = await checkCopy(absolute, 'integrity_check');

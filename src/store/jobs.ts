@@ -1,6 +1,6 @@
 // What worker threads are asked to do, as plain data. One file, so that both ends agree.
 
-import type { CopyCheck } from '../os/sqlite.ts';
+import type { CopyCheck, CopyPath } from '../os/sqlite.ts';
 import type { SharedTable } from './object-table.ts';
 
 /** Set once for the whole life of a pool. */
@@ -171,7 +171,7 @@ export type HashColdJob = { readonly kind: 'hash-cold'; readonly path: string };
 export type HashColdResult = { readonly sha256: string; readonly size: number; readonly cold: boolean };
 
 /** SQLite's own check of a stored copy, and its rows. */
-export type CheckDatabaseJob = { readonly kind: 'check-database'; readonly path: string; readonly check: 'quick_check' | 'integrity_check' };
+export type CheckDatabaseJob = { readonly kind: 'check-database'; readonly path: CopyPath; readonly check: 'quick_check' | 'integrity_check' };
 
 export type Job =
   | StoreFilesJob
