@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { type Bytes, bytes, dirnameBytes, fromText, fsPath, joinBytes, toBuffer, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
+import { pathFields } from '../base/path-fields.ts';
 import { type Entry, escapeField, FILES_HEADER, formatEntry, listingBytes, sortedRows } from '../format/file-list.ts';
 import type { DatabaseReport, GitReport, Report, UnitReport } from '../format/report.ts';
 import { writeNewFile } from '../os/files.ts';
@@ -46,6 +47,8 @@ export type Exported = {
 
 /** Under this size a repository is bundled whole. */
 const FULL_BUNDLE_BELOW = 200_000_000;
+/** The kernel takes 4,096 bytes of path in one call; the vault's own path comes before this one. */
+const PLAIN_PATH_LIMIT = 3000;
 
 export class Export {
   readonly #request: ExportRequest;
@@ -90,7 +93,9 @@ export class Export {
           const shown = toText(entry.path);
           const report = reports.get(shown);
           const plain = report !== undefined ? NAMES.db : this.#request.critical.has(shown) ? NAMES.critical : undefined;
-          if (plain === undefined) {
+          const tooLong = entry.path.length > PLAIN_PATH_LIMIT;
+          if (plain !== undefined && tooLong) this.#noPlainCopy(entry.path);
+          if (plain === undefined || tooLong) {
             if (entry.sha256 === undefined) this.#whole.set(entry.path, (await this.#export(entry, undefined)).sha256);
             return;
           }
@@ -113,6 +118,13 @@ export class Export {
     }
     rmSync(`${this.#request.stage}/large-database`, { recursive: true, force: true });
     return [...reports.values()];
+  }
+
+  #noPlainCopy(path: Bytes): void {
+    const message = 'Its path is too long for a plain copy that sha256sum and cp can reach; it is in the archive only';
+    const problem: Problem = { code: 'no_plain_copy', ...pathFields(path), message, severity: 'warning' };
+    this.#problems.push(problem);
+    this.#ctx.monitor.problem(problem);
   }
 
   async #export(entry: Entry, target: string | undefined): Promise<{ sha256: string; size: number }> {
