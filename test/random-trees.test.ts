@@ -87,6 +87,7 @@ const DEEP = `
     link("file", "same") or die $!; symlink("../file", "up") or die $!; mkfifo("fifo", 0640) or die $!;
     open(my $big, ">", "big") or die $!; print $big "line $level\\n" x 150000 if $level > 28; close $big;
     utime($level, $level * 1000, "file", "fifo", "big"); chmod(0600 | $level, "file");
+    open(my $critical, ">", "CLAUDE.md") or die $!; print $critical "memory of level $level\n"; close $critical;
     mkdir($name, 0755) or die $!; chdir $name or die $!;
   }
   mkdir "empty" or die $!; chmod(01777, ".") or die $!;`;
