@@ -19,12 +19,13 @@ type Tree = Map<string, TreeEntry>;
 type Made = { readonly sandbox: Sandbox; readonly before: Tree; readonly backup: string; readonly archive: string };
 
 const SEED = 20_261_121;
-const made: Made[] = [];
+const sandboxes: Sandbox[] = [];
 let full: Made;
 let plain: Made;
 
 async function make(sparse: boolean): Promise<Made> {
   const sandbox = new Sandbox({ fast: true });
+  sandboxes.push(sandbox);
   // Three trees in one, so that each kind of entry is surely there.
   fc.sample(randomTree({ large: true }), { numRuns: 3, seed: SEED }).forEach((tree, index) => {
     const directory = join(sandbox.project, `tree-${index}`);
@@ -37,9 +38,7 @@ async function make(sparse: boolean): Promise<Made> {
   for (let i = 0; i < 100; i++) database.prepare('INSERT INTO note VALUES (?)').run(`note ${i}`);
   try {
     const { path } = await sandbox.snapshot(['backup', 'now']);
-    const one = { sandbox, before: readTree(sandbox.project, { skip: isDatabase }), backup: path, archive: join(path, 'project-full.tar.gz') };
-    made.push(one);
-    return one;
+    return { sandbox, before: readTree(sandbox.project, { skip: isDatabase }), backup: path, archive: join(path, 'project-full.tar.gz') };
   } finally {
     database.close();
   }
@@ -51,7 +50,7 @@ beforeAll(async () => {
   [full, plain] = await Promise.all([make(true), make(false)]);
 });
 afterAll(async () => {
-  for (const { sandbox } of made) await sandbox.remove();
+  for (const sandbox of sandboxes) await sandbox.remove();
 });
 
 /** Unpacks by this tool into a new directory, and expects what was there. `adapt` hides what the tool cannot keep. */

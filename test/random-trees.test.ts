@@ -47,8 +47,7 @@ async function saveTwice(sandbox: Sandbox, tree: RandomTree): Promise<void> {
   changeTree(sandbox.project, tree);
   const second = readTree(sandbox.project);
   const two = await sandbox.snapshot(['save']);
-  await expectBoth(sandbox, one.id, 'first save', first);
-  await expectBoth(sandbox, two.id, 'second save', second);
+  await Promise.all([expectBoth(sandbox, one.id, 'first save', first), expectBoth(sandbox, two.id, 'second save', second)]);
   expect(await sandbox.cora(['verify', '--all'])).toMatchObject({ code: 0 });
 }
 
@@ -68,14 +67,14 @@ async function backUp(sandbox: Sandbox, tree: RandomTree): Promise<void> {
 test('random trees and their changes come back from saves', { timeout: LIMIT }, async () => {
   await fc.assert(
     fc.asyncProperty(randomTree({ large: !SLOW }), (tree) => inSandbox((sandbox) => saveTwice(sandbox, tree))),
-    runs(12),
+    runs(10),
   );
 });
 
 test('random trees come back from backups', { timeout: LIMIT }, async () => {
   await fc.assert(
     fc.asyncProperty(randomTree({ large: !SLOW }), (tree) => inSandbox((sandbox) => backUp(sandbox, tree))),
-    runs(18),
+    runs(20),
   );
 });
 

@@ -181,8 +181,8 @@ export function randomTree({ large }: { readonly large: boolean }): fc.Arbitrary
     item,
   });
   return fc.record({
-    items: fc.array(item, large ? { minLength: 15, maxLength: 60 } : { maxLength: 20 }),
-    changes: fc.array(change, { minLength: 1, maxLength: large ? 15 : 6 }),
+    items: fc.array(item, large ? { minLength: 15, maxLength: 45 } : { maxLength: 20 }),
+    changes: fc.array(change, { minLength: 1, maxLength: large ? 12 : 6 }),
     top: attributesOf,
   });
 }
@@ -303,9 +303,10 @@ export function makeTree(root: string, tree: RandomTree): void {
   maker.finish();
 }
 
-/** Changes it, as a day's work and a few accidents would. */
+/** Changes it, as a day's work and a few accidents would; something is always left (a save refuses a project that was emptied). */
 export function changeTree(root: string, tree: RandomTree): void {
   for (const change of tree.changes) changeOnce(root, change);
+  if (readTree(root, { content: false }).size === 1) writeFileSync(`${root}/left`, 'the last one');
 }
 
 function changeOnce(root: string, { kind, pick, other, item }: Change): void {
