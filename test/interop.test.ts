@@ -12,7 +12,7 @@ import { type Bytes, toText } from '../src/base/bytes.ts';
 import { findProgram } from '../src/os/run.ts';
 import { type CompareTreesOptions, compareTrees, readTree, type TreeEntry } from './helpers/compare-trees.ts';
 import { makeTree, randomTree, SPARSE_SLACK_BLOCKS } from './support/random-tree.ts';
-import { execute, Sandbox } from './support/sandbox.ts';
+import { execute, isRoot, Sandbox } from './support/sandbox.ts';
 
 type Tree = Map<string, TreeEntry>;
 /** One backed-up project: everything, or all but sparse files. */
@@ -76,7 +76,8 @@ test.skipIf(findProgram('bsdtar') === undefined)('bsdtar gives everything back t
 );
 
 test.skipIf(findProgram('busybox') === undefined)('busybox gives everything back to the second (needs busybox)', () =>
-  unpack(plain, ['busybox', 'tar'], { wholeSeconds: true }, withoutLinkTimes),
+  // Run by a user, it takes the umask off the modes.
+  unpack(plain, ['busybox', 'tar'], { wholeSeconds: true, ignore: isRoot ? [] : ['mode'] }, withoutLinkTimes),
 );
 
 /** bsdtar takes the fraction of a time before 1970 the wrong way round. */

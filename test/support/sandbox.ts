@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { findProgram, runSync } from '../../src/os/run.ts';
 
-export const NOBODY = 65_534;
+const NOBODY = 65_534;
 export const isRoot = process.getuid?.() === 0;
 
 const repository = join(import.meta.dirname, '..', '..');
@@ -40,9 +40,9 @@ export function execute(program: string, args: readonly string[], { cwd = '/', e
   });
 }
 
-/** Why Cora cannot be run as another user here, or undefined. */
+/** Why Cora cannot be run without root's rights here, or undefined. */
 export function whyNotNobody(): string | undefined {
-  if (!isRoot) return 'not root';
+  if (!isRoot) return undefined;
   const setpriv = findProgram('setpriv');
   if (setpriv === undefined) return 'no setpriv';
   const args = ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--', CORA, '--version'];
@@ -56,16 +56,16 @@ export class Sandbox {
   readonly home: string;
   readonly #nobody: boolean;
 
-  /** @param options `nobody`: all is owned by, and Cora runs as, the user nobody; `fast`: in memory where there is room */
+  /** @param options `nobody`: run by root, all is owned by, and Cora runs as, the user nobody; `fast`: in memory where there is room */
   constructor(options: { readonly nobody?: boolean; readonly fast?: boolean } = {}) {
     const fast = options.fast === true && existsSync('/dev/shm') && roomIn('/dev/shm') > ROOM;
     this.root = mkdtempSync(join(fast ? '/dev/shm' : tmpdir(), 'cora-sandbox-'));
     this.project = join(this.root, 'project');
     this.vault = join(this.root, 'vault');
     this.home = join(this.root, 'home');
-    this.#nobody = options.nobody === true;
+    this.#nobody = options.nobody === true && isRoot;
     for (const path of [this.project, this.home]) mkdirSync(path);
-    if (this.#nobody) for (const path of [this.root, this.project, this.home]) chownSync(path, NOBODY, NOBODY);
+    for (const path of [this.root, this.project, this.home]) this.own(path);
   }
 
   /** `bin/cora ARGS` in the project. */
@@ -98,6 +98,11 @@ export class Sandbox {
   /** The vault's restore.sh with an empty environment. */
   restoreScript(args: readonly string[]): Promise<Run> {
     return execute('/usr/bin/env', ['-i', '/bin/sh', join(this.vault, 'restore.sh'), ...args], { cwd: this.root });
+  }
+
+  /** Gives a path to whoever Cora runs as. */
+  own(path: string): void {
+    if (this.#nobody) chownSync(path, NOBODY, NOBODY);
   }
 
   /** Deletes everything, whatever its modes and depth. */
