@@ -11,7 +11,7 @@ import { exists } from '../os/files.ts';
 import { openLocated, remember, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { restoreScript } from '../vault/restore-script.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
-import { clearStages, createVault, lockForWriting, repairHelp, type Vault } from '../vault/vault.ts';
+import { clearStages, createVault, lockForWriting, repairVault, type Vault } from '../vault/vault.ts';
 
 /** What an action needs to know of a project. */
 export type ProjectFacts = { readonly root: Bytes; readonly name: string; readonly config: Config };
@@ -32,7 +32,7 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
     const adopted = adoptUnrecorded(vault);
     if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
     clearStages(vault);
-    repairHelp(vault, restoreScript);
+    repairVault(vault, restoreScript);
     return { vault, release: lock.release };
   } catch (error) {
     lock.release();

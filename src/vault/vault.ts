@@ -129,8 +129,11 @@ export function createVault(path: string, project: { readonly name: string; read
   return { root: realpathSync(path), info };
 }
 
-/** Puts back what people need without Cora, where it is gone. */
-export function repairHelp(vault: Vault, restoreScript: () => string): void {
+/** Puts back what may have been deleted: the caches' directory, and what people need without Cora. */
+export function repairVault(vault: Vault, restoreScript: () => string): void {
+  for (const directory of [NAMES.cache, NAMES.ledger, NAMES.progress]) {
+    if (!exists(`${vault.root}/${directory}`)) mkdirSync(`${vault.root}/${directory}`, { mode: 0o700 });
+  }
   if (!exists(`${vault.root}/${NAMES.readme}`)) writeNewFile(`${vault.root}/${NAMES.readme}`, README);
   if (exists(`${vault.root}/${NAMES.restoreScript}`)) return;
   writeNewFile(`${vault.root}/${NAMES.restoreScript}`, restoreScript());
