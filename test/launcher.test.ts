@@ -142,21 +142,3 @@ test('prepare links npx cora, says what it cannot build, and never fails', () =>
   expect(prepare()).toMatchObject({ code: 0, err: 'built by the carried Node\n' });
   expect(lstatSync(link).isSymbolicLink()).toBe(true);
 });
-
-// DESIGN 3: start-up is a feature. The best of many runs in turn, so that a busy machine does not decide.
-test('cora --version takes at most half as long again as a bare node', { retry: 3 }, () => {
-  const time = (program: string, args: readonly string[]): number => {
-    const start = process.hrtime.bigint();
-    expect(spawnSync(program, args).status).toBe(0);
-    return Number(process.hrtime.bigint() - start);
-  };
-  const program = join(repository, 'bin', 'cora');
-  time(program, ['--version']); // fills the compile cache
-  let bare = Number.POSITIVE_INFINITY;
-  let ours = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 25; round++) {
-    bare = Math.min(bare, time(process.execPath, ['-e', '0']));
-    ours = Math.min(ours, time(program, ['--version']));
-  }
-  expect(ours / bare).toBeLessThan(1.5);
-});
