@@ -1,5 +1,5 @@
-// How long `cora --version` takes beside a bare Node: the best of many runs in turn. DESIGN 3 asks
-// for at most 1.5. Prints one line; never fails. Takes some ten seconds.
+// How long `cora --version` takes beside a bare Node: the best of many runs in turn. The aim
+// is at most 1.5. Prints one line; never fails. Takes some ten seconds.
 
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';

@@ -8,7 +8,7 @@ import { CoraError, EXIT } from './base/errors.ts';
 import { VERSION } from './base/version.ts';
 import type { Host } from './cli/dispatch.ts';
 
-/** Actions clean up and end within this after a signal; then the signal itself ends the process (DESIGN: 5 s). */
+/** Actions clean up and end within this after a signal; then the signal itself ends the process. */
 const GRACE_MS = 4500;
 
 /**

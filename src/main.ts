@@ -1,6 +1,6 @@
 // Where the process starts: everything that must be so before any other module is loaded.
 // Invariant: the exit code is 70 until a command has really ended, so a lost promise or an
-// aborted start never looks like success (RELIABILITY finding 11).
+// aborted start never looks like success.
 
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';

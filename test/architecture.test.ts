@@ -1,4 +1,4 @@
-// The tree's own rules: ranks (DESIGN 4), no import cycle, short files, and who may touch the
+// The tree's own rules: ranks (CONTRIBUTING.md), no import cycle, short files, and who may touch the
 // console, the process, other programs and SQLite. Text and regular expressions are enough:
 // verbatimModuleSyntax keeps type imports visible, and they count too.
 

@@ -79,7 +79,7 @@ export async function backup(project: ProjectFacts, location: VaultLocation, opt
 
 type Good = { readonly ref: SnapshotRef; readonly report: Report };
 
-/** DESIGN 8.1: complete, or incomplete with every critical file and database there; not dated in the future. */
+/** Complete, or incomplete with every critical file and database there; not dated in the future. */
 function newestGood(vault: Vault, now: number): Good | undefined {
   for (const ref of listSnapshots(vault).reverse()) {
     if (ref.kind !== 'backup' || timeOfId(ref.id) > now + 120_000) continue;

@@ -1,5 +1,5 @@
 // A save: capture what changed, write the listing or what differs from the keyframe, commit. The
-// whole path of DESIGN section 1 up to "record"; a backup begins with the same steps.
+// whole path from scan up to "record"; a backup begins with the same steps.
 
 import { bytes } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';

@@ -181,7 +181,7 @@ function expandHome(path: string | undefined, home: string | undefined): string 
 
 function workersOf(env: Host['env'], cores: number): number {
   const text = env['CORA_WORKERS'];
-  // Two threads are what the disk and the memory budget bear (DESIGN 7).
+  // Two threads are what the disk and the memory budget bear.
   if (text === undefined || text === '') return Math.max(1, Math.min(2, cores));
   if (!/^\d{1,2}$/.test(text))
     throw new CoraError('usage', `The variable CORA_WORKERS is not a number of threads: ${text}`, { hint: 'correct it or unset it' });

@@ -35,7 +35,7 @@ export type OptionsOf<F extends FlagTable> = { readonly [K in keyof F]?: FlagVal
 export type Parsed<F extends FlagTable> = {
   readonly options: OptionsOf<F>;
   readonly args: readonly Bytes[];
-  /** What stood after `--`: taken for paths, whatever it looks like (DESIGN 8.20). */
+  /** What stood after `--`: taken for paths, whatever it looks like. */
   readonly paths: readonly Bytes[];
 };
 

@@ -1,5 +1,5 @@
 // Reading what is on the disk, not what is in memory: O_DIRECT reads go past the page cache, which
-// would hide a bad sector or a write that the disk never made (RELIABILITY findings 8 and P7).
+// would hide a bad sector or a write that the disk never made.
 
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { errnoOf } from '../base/errors.ts';

@@ -1,7 +1,7 @@
 // Git: where a repository is, what HEAD names, and calls of git that run nothing of the repository's own.
 // Invariants: `headCommit` starts no process (it is on the path of every save); every call has an
 // environment built from nothing, no network, no hooks, no fsmonitor, no optional writes, and where we
-// are root and the repository belongs to another user it runs as that user (RELIABILITY 54, 55, S4, S5).
+// are root and the repository belongs to another user it runs as that user.
 
 import { closeSync, constants, lstatSync, openSync, readFileSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { type Bytes, bytes, dirnameBytes, fromBuffer, fsPath, isText, joinBytes, toText } from '../base/bytes.ts';

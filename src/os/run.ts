@@ -1,6 +1,6 @@
 // The only place that starts other programs. Absolute path, no shell, an environment built from
-// nothing (variables such as TAR_OPTIONS, GIT_DIR, LD_PRELOAD or RCLONE_* change what a tool does:
-// shared knowledge of RELIABILITY finding 14), a time limit, and names always after `--`.
+// nothing (variables such as TAR_OPTIONS, GIT_DIR, LD_PRELOAD or RCLONE_* change what a tool does),
+// a time limit, and names always after `--`.
 
 import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';

@@ -1,5 +1,5 @@
 // Databases of a project: how each is captured, and what to do with one that cannot be copied.
-// A database is never taken from its raw bytes in silence (RELIABILITY rows 15 to 17).
+// A database is never taken from its raw bytes in silence.
 
 import { chmodSync, closeSync, copyFileSync, existsSync, openSync, readSync, rmSync, statSync } from 'node:fs';
 import { type Bytes, bytes, dirnameBytes, toText } from '../base/bytes.ts';

@@ -1,5 +1,5 @@
 // What git alone would lose, as files beside a backup: a bundle, the lists of untracked and ignored files,
-// configuration without secrets, hooks, info/exclude, and the same for each submodule (DESIGN 8.6).
+// configuration without secrets, hooks, info/exclude, and the same for each submodule.
 // Invariants: nothing is written below `.git`, nothing of the repository is run, and a repository that
 // cannot be read is a problem of the backup, never its failure.
 

@@ -1,4 +1,4 @@
-// Where a project's vault is (DESIGN: a named vault wins over the remembered one, and that over the
+// Where a project's vault is (a named vault wins over the remembered one, and that over the
 // default place). What is remembered lies outside the project, so that an unmounted disk is noticed.
 
 import { createHash } from 'node:crypto';
