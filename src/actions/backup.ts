@@ -47,13 +47,27 @@ export type BackupResult = {
  * @throws CoraError as `save` does; db_integrity_check_failed, validation_failed where the backup does not validate: then nothing is visible
  */
 export async function backup(project: ProjectFacts, location: VaultLocation, options: BackupOptions, ctx: Context): Promise<BackupResult> {
+  const first = await attempt(project, location, options, false, ctx);
+  if (first !== undefined) return first;
+  ctx.monitor.note('A database fails the full check, which its last save did not make: it is read again, to tell whose damage that is');
+  return (await attempt(project, location, options, true, ctx)) as BackupResult;
+}
+
+/** @returns undefined where a database that had a quick_check alone fails the full one: only from its live file can be told whose damage that is */
+async function attempt(
+  project: ProjectFacts,
+  location: VaultLocation,
+  options: BackupOptions,
+  recheck: boolean,
+  ctx: Context,
+): Promise<BackupResult | undefined> {
   const { vault, release } = openForWriting(project, location, ctx);
   let saved: Saved;
   try {
     const slice = readHead(vault.root).sequence % 30;
     const { label, note, trigger } = options;
     const saveOptions = { trigger, ...(label === undefined ? {} : { label }), ...(note === undefined ? {} : { note }) };
-    saved = await saveInto(vault, project, saveOptions, { check: 'integrity_check', rereadSlice: options.mode === 'now' ? slice : -1 }, ctx);
+    saved = await saveInto(vault, project, saveOptions, { check: 'integrity_check', rereadSlice: options.mode === 'now' ? slice : -1, recheck }, ctx);
   } finally {
     // The export is long; saves may go on meanwhile.
     release();
@@ -74,10 +88,20 @@ export async function backup(project: ProjectFacts, location: VaultLocation, opt
       };
     }
   }
-  return exportBackup(vault, project, options, saved, ctx);
+  try {
+    return await exportBackup(vault, project, options, saved, ctx);
+  } catch (error) {
+    const unseen =
+      error instanceof CoraError && error.code === 'db_integrity_check_failed' && saved.databases.some(({ check }) => check === 'quick_check');
+    if (unseen && !recheck) return undefined;
+    throw error;
+  }
 }
 
 type Good = { readonly ref: SnapshotRef; readonly report: Report };
+
+/** Of these databases everything is there that the live one has. */
+const KEPT_RAW = new Set(['db_corrupt', 'db_encrypted']);
 
 /** Complete, or incomplete with every critical file and database there; not dated in the future. */
 function newestGood(vault: Vault, now: number): Good | undefined {
@@ -93,7 +117,8 @@ export function isGood(report: Report): boolean {
   if (report.status === 'complete') return true;
   const critical = new Set(report.critical);
   return !report.problems.some(
-    ({ severity, path, code }) => severity === 'error' && (code.startsWith('db_') || (path !== undefined && critical.has(path)) || path === '.'),
+    ({ severity, path, code }) =>
+      severity === 'error' && !KEPT_RAW.has(code) && (code.startsWith('db_') || (path !== undefined && critical.has(path)) || path === '.'),
   );
 }
 

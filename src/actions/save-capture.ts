@@ -21,6 +21,8 @@ export type CaptureMode = {
   readonly check: 'quick_check' | 'integrity_check';
   /** Which thirtieth of the unchanged files is read again (backups); -1 for none. */
   readonly rereadSlice: number;
+  /** True: unchanged databases that had a quick_check alone are copied and checked again. */
+  readonly recheck?: boolean;
 };
 
 /** From this many entries on, memory is given back between phases. */

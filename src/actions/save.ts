@@ -1,7 +1,7 @@
 // A save: capture what changed, write the listing or what differs from the keyframe, commit. The
 // whole path from scan up to "record"; a backup begins with the same steps.
 
-import { bytes } from '../base/bytes.ts';
+import { bytes, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
 import type { DatabaseReport, Report } from '../format/report.ts';
@@ -16,6 +16,7 @@ import type { VaultLocation } from '../vault/locate.ts';
 import { commitSnapshot } from '../vault/snapshot.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
 import { type Scanned, scanProject } from './capture.ts';
+import { standingProblems, toCarry } from './capture-problems.ts';
 import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
 import { type Captured, type CaptureMode, captureInto, LARGE_TREE } from './save-capture.ts';
@@ -84,18 +85,31 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
   const problems = [...scanned.scan.problems];
   for (const problem of problems) ctx.monitor.problem(problem);
   refuseEmptied(scanned, old, project);
+  if (mode.recheck === true) readQuicklyChecked(scanned, old);
   const nothingToRead = scanned.diff.toRead.length === 0 && !scanned.diff.structureChanged;
   if (nothingToRead && old !== undefined && last !== undefined && old.snapshot === last && options.note === undefined) {
+    takeOver(
+      problems,
+      standingProblems(old, scanned, () => false),
+      ctx,
+    );
     return unchanged(vault, last, old, scanned, problems, ctx);
   }
   const stage = openStage(vault);
   try {
     const captured = await captureInto(vault, project, scanned, old, `${stage.path}`, mode, ctx);
+    const { contents } = captured.stored;
     problems.push(...captured.stored.problems);
+    takeOver(
+      problems,
+      standingProblems(captured.old, captured.scanned, (row) => contents.has(row)),
+      ctx,
+    );
     if (scanned.scan.paths.length > LARGE_TREE) endPhase();
     const built = buildTree(project.root, captured.scanned, captured.old, captured.stored);
     const databases = collectDatabases(built.tree, captured, old);
-    const tree: Tree = { ...built.tree, notes: { databases: Object.fromEntries(databases.map((database) => [database.path, database])) } };
+    const notes = { databases: Object.fromEntries(databases.map((database) => [database.path, database])), problems: toCarry(problems) };
+    const tree: Tree = { ...built.tree, notes };
     if (!built.changed && captured.old !== undefined && last !== undefined && captured.old.snapshot === last && options.note === undefined) {
       await captured.pack;
       const result = unchanged(vault, last, { ...tree, snapshot: last }, captured.scanned, problems, ctx);
@@ -109,6 +123,20 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
   } finally {
     stage.release();
   }
+}
+
+/** What was wrong with content that was not read again is still wrong, and this run ends with 3 as the first one did. */
+function takeOver(problems: Problem[], standing: readonly Problem[], ctx: Context): void {
+  problems.push(...standing);
+  for (const problem of standing) ctx.monitor.problem(problem);
+}
+
+function readQuicklyChecked({ scan, diff }: Scanned, old: Tree | undefined): void {
+  const known = databaseNotes(old);
+  scan.paths.forEach((path, row) => {
+    const isDatabase = ((old?.flags[diff.oldRow[row] ?? -1] ?? 0) & FLAG_DATABASE) !== 0;
+    if (isDatabase && known[toText(bytes(path))]?.check === 'quick_check' && !diff.toRead.includes(row)) diff.toRead.push(row);
+  });
 }
 
 /** The newest save that still lies in the vault. */

@@ -5,6 +5,7 @@ import { statSync } from 'node:fs';
 import { type Bytes, fsPath, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { formatAge, formatBytes } from '../base/units.ts';
+import type { Report } from '../format/report.ts';
 import { exists, freeBytes } from '../os/files.ts';
 import { listSnapshots, tryReport } from '../vault/catalog.ts';
 import { type ChainLine, findLast } from '../vault/chain.ts';
@@ -86,9 +87,13 @@ function lastBackup(vault: Vault): LastRun | undefined {
 }
 
 function isGoodSnapshot(vault: Vault, kind: 'save' | 'backup', line: ChainLine): boolean {
-  const ref = listSnapshots(vault).find((one) => one.kind === kind && one.id === line.id);
-  const report = ref === undefined ? undefined : tryReport(vault, ref);
+  const report = reportOf(vault, kind, line.id);
   return report !== undefined && isGood(report);
+}
+
+function reportOf(vault: Vault, kind: 'save' | 'backup', id: string): Report | undefined {
+  const ref = listSnapshots(vault).find((one) => one.kind === kind && one.id === id);
+  return ref === undefined ? undefined : tryReport(vault, ref);
 }
 
 function lastVerify(vault: Vault): LastRun | undefined {
@@ -107,6 +112,10 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   if (save?.ok === false) warn(`The save ${save.id} is incomplete or gone`, `cora show ${save.id}`);
   if (backup === undefined) warn('There is no backup yet', 'cora backup now');
   if (backup?.ok === false) warn(`The backup ${backup.id} is incomplete or gone`, `cora show ${backup.id}`);
+  const leftOut = (kind: 'save' | 'backup', run: LastRun | undefined): boolean =>
+    run?.ok === true && reportOf(vault, kind, run.id)?.status === 'partial';
+  if (save !== undefined && leftOut('save', save)) warn(`The save ${save.id} counts, but is not complete`, `cora show ${save.id}`);
+  if (backup !== undefined && leftOut('backup', backup)) warn(`The backup ${backup.id} counts, but is not complete`, `cora show ${backup.id}`);
   if (verified?.ok === false) warn(`The last verification found damage in ${verified.id}`, `cora verify ${verified.id} --deep`);
   const newest = parseId(backup?.id ?? save?.id ?? '');
   if (newest !== undefined && timeOfId(newest) > now + DAY) warn('The newest snapshot is dated in the future', 'check the clock (date)');

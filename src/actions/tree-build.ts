@@ -79,6 +79,7 @@ export function buildTree(root: Bytes, { scan, diff }: Scanned, old: Tree | unde
     }
     if ((diff.sidecarOf[row] ?? -1) >= 0) {
       flags[row] = (flags[row] ?? 0) | FLAG_SIDECAR;
+      if (stored?.contents.has(diff.sidecarOf[row] ?? -1) === true) takeOwnTouch(row, full);
       continue;
     }
     const target = diff.linkedTo[row] ?? -1;
@@ -118,6 +119,16 @@ export function buildTree(root: Bytes, { scan, diff }: Scanned, old: Tree | unde
       filesUnmodified += 1;
       if (old?.links[before] !== links[row]) changed = true;
     }
+  }
+
+  /**
+   * Run by root, SQLite gives a -wal that it opens its owner again: a new change time, and no commit, which would
+   * change the modification time too. Without this, a database that some program keeps open would be copied each time.
+   */
+  function takeOwnTouch(row: number, full: Bytes): void {
+    const stat = onPath(full, (path) => lstatSync(path, { throwIfNoEntry: false }));
+    if (stat !== undefined && stat.ino === scan.ino[row] && stat.size === scan.size[row] && stat.mtimeMs === scan.mtimeMs[row])
+      ctimeMs[row] = stat.ctimeMs;
   }
 
   /** What was read may be a later state than what was scanned; then the next save must look again. */
