@@ -1,8 +1,9 @@
 // From the process to a run and back: arguments as bytes, signals, streams, and the exit code as
 // main's result. `cora --version` ends here, before anything else is loaded.
 
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { type Bytes, fromBuffer, fromText, toText } from './base/bytes.ts';
 import { CoraError, EXIT } from './base/errors.ts';
 import { VERSION } from './base/version.ts';
@@ -32,6 +33,8 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, over
       stderr: process.stderr,
       uid: process.geteuid?.() ?? 0,
       cores: availableParallelism(),
+      // The same from src/ and from dist/: both lie beside bin/.
+      launcher: realpathSync(join(import.meta.dirname, '..', 'bin', 'cora')),
       cwd: currentDirectory,
       now: Date.now,
       ask: process.stdin.isTTY && process.stderr.isTTY ? ask : undefined,

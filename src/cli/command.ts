@@ -11,11 +11,26 @@ import type { Engine } from './engine.ts';
 import type { FlagTable, GlobalOptions, OptionsOf, Parsed } from './flags.ts';
 import type { Failure } from './json.ts';
 
+/** Whose machine this is and where things lie on it; what a hook, a timer or a log needs to know. */
+export type Machine = {
+  /** Effective user id; 0 is root. */
+  readonly uid: number;
+  /** Absolute; undefined where HOME is not set (a system service). */
+  readonly home: string | undefined;
+  /** The directory of Cora's own state (DESIGN: `/var/lib/cora` as root); undefined without a home. */
+  readonly state: string | undefined;
+  /** Real absolute path of `bin/cora`: hooks and timers call it, so that neither PATH nor a link can stop them. */
+  readonly launcher: string;
+  /** A variable of the environment; nothing below the command line reads it. */
+  env(name: string): string | undefined;
+};
+
 /** What a command may use while it runs. */
 export type Session = {
   readonly engine: Engine;
   readonly ctx: Context;
   readonly globals: GlobalOptions;
+  readonly machine: Machine;
   /** The table itself, for help. */
   readonly commands: readonly Command[];
   /** The project around the current directory and its vault. Warnings of its configuration are shown. */

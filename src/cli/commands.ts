@@ -3,6 +3,9 @@
 
 import { EXIT } from '../base/errors.ts';
 import { type Command, command } from './command.ts';
+import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
+import { PROTECTION_COMMANDS } from './commands-protection.ts';
+import { SETUP_COMMANDS } from './commands-setup.ts';
 import type { FlagTable } from './flags.ts';
 
 const note = { kind: 'text', short: 'm', value: 'NOTE', aliases: ['note', 'description'], help: 'a note that list and show print' } as const;
@@ -168,6 +171,9 @@ export const COMMANDS: readonly Command[] = [
     exitCodes: [EXIT.ok, EXIT.usage, EXIT.noVault],
     load: () => import('./commands/status.ts'),
   }),
+  ...PROTECTION_COMMANDS,
+  ...AUTOMATIC_COMMANDS,
+  ...SETUP_COMMANDS,
   command({
     name: 'version',
     summary: 'Show the version',

@@ -8,6 +8,7 @@ import type { Context, Problem } from '../base/context.ts';
 import { CoraError, ERROR_EXIT, EXIT, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { VERSION } from '../base/version.ts';
+import { stateDirectory } from '../vault/state.ts';
 import type { Command, Outcome, Session } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import type { Engine } from './engine.ts';
@@ -28,6 +29,8 @@ export type Host = {
   readonly engine: Engine;
   readonly uid: number;
   readonly cores: number;
+  /** Real absolute path of `bin/cora`. */
+  readonly launcher: string;
   cwd(): Bytes;
   now(): number;
   /** Undefined where nobody sits at a terminal. */
@@ -146,6 +149,13 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal): Se
     engine,
     ctx,
     globals,
+    machine: {
+      uid: host.uid,
+      home,
+      state: stateDirectory(vaultEnvironment()),
+      launcher: host.launcher,
+      env: (name) => env[name],
+    },
     commands: COMMANDS,
     open,
     async locate() {

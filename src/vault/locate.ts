@@ -7,6 +7,7 @@ import { type Bytes, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
 import { exists, readTextIfThere, replaceFile } from '../os/files.ts';
 import { NAMES } from './layout.ts';
+import { stateDirectory } from './state.ts';
 import { openVault, rootOf, type Vault } from './vault.ts';
 
 /** What of the process and machine decides the place; read once by the command line. */
@@ -26,13 +27,6 @@ export type VaultLocation = {
   readonly expectedId: string | undefined;
   readonly memory: string | undefined;
 };
-
-/** The directory of Cora's own state: `/var/lib/cora` as root, else below the user's state directory. */
-export function stateDirectory(env: VaultEnvironment): string | undefined {
-  if (env.uid === 0) return '/var/lib/cora';
-  if (env.xdgStateHome?.startsWith('/')) return `${env.xdgStateHome}/cora`;
-  return env.home === undefined ? undefined : `${env.home}/.local/state/cora`;
-}
 
 /**
  * Finds the place, without touching it.
