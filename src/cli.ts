@@ -1,13 +1,14 @@
 // From the process to a run and back: arguments as bytes, signals, streams, and the exit code as
 // main's result. `cora --version` ends here, before anything else is loaded.
 
-import { readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { fstatSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { type Bytes, fromBuffer, fromText, toText } from './base/bytes.ts';
 import { CoraError, EXIT } from './base/errors.ts';
 import { VERSION } from './base/version.ts';
 import type { Host } from './cli/dispatch.ts';
+import type { RunEntry } from './os/run-log.ts';
 
 /** Actions clean up and end within this after a signal; then the signal itself ends the process. */
 const GRACE_MS = 4500;
@@ -37,12 +38,38 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, over
       launcher: realpathSync(join(import.meta.dirname, '..', 'bin', 'cora')),
       cwd: currentDirectory,
       now: Date.now,
+      record: await recorder(env),
       ask: process.stdin.isTTY && process.stderr.isTTY ? ask : undefined,
       signal: interrupt.signal,
       ...overrides,
     });
   } finally {
     interrupt.stop();
+  }
+}
+
+/** The run log's file, and the journal where standard error is a connection to it (a service of systemd). */
+async function recorder(env: NodeJS.ProcessEnv): Promise<(entry: RunEntry) => void> {
+  const { appendRun, formatRun, runLogPaths } = await import('./os/run-log.ts');
+  const { stateDirectory } = await import('./vault/state.ts');
+  const uid = process.geteuid?.() ?? 0;
+  const home = env['HOME']?.startsWith('/') === true ? env['HOME'] : undefined;
+  const paths = runLogPaths(env['CORA_LOG'], uid, stateDirectory({ uid, home, xdgStateHome: env['XDG_STATE_HOME'] }));
+  const priority = { error: 3, warn: 4, info: 6 };
+  return (entry) => {
+    appendRun(paths, entry);
+    // systemd.exec(5): `device:inode` of the stream; sd-daemon(3): `<N>` in front of a line is its priority.
+    if (isJournal(env['JOURNAL_STREAM'])) process.stderr.write(`<${priority[entry.level]}>${formatRun(entry)}\n`);
+  };
+}
+
+function isJournal(stream: string | undefined): boolean {
+  if (stream === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(2);
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
   }
 }
 

@@ -306,6 +306,9 @@ test('list, show, status and backup print what they know', async () => {
       lastVerify: undefined,
       saves: 1,
       backups: 0,
+      largeFiles: [],
+      growth: [{ path: 'AI_WORK_LOG.md', size: 1_200_000, grown: 340_000, days: 7 }],
+      failures: { count: 0, last: undefined, pushesWithoutSave: 0 },
       warnings: [{ message: 'There is no backup yet', next: 'cora backup now' }],
     }),
     backup: async () => ({

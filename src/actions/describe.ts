@@ -19,6 +19,7 @@ export type Described = {
   readonly files: number;
   readonly bytes: number;
   readonly critical: readonly string[];
+  readonly criticalSizes: Readonly<Record<string, number>>;
   readonly largeFiles: readonly { readonly path: string; readonly size: number }[];
 };
 
@@ -29,6 +30,7 @@ export function describeTree(tree: Tree, isCritical: Matcher, config: Config): D
   let files = 0;
   let total = 0;
   const critical: string[] = [];
+  const criticalSizes: Record<string, number> = {};
   const largeFiles: { path: string; size: number }[] = [];
   for (let row = 0; row < tree.count; row++) {
     if (!isListed(tree, row)) continue;
@@ -44,7 +46,10 @@ export function describeTree(tree: Tree, isCritical: Matcher, config: Config): D
         files += 1;
         const size = tree.stored[row] ?? 0;
         if (((tree.flags[row] ?? 0) & FLAG_HARD_LINK) === 0) total += size;
-        if (((tree.flags[row] ?? 0) & FLAG_DATABASE) !== 0 || isCritical(path, false)) critical.push(toText(path));
+        if (((tree.flags[row] ?? 0) & FLAG_DATABASE) !== 0 || isCritical(path, false)) {
+          critical.push(toText(path));
+          criticalSizes[toText(path)] = size;
+        }
         if (size > config.largeFile) largeFiles.push({ path: toText(path), size });
         break;
       }
@@ -53,7 +58,7 @@ export function describeTree(tree: Tree, isCritical: Matcher, config: Config): D
     }
   }
   largeFiles.sort((a, b) => b.size - a.size);
-  return { dirs, links, specials, files, bytes: total, critical, largeFiles };
+  return { dirs, links, specials, files, bytes: total, critical, criticalSizes, largeFiles };
 }
 
 /** Reports of databases by path, carried over from save to save in the tree's notes. */
@@ -136,6 +141,7 @@ export function makeReport(facts: ReportFacts, identity: Identity, ctx: Context)
     databases: facts.databases,
     units: facts.units,
     critical: facts.described.critical,
+    critical_sizes: facts.described.criticalSizes,
     large_files: facts.described.largeFiles,
     capped: facts.capped,
     not_covered: facts.notCovered.slice(0, NOT_COVERED_MOST),

@@ -7,13 +7,15 @@ import type { Context } from '../base/context.ts';
 import { formatAge, formatBytes } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
 import { exists, freeBytes } from '../os/files.ts';
-import { listSnapshots, tryReport } from '../vault/catalog.ts';
+import { readRuns } from '../os/run-log.ts';
+import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { type ChainLine, findLast } from '../vault/chain.ts';
 import { NAMES, parseId, timeOfId } from '../vault/layout.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import type { Vault } from '../vault/vault.ts';
 import { isGood } from './backup.ts';
 import { bytesBelow } from './list.ts';
+import { type Failures, failuresOf, type Growth, growthOf, WEEK } from './status-runs.ts';
 
 export type LastRun = { readonly id: string; readonly time: number; readonly ok: boolean };
 
@@ -32,6 +34,11 @@ export type StatusResult = {
   readonly lastVerify: LastRun | undefined;
   readonly saves: number;
   readonly backups: number;
+  /** Of the newest save or backup, largest first. */
+  readonly largeFiles: Report['large_files'];
+  /** Critical files that grew over the last week (or since the oldest save), most first. */
+  readonly growth: readonly Growth[];
+  readonly failures: Failures;
   readonly warnings: readonly { readonly message: string; readonly next: string }[];
 };
 
@@ -39,7 +46,13 @@ const DAY = 86_400_000;
 const LITTLE_SPACE = 1_000_000_000;
 
 /** @throws CoraError vault_missing where there is something at the vault's place that is no vault, vault_foreign */
-export async function status(project: { readonly root: Bytes; readonly name: string }, location: VaultLocation, ctx: Context): Promise<StatusResult> {
+export async function status(
+  project: { readonly root: Bytes; readonly name: string },
+  location: VaultLocation,
+  logs: readonly string[],
+  ctx: Context,
+): Promise<StatusResult> {
+  const failures = failuresOf(readRuns(logs), toText(project.root), ctx.now());
   const facts = { name: project.name, root: toText(project.root) };
   if (!exists(location.path) && location.expectedId === undefined) {
     return {
@@ -50,7 +63,10 @@ export async function status(project: { readonly root: Bytes; readonly name: str
       lastVerify: undefined,
       saves: 0,
       backups: 0,
-      warnings: [{ message: 'Nothing is saved yet', next: 'cora save' }],
+      largeFiles: [],
+      growth: [],
+      failures,
+      warnings: [{ message: 'Nothing is saved yet', next: 'cora save' }, ...failureWarnings(failures)],
     };
   }
   const vault = openLocated(location);
@@ -71,6 +87,8 @@ export async function status(project: { readonly root: Bytes; readonly name: str
     lastVerify: lastVerify(vault),
     saves: refs.filter(({ kind }) => kind === 'save').length,
     backups: refs.filter(({ kind }) => kind === 'backup').length,
+    ...overTime(vault, refs, ctx.now()),
+    failures,
   };
   return { ...result, warnings: warningsOf(result, vault, ctx.now()) };
 }
@@ -101,6 +119,30 @@ function lastVerify(vault: Vault): LastRun | undefined {
   return line === undefined ? undefined : { id: line.id, time: Date.parse(line.time), ok: line.extra.endsWith(',ok') };
 }
 
+/** What the reports of the newest snapshot and of one a week older tell together. */
+function overTime(vault: Vault, refs: readonly SnapshotRef[], now: number): Pick<StatusResult, 'largeFiles' | 'growth'> {
+  const newest = refs.at(-1);
+  const reference = refs.find(({ id }) => now - timeOfId(id) <= WEEK);
+  const report = newest === undefined ? undefined : tryReport(vault, newest);
+  const then = reference === undefined ? undefined : tryReport(vault, reference);
+  return {
+    largeFiles: report?.large_files ?? [],
+    growth: report === undefined || then === undefined ? [] : growthOf(then, report),
+  };
+}
+
+function failureWarnings({ count, last, pushesWithoutSave }: Failures): { message: string; next: string }[] {
+  const warnings: { message: string; next: string }[] = [];
+  const why = last?.message === undefined ? '' : `: ${last.message}`;
+  if (count > 0) warnings.push({ message: `${count === 1 ? 'A run' : `${count} runs`} failed since the last success${why}`, next: `cora save` });
+  if (pushesWithoutSave > 0)
+    warnings.push({
+      message: `${pushesWithoutSave === 1 ? 'A push' : `${pushesWithoutSave} pushes`} without a save this week`,
+      next: 'cora hooks status',
+    });
+  return warnings;
+}
+
 function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: number): StatusResult['warnings'] {
   const warnings: { message: string; next: string }[] = [];
   const warn = (message: string, next: string): void => {
@@ -121,6 +163,7 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   if (newest !== undefined && timeOfId(newest) > now + DAY) warn('The newest snapshot is dated in the future', 'check the clock (date)');
   if (result.vault.sameDisk) warn('The vault lies on the same disk as the project', 'name a vault on another disk with --vault');
   if (result.vault.freeBytes < LITTLE_SPACE) warn(`The vault's disk has only ${formatBytes(result.vault.freeBytes)} left`, 'free space on it');
+  warnings.push(...failureWarnings(result.failures));
   if (!exists(`${vault.root}/${NAMES.restoreScript}`)) warn('restore.sh is missing from the vault', 'cora save puts it back');
   return warnings;
 }

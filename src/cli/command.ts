@@ -21,6 +21,8 @@ export type Machine = {
   readonly state: string | undefined;
   /** Real absolute path of `bin/cora`: hooks and timers call it, so that neither PATH nor a link can stop them. */
   readonly launcher: string;
+  /** Files that may hold the run log. */
+  readonly logs: readonly string[];
   /** A variable of the environment; nothing below the command line reads it. */
   env(name: string): string | undefined;
 };
@@ -77,6 +79,8 @@ export type CommandSpec<F extends FlagTable> = {
   readonly minArgs?: number;
   readonly examples: readonly (readonly [command: string, does: string])[];
   readonly exitCodes: readonly number[];
+  /** True for what changes or proves something: each run is a line in the run log. */
+  readonly logged?: true;
   readonly load: () => Promise<{ readonly run: (input: Input<F>, session: Session) => Promise<Outcome> }>;
 };
 

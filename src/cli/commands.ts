@@ -43,6 +43,7 @@ export const COMMANDS: readonly Command[] = [
       ['cora save --if-older 60s', 'at most one a minute'],
     ],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.interrupted],
+    logged: true,
     load: () => import('./commands/save.ts'),
   }),
   command({
@@ -58,6 +59,7 @@ export const COMMANDS: readonly Command[] = [
       ['cora backup now -l pre-upgrade-2.0', 'one that is kept until you delete it'],
     ],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.interrupted],
+    logged: true,
     load: () => import('./commands/backup-now.ts'),
   }),
   command({
@@ -69,6 +71,7 @@ export const COMMANDS: readonly Command[] = [
     maxArgs: 0,
     examples: [['cora backup auto', 'for hooks and assistants']],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.interrupted],
+    logged: true,
     load: () => import('./commands/backup-auto.ts'),
   }),
   command({
@@ -89,6 +92,7 @@ export const COMMANDS: readonly Command[] = [
     maxArgs: 1,
     examples: [['cora backup verify', 'read the newest backup back from the disk']],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.noVault, EXIT.damaged, EXIT.interrupted],
+    logged: true,
     load: () => import('./commands/backup-verify.ts'),
   }),
   command({
@@ -131,6 +135,7 @@ export const COMMANDS: readonly Command[] = [
       ['cora verify 20261121-143000 --deep', 'one snapshot, every file inside'],
     ],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.noVault, EXIT.damaged, EXIT.interrupted],
+    logged: true,
     load: () => import('./commands/verify.ts'),
   }),
   command({
@@ -159,6 +164,7 @@ export const COMMANDS: readonly Command[] = [
       ['cora restore latest notes.db --to /tmp/look', 'one file'],
     ],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.refused, EXIT.damaged, EXIT.interrupted],
+    logged: true,
     load: () => import('./commands/restore.ts'),
   }),
   command({

@@ -8,6 +8,7 @@ import type { Context, Problem } from '../base/context.ts';
 import { CoraError, ERROR_EXIT, EXIT, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { VERSION } from '../base/version.ts';
+import { type RunEntry, runLogPaths } from '../os/run-log.ts';
 import { stateDirectory } from '../vault/state.ts';
 import type { Command, Outcome, Session } from './command.ts';
 import { COMMANDS } from './commands.ts';
@@ -16,6 +17,7 @@ import { type FlagTable, GLOBAL_FLAGS, type GlobalOptions, parseFlags, takeWord,
 import { commandLines, overviewLines } from './help.ts';
 import { errorDocument, type Failure, failureOf, resultDocument } from './json.ts';
 import { visible } from './render.ts';
+import { type Run, startRun } from './run-record.ts';
 import { openTerminal, type Stream, type Terminal } from './terminal.ts';
 
 /** Longer than any save; a backup that runs longer is worth an error that says so. */
@@ -33,6 +35,8 @@ export type Host = {
   readonly launcher: string;
   cwd(): Bytes;
   now(): number;
+  /** Writes a line of the run log (docs/json.md); never throws. */
+  record(entry: RunEntry): void;
   /** Undefined where nobody sits at a terminal. */
   readonly ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined;
   readonly signal: AbortSignal;
@@ -47,6 +51,7 @@ export async function dispatch(args: readonly Bytes[], host: Host): Promise<numb
   const json = wantsJson(args, host.env);
   let command = 'cora';
   let terminal: Terminal | undefined;
+  let run: Run | undefined;
   try {
     const found = findCommand(args);
     const entry = found.entry;
@@ -65,12 +70,16 @@ export async function dispatch(args: readonly Bytes[], host: Host): Promise<numb
     if (globals.version === true) return write(host, json, 'version', { result: { version: VERSION }, lines: [`cora ${VERSION}`] }, undefined);
     checkArguments(entry, parsed.args.length + parsed.paths.length);
     terminal = await openTerminal(host.stderr, globals, host.env, host.now);
-    const outcome = await entry.run(parsed, openSession(host, globals, terminal));
+    run = entry.logged === true ? startRun(command, parsed.options, host) : undefined;
+    const outcome = await entry.run(parsed, openSession(host, globals, terminal, run));
     terminal.finish();
+    run?.end(outcome);
     return write(host, json, command, globals.quiet === true && outcome.summary === true ? { ...outcome, lines: [] } : outcome, terminal);
-  } catch (error) {
+  } catch (thrown) {
     terminal?.finish();
-    return writeError(host, json, command, asCoraError(error, host.signal), terminal);
+    const error = asCoraError(thrown, host.signal);
+    run?.fail(error);
+    return writeError(host, json, command, error, terminal);
   }
 }
 
@@ -124,7 +133,7 @@ function checkArguments(entry: Command, count: number): void {
   if (entry.minArgs !== undefined && count < entry.minArgs) throw new CoraError('usage', `cora ${entry.name} needs an argument`, { hint: usage });
 }
 
-function openSession(host: Host, globals: GlobalOptions, terminal: Terminal): Session {
+function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run: Run | undefined): Session {
   const { env, engine } = host;
   const ctx: Context = {
     monitor: terminal.monitor,
@@ -136,6 +145,7 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal): Se
   };
   const homeText = env['HOME'];
   const home = homeText?.startsWith('/') === true ? homeText : undefined;
+  const state = stateDirectory({ uid: host.uid, home, xdgStateHome: env['XDG_STATE_HOME'] });
   const absolute = (path: Bytes) => bytes(resolve(host.cwd(), path));
 
   const vaultEnvironment = () => ({ explicit: explicitVault(globals, absolute), uid: host.uid, home, xdgStateHome: env['XDG_STATE_HOME'] });
@@ -143,6 +153,7 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal): Se
     const project = await engine.findProject(host.cwd(), home === undefined ? undefined : fromText(home));
     for (const message of project.warnings) terminal.monitor.problem({ code: 'config', message, severity: 'warning' });
     const location = await engine.locateVault(project, expandHome(project.config.vault, home), vaultEnvironment());
+    run?.opened(toText(project.root), location.path);
     return { project, location };
   };
   return {
@@ -152,8 +163,9 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal): Se
     machine: {
       uid: host.uid,
       home,
-      state: stateDirectory(vaultEnvironment()),
+      state,
       launcher: host.launcher,
+      logs: runLogPaths(env['CORA_LOG'], host.uid, state),
       env: (name) => env[name],
     },
     commands: COMMANDS,

@@ -29,7 +29,7 @@ export type Engine = {
   applyRestore(plan: RestorePlan, ctx: Context): Promise<RestoreResult>;
   list(location: VaultLocation, options: ListOptions, ctx: Context): Promise<ListResult>;
   show(location: VaultLocation, target: string, ctx: Context): Promise<ShowResult>;
-  status(project: Project, location: VaultLocation, ctx: Context): Promise<StatusResult>;
+  status(project: Project, location: VaultLocation, logs: readonly string[], ctx: Context): Promise<StatusResult>;
 };
 
 /** The real layers. Each call loads its module first. */

@@ -7,7 +7,6 @@ import type { RestoreResult } from '../actions/restore.ts';
 import type { RestorePlan } from '../actions/restore-plan.ts';
 import type { SaveResult } from '../actions/save.ts';
 import type { ShowResult } from '../actions/show.ts';
-import type { StatusResult } from '../actions/status.ts';
 import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
 import { type Bytes, toText } from '../base/bytes.ts';
 import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
@@ -224,23 +223,4 @@ export function restoreLines(result: RestoreResult): string[] {
   if (result.kept > 0) parts.push(`${grouped(result.kept)} kept as they were`);
   parts.push(formatDuration(result.seconds * 1000));
   return [`Restored ${result.id} to ${name(result.directory)}: ${parts.join(', ')}`];
-}
-
-export function statusLines(result: StatusResult, now: number): string[] {
-  const last = (run: StatusResult['lastSave'], none: string) => {
-    if (run === undefined) return none;
-    return `${formatAge(now - run.time)}  ${run.id}${run.ok ? '' : '  NOT GOOD'}`;
-  };
-  const { vault } = result;
-  const lines = [
-    `Project   ${visible(result.project.name)} at ${visible(result.project.root)}`,
-    `Vault     ${visible(vault.path)}${vault.exists ? `, ${formatBytes(vault.bytes)}, ${formatBytes(vault.freeBytes)} free` : ' (not there yet)'}`,
-    `Save      ${last(result.lastSave, 'none yet: cora save')}`,
-    `Backup    ${last(result.lastBackup, 'none yet: cora backup now')}`,
-    `Verify    ${last(result.lastVerify, 'none yet: cora verify')}`,
-    `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')}`,
-    `Same disk ${vault.sameDisk ? 'yes: the loss of this disk loses both' : 'no'}`,
-  ];
-  for (const warning of result.warnings) lines.push(`warning: ${visible(warning.message)}. ${visible(warning.next)}`);
-  return lines;
 }

@@ -147,6 +147,13 @@ export function statusDocument(result: StatusResult): Document {
     last_verify: last(result.lastVerify),
     saves: result.saves,
     backups: result.backups,
+    large_files: result.largeFiles,
+    growth: result.growth,
+    failures: {
+      count: result.failures.count,
+      last: result.failures.last === undefined ? null : { ...result.failures.last, time: rfc3339(result.failures.last.time) },
+      pushes_without_save: result.failures.pushesWithoutSave,
+    },
     warnings: result.warnings,
   };
 }

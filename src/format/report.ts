@@ -95,6 +95,8 @@ export type Report = {
   readonly units: readonly UnitReport[];
   /** Paths of critical files that are in it. */
   readonly critical: readonly string[];
+  /** Bytes of each of them; not in reports of before this was recorded. */
+  readonly critical_sizes?: Readonly<Record<string, number>>;
   /** Files over the large-file limit, largest first. */
   readonly large_files: readonly { readonly path: string; readonly size: number }[];
   /** Backups: logs whose newest part only is in the archive. */

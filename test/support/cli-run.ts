@@ -61,6 +61,7 @@ export async function cli(
     },
     cwd: () => bytes('/srv/app'),
     now: () => Date.UTC(2026, 10, 21, 14, 42, 0),
+    record: () => undefined,
     ask: undefined,
     ...host,
   });

@@ -20,7 +20,13 @@ export type Scratch = {
 
 export function makeScratch(): Scratch {
   const root = mkdtempSync(join(tmpdir(), 'cora-e2e-'));
-  const env = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', HOME: join(root, 'home'), CORA_VAULT: join(root, 'vault'), LC_ALL: 'C.UTF-8' };
+  const env = {
+    PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
+    HOME: join(root, 'home'),
+    CORA_VAULT: join(root, 'vault'),
+    CORA_LOG: join(root, 'cora.log'),
+    LC_ALL: 'C.UTF-8',
+  };
   return { root, project: join(root, 'project'), vault: env.CORA_VAULT, env, remove: () => rmSync(root, { recursive: true, force: true }) };
 }
 

@@ -70,7 +70,7 @@ export class Sandbox {
 
   /** `bin/cora ARGS` in the project. */
   cora(args: readonly string[], options: Program = {}): Promise<Run> {
-    const env = { PATH, HOME: this.home, CORA_VAULT: this.vault, ...options.env };
+    const env = { PATH, HOME: this.home, CORA_VAULT: this.vault, CORA_LOG: join(this.root, 'cora.log'), ...options.env };
     const cwd = options.cwd ?? this.project;
     if (!this.#nobody) return execute(CORA, args, { cwd, env });
     return execute('setpriv', ['--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups', '--', CORA, ...args], { cwd, env });

@@ -1,0 +1,45 @@
+// `cora status` as lines for people. Pure.
+
+import type { StatusResult } from '../actions/status.ts';
+import { formatAge, formatBytes } from '../base/units.ts';
+import { counted, visible } from './render.ts';
+
+/** Files of a list that are named; --json has all. */
+const NAMED_MOST = 3;
+
+export function statusLines(result: StatusResult, now: number): string[] {
+  const { vault } = result;
+  const lines = [
+    `Project   ${visible(result.project.name)} at ${visible(result.project.root)}`,
+    `Vault     ${visible(vault.path)}${vault.exists ? `, ${formatBytes(vault.bytes)}, ${formatBytes(vault.freeBytes)} free` : ' (not there yet)'}`,
+    `Save      ${lastLine(result.lastSave, 'none yet: cora save', now)}`,
+    `Backup    ${lastLine(result.lastBackup, 'none yet: cora backup now', now)}`,
+    `Verify    ${lastLine(result.lastVerify, 'none yet: cora verify', now)}`,
+    `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')}`,
+    `Same disk ${vault.sameDisk ? 'yes: the loss of this disk loses both' : 'no'}`,
+    ...named(
+      'Large',
+      result.largeFiles.map(({ path, size }) => `${visible(path)} ${formatBytes(size)}`),
+    ),
+    ...named(
+      'Growing',
+      result.growth.map(({ path, size, grown, days }) => `${visible(path)} ${formatBytes(size)} (+${formatBytes(grown)} in ${span(days)})`),
+    ),
+  ];
+  for (const warning of result.warnings) lines.push(`warning: ${visible(warning.message)}. ${visible(warning.next)}`);
+  return lines;
+}
+
+function lastLine(run: StatusResult['lastSave'], none: string, now: number): string {
+  return run === undefined ? none : `${formatAge(now - run.time)}  ${run.id}${run.ok ? '' : '  NOT GOOD'}`;
+}
+
+function named(title: string, items: readonly string[]): string[] {
+  if (items.length === 0) return [];
+  const more = items.length > NAMED_MOST ? ` and ${items.length - NAMED_MOST} more` : '';
+  return [`${title.padEnd(9)} ${items.slice(0, NAMED_MOST).join(', ')}${more}`];
+}
+
+function span(days: number): string {
+  return days < 2 ? `${Math.max(1, Math.round(days * 24))} h` : `${Math.round(days)} days`;
+}
