@@ -2,7 +2,7 @@
 // Invariant: the exit code is 70 until a command has really ended, so a lost promise or an
 // aborted start never looks like success.
 
-import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync } from 'node:fs';
 import { enableCompileCache } from 'node:module';
 import { EXIT } from './base/errors.ts';
 import { VERSION } from './base/version.ts';
@@ -32,9 +32,9 @@ function useCompileCache(): void {
   const base = cacheBase();
   if (base === undefined) return;
   try {
-    mkdirSync(base, { recursive: true, mode: 0o700 });
+    if (!existsSync(base)) mkdirSync(base, { mode: 0o700 });
     for (const directory of [`${base}/cora`, `${base}/cora/compile-${VERSION}`]) {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      if (!existsSync(directory)) mkdirSync(directory, { mode: 0o700 });
       const state = lstatSync(directory);
       if (!state.isDirectory() || state.uid !== process.geteuid?.()) return;
       if ((state.mode & 0o077) !== 0) chmodSync(directory, 0o700);

@@ -203,3 +203,16 @@ test('a link at the place of a file is replaced, never written through', async (
   expect(read(at('CLAUDE.md'))).toBe('memory as saved');
   expect(lstatSync(at('CLAUDE.md')).isFile()).toBe(true);
 });
+
+test('a place where the kernel makes no directories is an error, not an endless turn', async () => {
+  const sandbox = new Sandbox();
+  try {
+    writeFileSync(join(sandbox.project, 'a.txt'), 'a\n');
+    const { id } = await sandbox.snapshot(['save']);
+    expect((await sandbox.cora(['restore', id, '--to', '/proc/none/out'])).code).toBe(1);
+    const env = { CORA_VAULT: '/proc/none/vault', XDG_CACHE_HOME: '/proc/none' };
+    expect((await sandbox.cora(['save'], { env })).code).toBe(1);
+  } finally {
+    await sandbox.remove();
+  }
+});

@@ -20,6 +20,7 @@ import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import type { Entry } from '../format/file-list.ts';
+import { makePath } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { findProgram, runSync } from '../os/run.ts';
 import { setJournalMode } from '../os/sqlite.ts';
@@ -122,7 +123,7 @@ function isContent(entry: Entry): boolean {
 /** Makes what is missing, parents first, open for us; final modes come last. A link in a directory's place is never followed. */
 function makeDirectories(root: Bytes, entries: readonly Entry[], target: RestoreTarget): Set<string> {
   const made = new Set<string>();
-  if (mkdirSync(fsPath(root), { recursive: true, mode: 0o700 }) !== undefined) made.add('.');
+  if (makePath(root)) made.add('.');
   const directories = entries.filter((entry) => entry.type === 'd' && entry.path !== '.').sort((a, b) => (a.path < b.path ? -1 : 1));
   for (const entry of directories) {
     const path = joinBytes(root, entry.path);

@@ -13,10 +13,11 @@ import {
   renameSync,
   rmSync,
   statfsSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Bytes, fromBuffer, fromText, joinBytes } from '../base/bytes.ts';
+import { type Bytes, dirnameBytes, fromBuffer, fromText, joinBytes } from '../base/bytes.ts';
 import { errnoOf } from '../base/errors.ts';
 import { onPath } from './long-path.ts';
 
@@ -93,6 +94,29 @@ export function makeDirectories(root: string, path: string): void {
   for (const directory of missing.reverse()) {
     mkdirSync(directory, { mode: 0o700 });
     syncDirectory(dirname(directory));
+  }
+}
+
+/**
+ * Makes a directory (mode 0700) and what is missing above it, without syncing. Not mkdir's own `recursive`: where the kernel says
+ * ENOENT below a directory that is there (/proc, an automounter), Node 24 turns in a circle for ever.
+ * @returns true where the directory itself was not there
+ */
+export function makePath(path: Bytes): boolean {
+  const missing: Bytes[] = [];
+  for (let at = path; at !== '/' && onPath(at, (reachable) => statSync(reachable, { throwIfNoEntry: false })) === undefined; at = dirnameBytes(at)) {
+    missing.push(at);
+  }
+  for (const directory of missing.toReversed()) onPath(directory, (reachable) => makeOrFind(reachable));
+  return missing.length > 0;
+}
+
+/** Another run may make the same one at the same moment. */
+function makeOrFind(path: string | Buffer): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST') throw error;
   }
 }
 

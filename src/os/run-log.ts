@@ -1,8 +1,10 @@
 // The run log: one logfmt line a run, appended by one write, for people, `cora status` and log
 // shippers. It is told, not relied on: no failure here ends a run. docs/json.md has the fields.
 
-import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, statSync } from 'node:fs';
+import { appendFileSync, closeSync, fstatSync, openSync, readSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { fromText } from '../base/bytes.ts';
+import { makePath } from './files.ts';
 
 export type RunLevel = 'info' | 'warn' | 'error';
 
@@ -80,7 +82,7 @@ export function appendRun(paths: readonly string[], entry: RunEntry): string | u
   const line = `${formatRun(entry)}\n`;
   return paths.find((path) => {
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      makePath(fromText(dirname(path)));
       if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > LOG_MAX) renameSync(path, `${path}.1`);
       appendFileSync(path, line, { mode: 0o600 });
       return true;

@@ -2,10 +2,10 @@
 // default place). What is remembered lies outside the project, so that an unmounted disk is noticed.
 
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import { type Bytes, toText } from '../base/bytes.ts';
+import { dirname } from 'node:path';
+import { type Bytes, fromText, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
-import { exists, readTextIfThere, replaceFile } from '../os/files.ts';
+import { exists, makePath, readTextIfThere, replaceFile } from '../os/files.ts';
 import { NAMES } from './layout.ts';
 import { stateDirectory } from './state.ts';
 import { openVault, rootOf, type Vault } from './vault.ts';
@@ -90,7 +90,7 @@ function recall(memory: string): { vault: string; id: string } | undefined {
 export function remember(location: VaultLocation, project: { readonly root: Bytes }, vault: Vault): void {
   if (location.memory === undefined || location.expectedId === vault.info.vault_id) return;
   try {
-    mkdirSync(location.memory.slice(0, location.memory.lastIndexOf('/')), { recursive: true, mode: 0o700 });
+    makePath(fromText(dirname(location.memory)));
     replaceFile(location.memory, `${JSON.stringify({ root: toText(project.root), vault: vault.root, vault_id: vault.info.vault_id })}\n`, true);
   } catch {
     // Read-only state directory: the next run looks in the default place again.

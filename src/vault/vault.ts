@@ -8,7 +8,7 @@ import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, realpathSyn
 import { dirname } from 'node:path';
 import { type Bytes, base64Of, fromText, isText, toText } from '../base/bytes.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
-import { exists, namesIn, removeBelow, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
+import { exists, makePath, namesIn, removeBelow, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
 import { type Lock, takeLock, tryLock } from '../os/lock.ts';
 import { FORMAT, NAMES } from './layout.ts';
 
@@ -111,7 +111,7 @@ export function createVault(path: string, project: { readonly name: string; read
   };
   let building: string | undefined;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makePath(fromText(dirname(path)));
     mkdirSync(path, { mode: 0o700 });
     building = path;
     chmodSync(path, 0o700);
