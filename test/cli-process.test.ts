@@ -127,7 +127,7 @@ const loaded = [];
 registerHooks({ resolve(name, context, next) { const found = next(name, context); loaded.push(found.url); return found; } });
 const { main } = await import(${JSON.stringify(cliPath)});
 await main(['save', '--help'], {});
-process.stderr.write(JSON.stringify(loaded.filter((url) => url.includes('/node_modules/') || /\\/(actions|vault|store|os)\\/(?!run-log|state)/.test(url))));`,
+process.stderr.write(JSON.stringify(loaded.filter((url) => url.includes('/node_modules/') || /\\/(actions|store|vault\\/(?!state)|os\\/(?:run\\.|git|sqlite))/.test(url))));`,
   );
   expect((await start(process.execPath, [probe])).stderr).toBe('[]');
 });
