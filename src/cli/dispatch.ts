@@ -243,7 +243,7 @@ function errorLine(failure: Failure): string {
 /** Anything thrown as an error with a code: what the system refused is `io`, all else that is not ours is a bug. */
 function asCoraError(error: unknown, signal: AbortSignal): CoraError {
   if (signal.aborted) {
-    if (error instanceof CoraError && error.code === 'interrupted') return error;
+    if (error instanceof CoraError && error.code === 'interrupted' && error.hint !== undefined) return error;
     const by = typeof signal.reason === 'string' ? ` by ${signal.reason}` : '';
     return new CoraError('interrupted', `Interrupted${by}`, { hint: 'nothing half made is listed; run the command again', cause: error });
   }
