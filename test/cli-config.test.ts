@@ -29,12 +29,14 @@ logs = ["*.out"]
 log_cap = "1MB"
 large_file = 5
 db_plain_max = "1GiB"
+seal = "off"
 [scan]
 exclude = ["/tmp/"]
 exclude_defaults = false
 one_file_system = false
 [critical]
 patterns = ["NOTES.md"]
+append_only = ["LOG.md"]
 [databases]
 timeout = "2s"
 [backup]
@@ -48,7 +50,8 @@ min_age = "1d"
     largeFile: 5,
     dbPlainMax: 1024 ** 3,
     scan: { exclude: ['/tmp/'], excludeDefaults: false, oneFileSystem: false },
-    critical: { patterns: ['NOTES.md'] },
+    critical: { patterns: ['NOTES.md'], appendOnly: ['LOG.md'] },
+    seal: 'off',
     databases: { timeout: 2000 },
     backup: { minAge: 86_400_000 },
   });

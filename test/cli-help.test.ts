@@ -5,10 +5,10 @@ import { expect, test } from 'vitest';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { cli } from './support/cli-run.ts';
 
-test('cora alone shows everything on one screen', async () => {
+test('cora alone shows everything on one page', async () => {
   const run = await cli([]);
   expect(run.code).toBe(0);
-  expect(run.stdout.split('\n').length).toBeLessThanOrEqual(32);
+  expect(run.stdout.split('\n').length).toBeLessThanOrEqual(48);
   expect(run.stdout).toMatchSnapshot();
   expect((await cli(['--help'])).stdout).toBe(run.stdout);
   expect((await cli(['help'])).stdout).toBe(run.stdout);

@@ -160,7 +160,7 @@ test('an interrupted run ends with 130', async () => {
 test('damage ends with 21, names each file, and the document carries the result', async () => {
   const verify: Engine['verify'] = async () => ({
     snapshots: [
-      { id: SAMPLE_ID, kind: 'backup', files: 14, bytes: 247_000_000, seconds: 1.2, cold: true, damaged: [] },
+      { id: SAMPLE_ID, kind: 'backup', files: 14, bytes: 247_000_000, seconds: 1.2, cold: true, damaged: [], seal: undefined, sealMissing: false },
       {
         id: SAMPLE_ID,
         kind: 'save',
@@ -168,6 +168,8 @@ test('damage ends with 21, names each file, and the document carries the result'
         bytes: 100,
         seconds: 0.1,
         cold: true,
+        seal: undefined,
+        sealMissing: false,
         damaged: [{ path: 'src/a.ts', file: 'progress/x/objects.tar.zst', reason: 'its hash differs' }],
       },
     ],
@@ -196,7 +198,10 @@ test('backup verify takes the newest backup, and says where there is none', asyn
   const newest = { kinds: ['backup'], type: 'manual', status: 'complete', sequence: 1, time: 0, files: 1 } as const;
   const list: Engine['list'] = async (_location, options) => {
     seen.push([options.kind, options.limit]);
-    return { total: 3, snapshots: [{ ...newest, id: SAMPLE_ID, contentBytes: 1, storedBytes: 1, label: null, note: null, path: '/v' }] };
+    return {
+      total: 3,
+      snapshots: [{ ...newest, id: SAMPLE_ID, contentBytes: 1, storedBytes: 1, label: null, note: null, protection: undefined, path: '/v' }],
+    };
   };
   await cli(['backup', 'verify', '--deep'], { verify, list });
   expect(seen).toEqual([['backup', 1], { target: SAMPLE_ID, deep: true }]);
@@ -293,11 +298,12 @@ test('list, show, status and backup print what they know', async () => {
           storedBytes: 1_200_000,
           label: 'pre-upgrade',
           note: null,
+          protection: 'kernel',
           path: '/v/x',
         },
       ],
     }),
-    show: async () => ({ id: SAMPLE_ID, forms: [{ path: '/v/x', report }] }),
+    show: async () => ({ id: SAMPLE_ID, forms: [{ path: '/v/x', report, seal: { protection: 'kernel', reason: undefined } }] }),
     status: async () => ({
       project: { name: 'app', root: '/srv/app' },
       vault: { path: '/v', exists: true, bytes: 5_000_000, freeBytes: 9_000_000_000, sameDisk: true },
@@ -306,6 +312,7 @@ test('list, show, status and backup print what they know', async () => {
       lastVerify: undefined,
       saves: 1,
       backups: 0,
+      sealed: 0,
       largeFiles: [],
       growth: [{ path: 'AI_WORK_LOG.md', size: 1_200_000, grown: 340_000, days: 7 }],
       failures: { count: 0, last: undefined, pushesWithoutSave: 0 },

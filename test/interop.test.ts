@@ -12,6 +12,7 @@ import { type Bytes, toText } from '../src/base/bytes.ts';
 import { findProgram } from '../src/os/run.ts';
 import { type CompareTreesOptions, compareTrees, readTree, type TreeEntry } from './helpers/compare-trees.ts';
 import { makeTree, randomTree, SPARSE_SLACK_BLOCKS } from './support/random-tree.ts';
+import { unseal } from './support/run-cora.ts';
 import { execute, isRoot, Sandbox } from './support/sandbox.ts';
 
 type Tree = Map<string, TreeEntry>;
@@ -130,6 +131,7 @@ test('gzip and sha256sum find the backup whole, and a changed byte', async () =>
     expect(await execute('sha256sum', ['-c', '--quiet', '--strict', 'SHA256SUMS.txt'], { cwd: backup })).toMatchObject({ code: 0, stderr: '' });
     expect(await execute('gzip', ['-t', 'FILES.tsv.gz'], { cwd: backup })).toMatchObject({ code: 0, stderr: '' });
   }
+  unseal(plain.backup);
   writeFileSync(plain.archive, 'x', { flag: 'r+' });
   expect((await execute('sha256sum', ['-c', '--quiet', '--strict', 'SHA256SUMS.txt'], { cwd: plain.backup })).code).toBe(1);
 });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bytesBelow } from '../src/actions/list.ts';
 import { verify } from '../src/actions/verify.ts';
-import { CORA, cora, coraJson, makeScratch, type Scratch, sh } from './support/run-cora.ts';
+import { CORA, cora, coraJson, makeScratch, type Scratch, sh, unseal } from './support/run-cora.ts';
 
 const SLOW = process.env['CORA_TEST_SLOW'] === '1';
 const hasStrace = spawnSync('/usr/bin/strace', ['-V']).status === 0;
@@ -100,6 +100,7 @@ test('flipped bits, cut, lost and added files of a backup and of a save are foun
     return result.snapshots.flatMap(({ damaged }) => damaged.map(({ file }) => join(scratch.vault, file)));
   };
   expect(await damagedFiles()).toEqual([]);
+  unseal(scratch.vault);
   for (const file of directories.flatMap(filesBelow)) {
     const whole = readFileSync(file);
     const step = SLOW ? 1 : Math.max(1, Math.floor((whole.length * 8) / 7));

@@ -15,6 +15,7 @@ import { readHead } from '../vault/chain.ts';
 import { parseId, timeOfId } from '../vault/layout.ts';
 import { loadEntries } from '../vault/listing.ts';
 import type { VaultLocation } from '../vault/locate.ts';
+import type { SealState } from '../vault/seal.ts';
 import { commitSnapshot } from '../vault/snapshot.ts';
 import { lockForReading, lockForWriting, openStage, type Vault } from '../vault/vault.ts';
 import { describeTree, gitFacts, makeReport } from './describe.ts';
@@ -22,6 +23,7 @@ import { Export, type Exported } from './export.ts';
 import { recordRuns } from './ledger.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
 import { type Saved, type SaveResult, saveInto } from './save.ts';
+import { sealNew } from './seal.ts';
 import { entryOf, isListed } from './tree-rows.ts';
 
 export type BackupOptions = { readonly mode: 'now' | 'auto'; readonly label?: string; readonly note?: string; readonly trigger: string };
@@ -39,6 +41,8 @@ export type BackupResult = {
   /** Seconds of writing the archive alone. */
   readonly archiveSeconds: number;
   readonly save: SaveResult | undefined;
+  /** What keeps it from being changed; undefined where none was made. */
+  readonly seal?: SealState;
   readonly problems: readonly Problem[];
 };
 
@@ -166,7 +170,10 @@ async function exportBackup(vault: Vault, project: ProjectFacts, options: Backup
     if (sync !== undefined) runSync(sync, ['-f', '--', stage.path], { timeout: 600_000 });
     const lock = lockForWriting(vault, Math.max(ctx.lockWait, 60_000));
     try {
-      return commitBackup({ vault, project, options, saved, exported, stage: stage.path, described }, ctx);
+      return {
+        ...commitBackup({ vault, project, options, saved, exported, stage: stage.path, described }, ctx),
+        seal: sealNew(vault, project.config.seal, ctx),
+      };
     } finally {
       lock.release();
       await recordRuns(vault, ctx);

@@ -11,6 +11,7 @@ import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts'
 import { NAMES, parseId, saveDirectory, timeOfId } from '../vault/layout.ts';
 import { eachRow, loadDelta } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import { type Protection, protectionsOf } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
 
 export type ListOptions = {
@@ -37,6 +38,8 @@ export type SnapshotSummary = {
   readonly storedBytes: number;
   readonly label: string | null;
   readonly note: string | null;
+  /** Backups: what keeps it from being changed, by a look at its directory; undefined for a save alone. */
+  readonly protection: Protection | undefined;
   /** Absolute; the backup's where there are both. */
   readonly path: string;
 };
@@ -58,10 +61,12 @@ export async function list(location: VaultLocation, options: ListOptions, _ctx: 
   }
   const all = [...groups.values()];
   const shown = options.limit === undefined ? all : all.slice(Math.max(0, all.length - options.limit));
-  return { snapshots: shown.map((refs) => summarize(vault, refs)), total: all.length };
+  const backups = shown.flatMap((refs) => refs.filter(({ kind }) => kind === 'backup'));
+  const protections = protectionsOf(vault, backups);
+  return { snapshots: shown.map((refs) => summarize(vault, refs, protections)), total: all.length };
 }
 
-function summarize(vault: Vault, refs: readonly SnapshotRef[]): SnapshotSummary {
+function summarize(vault: Vault, refs: readonly SnapshotRef[], protections: ReadonlyMap<SnapshotRef, Protection>): SnapshotSummary {
   const main = refs.find(({ kind }) => kind === 'backup') ?? refs[0];
   if (main === undefined) throw new RangeError('a group of snapshots is never empty');
   const report = tryReport(vault, main);
@@ -77,6 +82,7 @@ function summarize(vault: Vault, refs: readonly SnapshotRef[]): SnapshotSummary 
     storedBytes: refs.reduce((sum, ref) => sum + bytesBelow(`${vault.root}/${ref.directory}`), 0),
     label: report?.label ?? null,
     note: report?.note ?? null,
+    protection: protections.get(main),
     path: `${vault.root}/${main.directory}`,
   };
 }

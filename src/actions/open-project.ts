@@ -8,6 +8,7 @@ import type { Config } from '../base/config.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { exists } from '../os/files.ts';
+import { setAgain } from '../vault/append-only.ts';
 import { openLocated, remember, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { restoreScript } from '../vault/restore-script.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
@@ -33,6 +34,7 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
     if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
     clearStages(vault);
     repairVault(vault, restoreScript);
+    setAgain(vault, project.root);
     return { vault, release: lock.release };
   } catch (error) {
     lock.release();

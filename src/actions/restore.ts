@@ -26,7 +26,8 @@ import { findProgram, runSync } from '../os/run.ts';
 import { setJournalMode } from '../os/sqlite.ts';
 import { setExactTimes } from '../os/times.ts';
 import { temporaryName } from '../store/read-jobs.ts';
-import { lockForReading } from '../vault/vault.ts';
+import { liftAppendOnly, protectedPaths, setAgain } from '../vault/append-only.ts';
+import { lockForReading, lockForWriting } from '../vault/vault.ts';
 import { restoreFromArchive } from './restore-archive.ts';
 import { restoreFromObjects } from './restore-objects.ts';
 import type { RestorePlan } from './restore-plan.ts';
@@ -52,6 +53,7 @@ export type RestoreResult = {
 export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<RestoreResult> {
   const begun = performance.now();
   const lock = lockForReading(plan.work.vault);
+  let setFlagsAgain: (() => void) | undefined;
   const problems: Problem[] = [];
   let damaged = 0;
   const leftOut = new Set<Bytes>();
@@ -76,6 +78,7 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
       progress: (files, count) => ctx.monitor.progress({ phase: 'restore', files, totalFiles, bytes: count, totalBytes: plan.bytes }),
     };
     for (const { path, code, reason } of plan.work.refused) problem({ code, ...pathFields(path), message: reason, severity: 'error' });
+    setFlagsAgain = liftForRestore(plan, ctx);
     const made = makeDirectories(plan.directory, entries, target);
     // A directory that was there keeps its mode and times, unless the whole snapshot is put back.
     const touched = entries.filter((entry) => entry.type !== 'd' || plan.work.whole || made.has(entry.path));
@@ -112,6 +115,7 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
   } catch (error) {
     throw errnoOf(error) === undefined ? error : writeFailure(error, toText(plan.directory));
   } finally {
+    setFlagsAgain?.();
     lock?.release();
   }
 }
@@ -138,6 +142,19 @@ function makeDirectories(root: Bytes, entries: readonly Entry[], target: Restore
     if ((live.mode & 0o700) !== 0o700 && !target.owners) onPath(path, (reachable) => chmodSync(reachable, live.mode | 0o700));
   }
   return made;
+}
+
+/** Append-only files that will be replaced are lifted under the write lock, which is held until they have their flag again. */
+function liftForRestore({ inPlace, directory, changes, work: { vault } }: RestorePlan, ctx: Context): (() => void) | undefined {
+  const guarded = inPlace ? new Set<string>(protectedPaths(vault)) : new Set<string>();
+  const replaced = changes.filter(({ action, path }) => action === 'replace' && guarded.has(path)).map(({ path }) => path);
+  if (replaced.length === 0) return undefined;
+  const write = lockForWriting(vault, ctx.lockWait);
+  liftAppendOnly(vault, directory, replaced);
+  return () => {
+    setAgain(vault, directory);
+    write.release();
+  };
 }
 
 /** Puts a finished temporary entry in its place. */

@@ -2,10 +2,19 @@
 
 import type { Context } from '../base/context.ts';
 import type { Report } from '../format/report.ts';
-import { listSnapshots, readReport, resolveSnapshot } from '../vault/catalog.ts';
+import { listSnapshots, readReport, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import { type SealState, sealStateOf } from '../vault/seal.ts';
+import type { Vault } from '../vault/vault.ts';
 
-export type ShowResult = { readonly id: string; readonly forms: readonly { readonly path: string; readonly report: Report }[] };
+export type ShowResult = { readonly id: string; readonly forms: readonly ShownForm[] };
+
+export type ShownForm = {
+  readonly path: string;
+  readonly report: Report;
+  /** Backups: what every file's flags say now. */
+  readonly seal: SealState | undefined;
+};
 
 /**
  * @param target a snapshot name (docs: `resolveSnapshot`)
@@ -15,5 +24,13 @@ export async function show(location: VaultLocation, target: string, ctx: Context
   const vault = openLocated(location);
   const { id } = resolveSnapshot(vault, target, ctx.now());
   const refs = listSnapshots(vault).filter((ref) => ref.id === id);
-  return { id, forms: refs.map((ref) => ({ path: `${vault.root}/${ref.directory}`, report: readReport(vault, ref) })) };
+  return { id, forms: refs.map((ref) => formOf(vault, ref)) };
+}
+
+function formOf(vault: Vault, ref: SnapshotRef): ShownForm {
+  return {
+    path: `${vault.root}/${ref.directory}`,
+    report: readReport(vault, ref),
+    seal: ref.kind === 'backup' ? sealStateOf(vault, ref) : undefined,
+  };
 }

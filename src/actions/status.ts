@@ -12,6 +12,7 @@ import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts'
 import { type ChainLine, findLast } from '../vault/chain.ts';
 import { NAMES, parseId, timeOfId } from '../vault/layout.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
+import { protectionsOf, sealedInLedger } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
 import { isGood } from './backup.ts';
 import { bytesBelow } from './list.ts';
@@ -34,6 +35,8 @@ export type StatusResult = {
   readonly lastVerify: LastRun | undefined;
   readonly saves: number;
   readonly backups: number;
+  /** Of the backups, those that have the immutable flag. */
+  readonly sealed: number;
   /** Of the newest save or backup, largest first. */
   readonly largeFiles: Report['large_files'];
   /** Critical files that grew over the last week (or since the oldest save), most first. */
@@ -63,6 +66,7 @@ export async function status(
       lastVerify: undefined,
       saves: 0,
       backups: 0,
+      sealed: 0,
       largeFiles: [],
       growth: [],
       failures,
@@ -87,6 +91,12 @@ export async function status(
     lastVerify: lastVerify(vault),
     saves: refs.filter(({ kind }) => kind === 'save').length,
     backups: refs.filter(({ kind }) => kind === 'backup').length,
+    sealed: [
+      ...protectionsOf(
+        vault,
+        refs.filter(({ kind }) => kind === 'backup'),
+      ).values(),
+    ].filter((protection) => protection === 'kernel').length,
     ...overTime(vault, refs, ctx.now()),
     failures,
   };
@@ -163,6 +173,8 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   if (newest !== undefined && timeOfId(newest) > now + DAY) warn('The newest snapshot is dated in the future', 'check the clock (date)');
   if (result.vault.sameDisk) warn('The vault lies on the same disk as the project', 'name a vault on another disk with --vault');
   if (result.vault.freeBytes < LITTLE_SPACE) warn(`The vault's disk has only ${formatBytes(result.vault.freeBytes)} left`, 'free space on it');
+  const lost = [...sealedInLedger(vault).values()].filter((kind) => kind === 'seal').length - result.sealed;
+  if (lost > 0) warn(`${lost === 1 ? 'A backup has' : `${lost} backups have`} lost the immutable flag`, 'cora protect');
   warnings.push(...failureWarnings(result.failures));
   if (!exists(`${vault.root}/${NAMES.restoreScript}`)) warn('restore.sh is missing from the vault', 'cora save puts it back');
   return warnings;

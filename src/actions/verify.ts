@@ -7,6 +7,7 @@ import type { SnapshotKind } from '../format/report.ts';
 import { listSnapshots, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import { type SealState, sealedInLedger, sealStateOf } from '../vault/seal.ts';
 import { lockForReading, lockForWriting, type Vault } from '../vault/vault.ts';
 import { stopIfAborted } from './settle.ts';
 import { checkBackupDeeply } from './verify-backup.ts';
@@ -31,6 +32,10 @@ export type VerifiedSnapshot = {
   /** False where the file system cannot be read past its cache (then memory may hide a bad disk). */
   readonly cold: boolean;
   readonly damaged: readonly Damage[];
+  /** Backups: what every file's flags say; undefined for a save. */
+  readonly seal: SealState | undefined;
+  /** True where the ledger says that it is sealed, and the flags are not there. */
+  readonly sealMissing: boolean;
 };
 
 export type VerifyResult = {
@@ -89,7 +94,10 @@ async function verifyOne(
   if (ref.kind === 'save') damaged.push(...(await saves.check(ref)));
   else if (deep && damaged.length === 0) damaged.push(...(await checkBackupDeeply(vault, ref, ctx)));
   const { count, size, cold } = files.totals();
-  return { id: ref.id, kind: ref.kind, files: count, bytes: size, cold, seconds: (performance.now() - begun) / 1000, damaged: unique(damaged) };
+  const seal = ref.kind === 'backup' ? sealStateOf(vault, ref) : undefined;
+  const sealMissing = seal !== undefined && seal.protection !== 'kernel' && sealedInLedger(vault).get(ref.id) === 'seal';
+  const seconds = (performance.now() - begun) / 1000;
+  return { id: ref.id, kind: ref.kind, files: count, bytes: size, cold, seconds, damaged: unique(damaged), seal, sealMissing };
 }
 
 function unique(damaged: readonly Damage[]): Damage[] {

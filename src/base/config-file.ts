@@ -31,7 +31,8 @@ const schema = z.strictObject({
   large_file: z.optional(size),
   db_plain_max: z.optional(size),
   scan: z.optional(table({ exclude: z.optional(patterns), exclude_defaults: z.optional(flag), one_file_system: z.optional(flag) })),
-  critical: z.optional(table({ patterns: z.optional(patterns) })),
+  seal: z.optional(z.enum(['auto', 'off'], { error: 'must be "auto" or "off"' })),
+  critical: z.optional(table({ patterns: z.optional(patterns), append_only: z.optional(patterns) })),
   databases: z.optional(table({ timeout: z.optional(duration) })),
   backup: z.optional(table({ min_age: z.optional(duration) })),
 });
@@ -57,7 +58,7 @@ export function parseConfigFile(text: string, source: string) {
     largeFile: large_file === undefined ? undefined : sizeOf(large_file),
     dbPlainMax: db_plain_max === undefined ? undefined : sizeOf(db_plain_max),
     scan: scan && withoutUndefined({ exclude: scan.exclude, excludeDefaults: scan.exclude_defaults, oneFileSystem: scan.one_file_system }),
-    critical: critical && withoutUndefined({ patterns: critical.patterns }),
+    critical: critical && withoutUndefined({ patterns: critical.patterns, appendOnly: critical.append_only }),
     databases: databases && withoutUndefined({ timeout: databases.timeout === undefined ? undefined : durationOf(databases.timeout) }),
     backup: backup && withoutUndefined({ minAge: backup.min_age === undefined ? undefined : durationOf(backup.min_age) }),
   });

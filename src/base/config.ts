@@ -22,9 +22,13 @@ export type Config = {
     readonly excludeDefaults: boolean;
     readonly oneFileSystem: boolean;
   };
+  /** `auto`: backups get the immutable flag where that can be; `off`: never. */
+  readonly seal: 'auto' | 'off';
   readonly critical: {
     /** gitignore patterns of what is kept plain in `critical/`. Databases are always critical. */
     readonly patterns: readonly string[];
+    /** gitignore patterns of what `cora protect` makes append-only. */
+    readonly appendOnly: readonly string[];
   };
   readonly databases: {
     /** How long a copy waits for a database that its writer keeps locked. */
@@ -61,9 +65,13 @@ export const defaultConfig: Config = {
     // A mount inside a project is mostly a share or another disk, and may hang.
     oneFileSystem: true,
   },
+  // A backup that a slip can delete is none.
+  seal: 'auto',
   critical: {
     // What git never held and nobody can make again: an assistant's memory, and secrets.
     patterns: ['AI_WORK_LOG.md', 'AI_DISCUSSION_SPACE.md', 'BOOTUP.md', 'MVP_REQUIREMENTS.md', 'CLAUDE.md', 'AGENTS.md', '.env*'],
+    // What only grows. The flag would stop any program that rewrites its file, so nothing else has it by default.
+    appendOnly: ['AI_WORK_LOG.md', 'AI_DISCUSSION_SPACE.md'],
   },
   // Longer than the write of a healthy program, short enough for a save every 15 minutes.
   databases: { timeout: 30_000 },

@@ -43,6 +43,8 @@ export type Session = {
   show(lines: readonly string[]): void;
   /** True where a person or `--yes` agreed; false where nobody can be asked. */
   confirm(question: string): Promise<boolean>;
+  /** The same for what only a person at a terminal may allow: `--yes` does not answer it. */
+  confirmInPerson(question: string): Promise<boolean>;
   /** Absolute form of a path that was typed. */
   absolute(path: Bytes): Bytes;
 };

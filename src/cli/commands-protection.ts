@@ -1,5 +1,36 @@
 // Part of the table in commands.ts: what keeps things from being lost: protect, unprotect, lost, rotate.
 
-import type { Command } from './command.ts';
+import { EXIT } from '../base/errors.ts';
+import { type Command, command } from './command.ts';
 
-export const PROTECTION_COMMANDS: readonly Command[] = [];
+export const PROTECTION_COMMANDS: readonly Command[] = [
+  command({
+    name: 'protect',
+    summary: 'Make backups immutable and memory files append-only, and say what holds',
+    usage: '[PATH or ID...]',
+    about: [
+      'Without names: +i on every backup that lacks it, +a on the files of critical.append_only. What it prints is what lsattr says.',
+      'Flags need root (CAP_LINUX_IMMUTABLE); without, it says so and ends with 3.',
+    ],
+    flags: { seals: { kind: 'switch', help: "seal the backups of every vault of this user's projects; for the cora-seal timer" } },
+    examples: [
+      ['cora protect', 'everything that should be protected'],
+      ['cora protect AI_WORK_LOG.md', 'one file that only grows'],
+      ['cora protect 20261121-031500', 'one backup'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked],
+    logged: true,
+    load: () => import('./commands/protect.ts'),
+  }),
+  command({
+    name: 'unprotect',
+    summary: 'Lift a protection again; asks a person',
+    usage: '[PATH or ID...]',
+    about: ['Without names: every file that Cora made append-only. A backup has to be named. --yes does not answer its question.'],
+    flags: {},
+    examples: [['cora unprotect AI_WORK_LOG.md', 'so that it can be edited']],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.refused],
+    logged: true,
+    load: () => import('./commands/unprotect.ts'),
+  }),
+];

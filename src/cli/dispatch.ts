@@ -156,6 +156,11 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run
     run?.opened(toText(project.root), location.path);
     return { project, location };
   };
+  const confirmInPerson = async (question: string) => {
+    if (host.ask === undefined) return false;
+    terminal.show([]);
+    return /^y(es)?$/i.test((await host.ask(`${question} [y/N] `, host.signal)).trim());
+  };
   return {
     engine,
     ctx,
@@ -177,12 +182,8 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run
       return { project: undefined, location: await engine.locateVault(nobody, undefined, vaultEnvironment()) };
     },
     show: (lines) => terminal.show(lines),
-    async confirm(question) {
-      if (globals.yes === true) return true;
-      if (host.ask === undefined) return false;
-      terminal.show([]);
-      return /^y(es)?$/i.test((await host.ask(`${question} [y/N] `, host.signal)).trim());
-    },
+    confirm: async (question) => globals.yes === true || confirmInPerson(question),
+    confirmInPerson,
     absolute,
   };
 }

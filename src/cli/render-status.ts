@@ -15,7 +15,7 @@ export function statusLines(result: StatusResult, now: number): string[] {
     `Save      ${lastLine(result.lastSave, 'none yet: cora save', now)}`,
     `Backup    ${lastLine(result.lastBackup, 'none yet: cora backup now', now)}`,
     `Verify    ${lastLine(result.lastVerify, 'none yet: cora verify', now)}`,
-    `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')}`,
+    `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')} (${result.sealed} sealed)`,
     `Same disk ${vault.sameDisk ? 'yes: the loss of this disk loses both' : 'no'}`,
     ...named(
       'Large',

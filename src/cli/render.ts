@@ -11,6 +11,7 @@ import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
 import { type Bytes, toText } from '../base/bytes.ts';
 import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
+import type { SealState } from '../vault/seal.ts';
 
 /** Text that cannot steer a terminal: control characters and those that turn the direction of text are shown as escapes. */
 export function visible(text: string): string {
@@ -66,10 +67,19 @@ export function backupLines(result: BackupResult): string[] {
     `Files     ${grouped(report.total_files_processed)} (${formatBytes(report.total_bytes_processed)}), ${counted(report.critical.length, 'critical file')}`,
     `Databases ${grouped(report.databases.length)}${rows > 0 ? ` (${counted(rows, 'row')})` : ''}`,
     `Size      ${formatBytes(result.bytes)} (${grouped(result.bytes)} bytes), verified`,
+    `Sealed    ${sealText(result.seal)}`,
     `Time      ${formatDuration(report.total_duration * 1000)} (${report.total_duration.toFixed(1)} seconds)`,
     ...incompleteLines(report),
     `Restore: cora restore ${result.id} --to DIR`,
   ];
+}
+
+/** What lsattr says of a backup, in one line. */
+export function sealText(seal: SealState | undefined): string {
+  if (seal === undefined) return 'no';
+  if (seal.protection === 'kernel') return 'yes: the kernel lets nobody change or delete it (chattr +i)';
+  const held = seal.protection === 'permissions' ? 'only permissions protect it' : 'nothing protects it';
+  return `no: ${held}${seal.reason === undefined ? '' : `; ${seal.reason}`}`;
 }
 
 export function listLines(result: ListResult, now: number): string[] {
@@ -90,6 +100,7 @@ export function listLines(result: ListResult, now: number): string[] {
 function remarks(snapshot: SnapshotSummary): string {
   const parts: string[] = [];
   if (snapshot.status === 'partial') parts.push('INCOMPLETE');
+  if (snapshot.protection === 'kernel') parts.push('sealed');
   if (snapshot.label !== null) parts.push(`[${visible(snapshot.label)}]`);
   if (snapshot.note !== null) parts.push(visible(snapshot.note));
   return parts.join(' ');
@@ -112,7 +123,7 @@ export function table(rows: readonly (readonly string[])[], right: ReadonlySet<n
 
 export function showLines(result: ShowResult, now: number): string[] {
   const lines: string[] = [];
-  for (const { path, report } of result.forms) {
+  for (const { path, report, seal } of result.forms) {
     if (lines.length > 0) lines.push('');
     const started = Date.parse(report.backup_start);
     const fields: (readonly [string, string])[] = [
@@ -129,6 +140,7 @@ export function showLines(result: ShowResult, now: number): string[] {
           : `${report.git.sha.slice(0, 12)} on ${report.git.branch === null ? 'a detached HEAD' : visible(report.git.branch)}`,
       ],
     ];
+    if (seal !== undefined) fields.push(['Sealed', sealText(seal)]);
     if (report.label !== null) fields.push(['Label', visible(report.label)]);
     if (report.note !== null) fields.push(['Note', visible(report.note)]);
     fields.push(
@@ -193,7 +205,8 @@ export function verifyLines(result: VerifyResult): string[] {
 
 function verifiedLines(snapshot: VerifiedSnapshot): string[] {
   const read = `${counted(snapshot.files, 'file')}, ${formatBytes(snapshot.bytes)} ${snapshot.cold ? 'read from the disk' : 'read, in part from memory (this file system hides the disk)'}, ${formatDuration(snapshot.seconds * 1000)}`;
-  if (snapshot.damaged.length === 0) return [`OK ${snapshot.id}: ${read}`];
+  const seal = snapshot.sealMissing ? [`  NOT SEALED ANY MORE: ${snapshot.seal?.reason ?? 'the flag is gone'}; cora protect seals it again`] : [];
+  if (snapshot.damaged.length === 0) return [`OK ${snapshot.id}: ${read}`, ...seal];
   return [
     `DAMAGED ${snapshot.id}: ${counted(snapshot.damaged.length, 'file')} of ${read}`,
     ...snapshot.damaged.map(

@@ -11,6 +11,7 @@ import type { LastRun, StatusResult } from '../actions/status.ts';
 import type { VerifyResult } from '../actions/verify.ts';
 import { type Bytes, base64Of, isText, toText } from '../base/bytes.ts';
 import type { Report } from '../format/report.ts';
+import type { SealState } from '../vault/seal.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 
@@ -59,9 +60,16 @@ export function backupDocument(result: BackupResult): Document {
     snapshot_id: result.id,
     path: result.path,
     age_seconds: Math.round(result.ageMs / 1000),
-    ...(result.report === undefined ? {} : { ...figures(result.report), size: result.bytes, archive_seconds: result.archiveSeconds }),
+    ...(result.report === undefined
+      ? {}
+      : { ...figures(result.report), size: result.bytes, archive_seconds: result.archiveSeconds, ...sealFields(result.seal) }),
     save: result.save === undefined ? null : saveDocument(result.save),
   };
+}
+
+/** What keeps a backup from being changed; null for a save. */
+function sealFields(seal: SealState | undefined): Document {
+  return { protection: seal?.protection ?? null, protection_reason: seal?.reason ?? null };
 }
 
 export function listDocument(result: ListResult): Document {
@@ -79,13 +87,14 @@ export function listDocument(result: ListResult): Document {
       size: snapshot.storedBytes,
       label: snapshot.label,
       note: snapshot.note,
+      protection: snapshot.protection ?? null,
       path: snapshot.path,
     })),
   };
 }
 
 export function showDocument(result: ShowResult): Document {
-  return { snapshot_id: result.id, forms: result.forms.map(({ path, report }) => ({ path, report })) };
+  return { snapshot_id: result.id, forms: result.forms.map(({ path, report, seal }) => ({ path, ...sealFields(seal), report })) };
 }
 
 export function verifyDocument(result: VerifyResult): Document {
@@ -98,6 +107,8 @@ export function verifyDocument(result: VerifyResult): Document {
       bytes: snapshot.bytes,
       seconds: snapshot.seconds,
       cold: snapshot.cold,
+      ...sealFields(snapshot.seal),
+      seal_missing: snapshot.sealMissing,
       damaged: snapshot.damaged.map(({ path, file, reason }) => ({ path, file, reason })),
     })),
     remaining: result.remaining,
@@ -147,6 +158,7 @@ export function statusDocument(result: StatusResult): Document {
     last_verify: last(result.lastVerify),
     saves: result.saves,
     backups: result.backups,
+    sealed: result.sealed,
     large_files: result.largeFiles,
     growth: result.growth,
     failures: {

@@ -1,5 +1,6 @@
 // What `cora verify` and `cora backup verify` share.
 
+import { EXIT } from '../base/errors.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import type { Outcome, Session } from './command.ts';
 import { counted, verifyLines } from './render.ts';
@@ -22,7 +23,8 @@ export async function verifySnapshots(
   const document = verifyDocument(result);
   const damaged = result.snapshots.reduce((sum, snapshot) => sum + snapshot.damaged.length, 0);
   if (damaged === 0) {
-    return { result: document, lines: verifyLines(result), summary: true };
+    const unsealed = result.snapshots.some(({ sealMissing }) => sealMissing);
+    return { result: document, lines: verifyLines(result), summary: !unsealed, exitCode: unsealed ? EXIT.incomplete : EXIT.ok };
   }
   return {
     result: document,

@@ -153,5 +153,6 @@ export function removeBelow(root: string, path: string): void {
 /** Bytes that we may write on the file system of `path`. */
 export function freeBytes(path: string): number {
   const stat = statfsSync(path);
-  return stat.bavail * stat.bsize;
+  // ramfs and some network file systems have no limit of their own to tell.
+  return stat.blocks === 0 ? Number.MAX_SAFE_INTEGER : stat.bavail * stat.bsize;
 }

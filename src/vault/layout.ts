@@ -23,6 +23,8 @@ export const NAMES = {
   ledger: 'ledger',
   chain: 'ledger/chain.log',
   database: 'ledger/cora.db',
+  protected: 'ledger/protected.json',
+  lifted: 'ledger/lifted.json',
   stage: '.stage',
   cache: '.cache',
   writeLock: '.lock',

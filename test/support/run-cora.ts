@@ -27,7 +27,18 @@ export function makeScratch(): Scratch {
     CORA_LOG: join(root, 'cora.log'),
     LC_ALL: 'C.UTF-8',
   };
-  return { root, project: join(root, 'project'), vault: env.CORA_VAULT, env, remove: () => rmSync(root, { recursive: true, force: true }) };
+  return { root, project: join(root, 'project'), vault: env.CORA_VAULT, env, remove: () => removeSealed(root) };
+}
+
+/** Deletes a directory that may hold sealed backups. */
+export function removeSealed(root: string): void {
+  unseal(root);
+  rmSync(root, { recursive: true, force: true });
+}
+
+/** Takes the flags away, so that a test can damage what no user could. */
+export function unseal(root: string): void {
+  spawnSync('chattr', ['-R', '-f', '-ia', root]);
 }
 
 export function cora(scratch: Scratch, args: readonly string[], env: Readonly<Record<string, string>> = {}): CoraRun {

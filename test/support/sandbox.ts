@@ -108,6 +108,7 @@ export class Sandbox {
   /** Deletes everything, whatever its modes and depth. */
   async remove(): Promise<void> {
     if (!isRoot) await execute('chmod', ['-R', 'u+rwx', '--', this.root]);
+    else await execute('chattr', ['-R', '-f', '-ia', this.root]);
     await execute('rm', ['-rf', '--', this.root]);
   }
 }
