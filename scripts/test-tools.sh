@@ -19,6 +19,8 @@ chattr e2fsprogs immutable files
 mkfs.xfs xfsprogs power cuts on xfs
 faketime faketime clocks that jump
 flock util-linux the vault lock
+systemd-nspawn systemd-container timers under a real systemd
+systemd-analyze systemd unit files checked by systemd
 dash dash restore.sh under a plain POSIX shell
 '
 

@@ -1,0 +1,218 @@
+// What timers a project gets: which unit names are its own, what each file says, and the same as lines
+// for cron. It reads, and changes nothing. The first project of a machine has the plain names, further
+// ones are instances; who has which is told by the unit files themselves.
+
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Bytes, isText, toText } from '../base/bytes.ts';
+import { CoraError } from '../base/errors.ts';
+import { exists, namesIn, readTextIfThere } from '../os/files.ts';
+import type { Manager } from '../os/systemctl.ts';
+import { DROP_IN, formatDropIn, forUserManager, isOurs, parseDropIn, text, type UnitNote } from '../os/systemd-unit.ts';
+import type { VaultLocation } from '../vault/locate.ts';
+
+export type TimerJob = 'save' | 'backup' | 'drill' | 'seal';
+
+/** The machine as timers need to know it; the command line's `Machine` fits. */
+export type TimersMachine = {
+  readonly uid: number;
+  readonly home: string | undefined;
+  readonly launcher: string;
+  readonly logs: readonly string[];
+  env(name: string): string | undefined;
+};
+
+/** Whose units: a project's, or those that seal the vaults of one user. */
+export type TimersTarget =
+  | {
+      readonly project: { readonly root: Bytes; readonly name: string; readonly config: { readonly vault: string | undefined } };
+      readonly location: Pick<VaultLocation, 'path' | 'source'>;
+    }
+  | { readonly sealFor: string };
+
+export type TimersOptions = {
+  /** Units of the user's own manager; implied for everyone but root. */
+  readonly user: boolean;
+  /** Where the unit files go instead of the manager's directory; nothing is started then. */
+  readonly unitDirectory: string | undefined;
+  /** Jobs whose command exists; only these get timers. */
+  readonly jobs: readonly TimerJob[];
+};
+
+/** Where units lie, and who runs them. */
+export type TimersPlace = {
+  readonly scope: 'system' | 'user';
+  readonly directory: string;
+  /** Undefined where the files alone are wanted. */
+  readonly manager: Manager | undefined;
+};
+
+/** One set of unit names: plain where `instance` is undefined. */
+export type Slot = { readonly instance: string | undefined; readonly note: UnitNote };
+
+export type UnitFile = { readonly path: string; readonly content: string; readonly change: 'new' | 'changed' | 'same' };
+
+export type TimersPlan = {
+  readonly place: TimersPlace;
+  readonly instance: string | undefined;
+  readonly files: readonly UnitFile[];
+  readonly timers: readonly string[];
+  /** Where the vault will be made: the service can write there only if it exists when it starts. */
+  readonly vaultParent: string | undefined;
+};
+
+const SYSTEM_UNITS = '/etc/systemd/system';
+const TEMPORARY = /^(?:\/var)?\/tmp\//;
+
+/** @throws CoraError usage where a user's directory cannot be known, or root's is asked of somebody else */
+export function placeOf(machine: TimersMachine, options: Pick<TimersOptions, 'user' | 'unitDirectory'>): TimersPlace {
+  const user = options.user || machine.uid !== 0;
+  const scope = user ? 'user' : 'system';
+  if (options.unitDirectory !== undefined) return { scope, directory: options.unitDirectory, manager: undefined };
+  if (!user) return { scope, directory: SYSTEM_UNITS, manager: { user: false } };
+  const configured = machine.env('XDG_CONFIG_HOME');
+  const configuration = configured?.startsWith('/') === true ? configured : machine.home === undefined ? undefined : `${machine.home}/.config`;
+  if (configuration === undefined) throw new CoraError('usage', 'HOME is not set, so there is no place for user units', { hint: 'set HOME' });
+  const runtimeDirectory = machine.env('XDG_RUNTIME_DIR') ?? `/run/user/${machine.uid}`;
+  return { scope, directory: `${configuration}/systemd/user`, manager: { user: true, runtimeDirectory, home: machine.home } };
+}
+
+/** Every set of names that Cora has given away for a job in a directory of units. */
+export function slotsOf(directory: string, job: TimerJob): Slot[] {
+  const pattern = new RegExp(`^cora-${job}(?:@(.+))?\\.service\\.d$`);
+  return namesIn(directory).flatMap((name) => {
+    const match = pattern.exec(name);
+    const content = match === null ? undefined : readTextIfThere(join(directory, name, DROP_IN));
+    const note = content === undefined ? undefined : parseDropIn(content);
+    return note === undefined ? [] : [{ instance: match?.[1], note }];
+  });
+}
+
+/** The names that a project or a sealed user has already. */
+export function slotFor(directory: string, target: TimersTarget): Slot | undefined {
+  if ('sealFor' in target) return slotsOf(directory, 'seal').find(({ note }) => note.user === target.sealFor);
+  const root = textPath(target.project.root);
+  return slotsOf(directory, 'save').find(({ note }) => note.project === root);
+}
+
+export function jobsOf(target: TimersTarget, options: Pick<TimersOptions, 'jobs'>): TimerJob[] {
+  return 'sealFor' in target ? ['seal'] : options.jobs.filter((job) => job !== 'seal');
+}
+
+/** `cora-save.timer`, or `cora-save@app.timer` for an instance. */
+export function unitName(job: TimerJob, instance: string | undefined, kind: 'service' | 'timer'): string {
+  return `cora-${job}${instance === undefined ? '' : `@${instance}`}.${kind}`;
+}
+
+/** @throws CoraError refused where a file of somebody else has one of our names; project_refused for a path that units cannot hold */
+export function planTimers(machine: TimersMachine, target: TimersTarget, options: TimersOptions): TimersPlan {
+  const place = placeOf(machine, options);
+  const jobs = jobsOf(target, options);
+  const instance = chooseInstance(place.directory, target, jobs);
+  const files = jobs.flatMap((job) => filesOf(machine, place, target, job, instance));
+  const vaultParent = 'sealFor' in target ? undefined : dirname(target.location.path);
+  return { place, instance, files, timers: jobs.map((job) => unitName(job, instance, 'timer')), vaultParent };
+}
+
+function chooseInstance(directory: string, target: TimersTarget, jobs: readonly TimerJob[]): string | undefined {
+  const own = slotFor(directory, target);
+  if (own !== undefined) return own.instance;
+  const first = jobs[0] ?? 'save';
+  const taken = new Set(slotsOf(directory, first).map(({ instance }) => instance));
+  if (!taken.has(undefined)) return undefined;
+  const name = 'sealFor' in target ? target.sealFor : target.project.name;
+  for (let number = 1; ; number++) {
+    const instance = number === 1 ? name : `${name}-${number}`;
+    if (!taken.has(instance)) return instance;
+  }
+}
+
+function filesOf(machine: TimersMachine, place: TimersPlace, target: TimersTarget, job: TimerJob, instance: string | undefined): UnitFile[] {
+  const at = instance === undefined ? '' : '@';
+  const service = shipped(machine.launcher, `cora-${job}${at}.service`);
+  const dropIn = formatDropIn({
+    unit: service,
+    launcher: machine.launcher,
+    ...('sealFor' in target
+      ? { user: target.sealFor, environment: {}, writable: [], privateTmp: true }
+      : { project: textPath(target.project.root), vault: target.location.path, ...settingsOf(machine, place, target) }),
+  });
+  return [
+    unitFile(`${place.directory}/cora-${job}${at}.service`, place.scope === 'user' ? forUserManager(service) : service),
+    unitFile(`${place.directory}/cora-${job}${at}.timer`, shipped(machine.launcher, `cora-${job}${at}.timer`)),
+    unitFile(`${place.directory}/${unitName(job, instance, 'service')}.d/${DROP_IN}`, dropIn),
+  ];
+}
+
+type ProjectTarget = Extract<TimersTarget, { readonly project: unknown }>;
+
+function settingsOf(machine: TimersMachine, place: TimersPlace, target: ProjectTarget) {
+  const environment = environmentOf(machine, place.scope, target);
+  if (place.scope === 'user') return { environment, writable: [], privateTmp: true };
+  const vault = target.location.path;
+  const log = machine.logs[0];
+  // A vault that is not there yet has to be made, which is a write beside it.
+  const places = [textPath(target.project.root), exists(vault) ? vault : dirname(vault), ...(log === undefined ? [] : [dirname(log)])];
+  const writable = [...new Set(places)];
+  return { environment, writable, privateTmp: ![...writable, machine.launcher].some((path) => TEMPORARY.test(`${path}/`)) };
+}
+
+/** What of the environment of the installation decides where things lie, so that a timer finds the same vault and log. */
+function environmentOf(machine: TimersMachine, scope: TimersPlace['scope'], { project, location }: ProjectTarget): Record<string, string> {
+  const carried: Record<string, string> = {};
+  if (location.source === 'explicit') carried['CORA_VAULT'] = location.path;
+  const log = machine.env('CORA_LOG');
+  if (log?.startsWith('/') === true) carried['CORA_LOG'] = log;
+  const state = machine.env('XDG_STATE_HOME');
+  if (machine.uid !== 0 && state?.startsWith('/') === true) carried['XDG_STATE_HOME'] = state;
+  // A service of the system has no HOME; it gets one where the configuration is found by it.
+  const { home } = machine;
+  const needsHome = home !== undefined && (project.config.vault?.startsWith('~/') === true || exists(`${home}/.config/cora/${project.name}.toml`));
+  if (scope === 'system' && needsHome) carried['HOME'] = home;
+  return carried;
+}
+
+/** A unit as it is shipped, from the tree that `launcher` belongs to. */
+function shipped(launcher: string, name: string): string {
+  const path = join(dirname(dirname(launcher)), 'systemd', name);
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new CoraError('not_found', `${path} is missing from this installation of Cora`, { hint: 'install Cora again', cause: error });
+  }
+}
+
+function unitFile(path: string, content: string): UnitFile {
+  const there = readTextIfThere(path);
+  if (there !== undefined && !isOurs(there)) {
+    throw new CoraError('refused', `${path} is there and was not written by Cora`, { hint: 'move it away, then run the command again' });
+  }
+  return { path, content, change: there === undefined ? 'new' : there === content ? 'same' : 'changed' };
+}
+
+/** @throws CoraError project_refused where the path is not text */
+function textPath(path: Bytes): string {
+  if (!isText(path)) text('\ufffd');
+  return text(toText(path));
+}
+
+/** The same as lines of a crontab, for machines without systemd. Cron makes up for nothing that was missed. */
+export function cronLines(machine: TimersMachine, target: ProjectTarget, options: Pick<TimersOptions, 'jobs'>): string[] {
+  const carried = Object.entries(environmentOf(machine, 'user', target)).map(([name, value]) => `${name}=${shellWord(text(value))}`);
+  const run = (command: string) =>
+    // cron reads a percent sign as the end of the command.
+    [`cd ${shellWord(textPath(target.project.root))} &&`, ...carried, `nice -n 19 ${shellWord(text(machine.launcher))} ${command}`]
+      .join(' ')
+      .replaceAll('%', '\\%');
+  const lines: Readonly<Record<TimerJob, string>> = {
+    save: `*/15 * * * * ${run('save --trigger timer --lock-wait 5m --quiet')}`,
+    backup: `15 3 * * * ${run('backup now --trigger timer --lock-wait 30m --quiet')}`,
+    drill: `45 4 2 1,4,7,10 * ${run('drill --trigger timer --lock-wait 30m --quiet')}`,
+    seal: '',
+  };
+  return jobsOf(target, options).map((job) => lines[job]);
+}
+
+function shellWord(value: string): string {
+  return /^[A-Za-z0-9_/.:=@+-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,190 @@
+// Timers that run Cora by itself: install, look at, remove. What is written is named by the plan
+// (timers-plan.ts); only files that Cora wrote are replaced or deleted.
+
+import { chmodSync, lstatSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fromText } from '../base/bytes.ts';
+import { CoraError, errnoOf } from '../base/errors.ts';
+import { makePath, namesIn, readTextIfThere, replaceFile } from '../os/files.ts';
+import { isBooted, lingers, order, userId, userName } from '../os/systemctl.ts';
+import { isOurs } from '../os/systemd-unit.ts';
+import {
+  cronLines,
+  jobsOf,
+  placeOf,
+  planTimers,
+  slotFor,
+  slotsOf,
+  type TimersMachine,
+  type TimersOptions,
+  type TimersPlace,
+  type TimersPlan,
+  type TimersTarget,
+  unitName,
+} from './timers-plan.ts';
+
+export type InstalledTimers = {
+  /** `cron` where there is no systemd, or cron was asked for: nothing is written, `cron` has the lines. */
+  readonly scope: 'system' | 'user' | 'cron';
+  readonly instance: string | undefined;
+  readonly files: TimersPlan['files'];
+  readonly timers: readonly string[];
+  /** True where systemd runs the timers now. */
+  readonly started: boolean;
+  readonly cron: readonly string[];
+  /** What keeps them from running, or from running safely. */
+  readonly warnings: readonly string[];
+};
+
+export type RemovedTimers = { readonly scope: 'system' | 'user'; readonly instance: string | undefined; readonly files: readonly string[] };
+
+/**
+ * Writes the units and starts the timers. Safe to call twice: what is right already is left alone.
+ * @param options `print`: only say what would be written; `cron`: lines for cron instead
+ * @throws CoraError refused, project_refused, usage, io
+ */
+export function installTimers(
+  machine: TimersMachine,
+  target: TimersTarget,
+  options: TimersOptions & { readonly print?: boolean; readonly cron?: boolean },
+): InstalledTimers {
+  const place = placeOf(machine, options);
+  if ('sealFor' in target) {
+    requireRoot(place);
+    requireUser(target.sealFor);
+  }
+  const noSystemd = place.manager !== undefined && !isBooted();
+  if (options.cron === true || noSystemd) {
+    if ('sealFor' in target) throw new CoraError('tool_missing', 'Sealing for a user needs systemd', { hint: 'run cora protect as root' });
+    const warnings = options.cron === true ? [] : ['systemd does not run on this machine: put these lines into the crontab (crontab -e)'];
+    return { scope: 'cron', instance: undefined, files: [], timers: [], started: false, cron: cronLines(machine, target, options), warnings };
+  }
+  const plan = planTimers(machine, target, options);
+  const warnings = [...privilegeWarnings(machine, place), ...lingerWarnings(machine, place)];
+  const told = { scope: place.scope, instance: plan.instance, files: plan.files, timers: plan.timers, cron: [] };
+  if (options.print === true) return { ...told, started: false, warnings };
+  write(plan);
+  const failure = start(plan);
+  return {
+    ...told,
+    started: place.manager !== undefined && failure === undefined,
+    warnings: failure === undefined ? warnings : [...warnings, `The timers are written, but not started: ${failure}`],
+  };
+}
+
+function write({ files, vaultParent }: TimersPlan): void {
+  if (vaultParent !== undefined) makePath(fromText(vaultParent));
+  for (const { path, content, change } of files) {
+    if (change === 'same') continue;
+    try {
+      // Unit files are for everyone to read: systemctl status runs as any user.
+      if (makePath(fromText(dirname(path)))) chmodSync(dirname(path), 0o755);
+      replaceFile(path, content, true);
+      chmodSync(path, 0o644);
+    } catch (error) {
+      throw new CoraError('io', `${path} cannot be written: ${error instanceof Error ? error.message : String(error)}`, {
+        hint: 'run it as root, or with --user for timers of your own',
+        cause: error,
+      });
+    }
+  }
+}
+
+function start({ place, files, timers }: TimersPlan): string | undefined {
+  const { manager } = place;
+  if (manager === undefined) return undefined;
+  const reload = order(manager, ['daemon-reload']);
+  if (reload !== undefined) return reload;
+  const failure = order(manager, ['enable', '--now', ...timers]);
+  if (failure !== undefined || files.every(({ change }) => change !== 'changed')) return failure;
+  return order(manager, ['restart', ...timers]);
+}
+
+/** Root must not run, every 15 minutes, what somebody else can write. */
+function privilegeWarnings({ launcher }: TimersMachine, { scope }: TimersPlace): string[] {
+  if (scope !== 'system') return [];
+  for (let path = launcher; ; path = dirname(path)) {
+    const { uid, mode } = statSync(path);
+    // The sticky bit keeps others from renaming what is root's.
+    if (uid !== 0 || ((mode & 0o022) !== 0 && (mode & 0o1000) === 0)) {
+      return [`${path} can be changed by somebody who is not root, and root runs ${launcher}: install Cora with scripts/install.sh`];
+    }
+    if (path === '/') return [];
+  }
+}
+
+function lingerWarnings({ uid }: TimersMachine, { scope, manager }: TimersPlace): string[] {
+  if (scope !== 'user' || manager === undefined || uid === 0 || lingers()) return [];
+  return [`Timers of a user run only while the user is logged in; to change that: loginctl enable-linger ${userName()}`];
+}
+
+function requireRoot(place: TimersPlace): void {
+  if (place.scope === 'user') {
+    throw new CoraError('usage', 'Sealing needs a timer of the system, which root installs', {
+      hint: `sudo cora timers install --seal ${userName()}`,
+    });
+  }
+}
+
+function requireUser(name: string): void {
+  const uid = userId(name);
+  if (uid === undefined) throw new CoraError('usage', `There is no user ${JSON.stringify(name)}`, { hint: 'name the user who owns the vaults' });
+  if (uid === 0) throw new CoraError('usage', "Root's own backups are sealed when they are made", { hint: 'cora protect seals what lost its flag' });
+}
+
+/**
+ * Stops the timers and deletes the files that Cora wrote for them; a run that is under way ends by itself.
+ * @returns no files where there were none
+ * @throws CoraError io
+ */
+export function removeTimers(machine: TimersMachine, target: TimersTarget, options: TimersOptions): RemovedTimers {
+  const place = placeOf(machine, options);
+  const slot = slotFor(place.directory, target);
+  if (slot === undefined) return { scope: place.scope, instance: undefined, files: [] };
+  // A job whose command is gone may have been installed by an older Cora.
+  const jobs = 'sealFor' in target ? jobsOf(target, options) : (['save', 'backup', 'drill'] as const);
+  const files: string[] = [];
+  const { manager } = place;
+  for (const job of jobs) {
+    const [service, timer] = [unitName(job, slot.instance, 'service'), unitName(job, slot.instance, 'timer')];
+    if (!slotsOf(place.directory, job).some(({ instance }) => instance === slot.instance)) continue;
+    if (manager !== undefined && isBooted()) {
+      order(manager, ['disable', '--now', timer]);
+      // The stamp of the last run: a later installation must not find a run to make up for.
+      order(manager, ['clean', '--what=state', timer]);
+    }
+    files.push(...removeFiles(place.directory, [`${service}.d`]));
+    const shared = slot.instance !== undefined && slotsOf(place.directory, job).some(({ instance }) => instance !== undefined);
+    const base = `cora-${job}${slot.instance === undefined ? '' : '@'}`;
+    if (!shared) files.push(...removeFiles(place.directory, [`${base}.service`, `${base}.timer`]));
+    if (manager !== undefined && isBooted()) order(manager, ['reset-failed', service, timer]);
+  }
+  if (manager !== undefined && isBooted()) order(manager, ['daemon-reload']);
+  return { scope: place.scope, instance: slot.instance, files };
+}
+
+/** Deletes files of ours, and ours in directories of that name; a directory that then holds nothing goes too. */
+function removeFiles(directory: string, names: readonly string[]): string[] {
+  const removed: string[] = [];
+  for (const name of names) {
+    const path = `${directory}/${name}`;
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat?.isDirectory() === true) {
+      removed.push(...removeFiles(path, namesIn(path)));
+      removeEmpty(path);
+    } else if (stat?.isFile() === true && isOurs(readTextIfThere(path) ?? '')) {
+      rmSync(path);
+      removed.push(path);
+    }
+  }
+  return removed;
+}
+
+function removeEmpty(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    // Settings of the administrator's own stay.
+    if (errnoOf(error) !== 'ENOTEMPTY') throw error;
+  }
+}

@@ -1,0 +1,114 @@
+// Unit files as text: quoting for each kind of setting, and the drop-in that ties a shipped unit to one
+// project. Pure. Invariant: a path that systemd cannot take exactly is refused, never bent.
+
+import { CoraError } from '../base/errors.ts';
+
+/** What a drop-in of ours says about itself in its `[X-Cora]` section, which systemd passes over. */
+export type UnitNote = {
+  /** Absolute path of the project; undefined for cora-seal. */
+  readonly project?: string | undefined;
+  /** Owner of the vaults, for cora-seal. */
+  readonly user?: string | undefined;
+  /** Absolute path of the vault at the time of the installation. */
+  readonly vault?: string | undefined;
+  readonly launcher: string;
+};
+
+export type DropIn = UnitNote & {
+  /** Text of the unit that it belongs to; its command is kept, with the real launcher in front. */
+  readonly unit: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Absolute; those that are not there are passed over when the service starts. Only for services of the system. */
+  readonly writable: readonly string[];
+  /** False where something of the service lies in a directory for temporary files. */
+  readonly privateTmp: boolean;
+};
+
+/** The file name of our drop-in in `<unit>.d/`; `systemctl edit` writes override.conf, which comes later and wins. */
+export const DROP_IN = '50-cora.conf';
+
+const MARKER = '# Cora: ';
+
+/** Settings that only the system's manager can follow (a user's manager has no such rights, or no such mounts). */
+const SYSTEM_ONLY =
+  /^(?:StateDirectory(?:Mode)?|IOWeight|CPUWeight|CapabilityBoundingSet|Protect\w+|PrivateTmp|PrivateDevices|PrivateNetwork|KeyringMode|After)=/;
+
+/** True for text that Cora wrote as a unit file or drop-in. */
+export function isOurs(text: string): boolean {
+  return text.startsWith(MARKER);
+}
+
+/** A shipped service without what a user's own manager cannot do. */
+export function forUserManager(unit: string): string {
+  return unit
+    .split('\n')
+    .filter((line) => !SYSTEM_ONLY.test(line))
+    .join('\n')
+    .replace(/\n# Read the project of any owner[^\n]*\n#[^\n]*\n/, '\n');
+}
+
+export function formatDropIn(dropIn: DropIn): string {
+  const command = /^ExecStart=\S+ (.+)$/m.exec(dropIn.unit)?.[1];
+  if (command === undefined) throw new RangeError('a shipped unit has no command');
+  const { project, user, vault, launcher } = dropIn;
+  const note = Object.entries({ Project: project, User: user, Vault: vault, Launcher: launcher });
+  return [
+    `${MARKER}what belongs to this machine. Written by \`cora timers install\`, which writes it again: own settings go into \`systemctl edit\`.`,
+    '[X-Cora]',
+    ...note.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${JSON.stringify(value)}`])),
+    '',
+    '[Service]',
+    'ExecStart=',
+    `ExecStart=${executable(launcher)} ${command}`,
+    ...(user === undefined ? [] : [`User=${specifiers(user)}`]),
+    // A slash at the end keeps a last space or backslash from being read as systemd reads them.
+    ...(project === undefined ? [] : [`WorkingDirectory=${specifiers(text(project))}/`]),
+    ...Object.entries(dropIn.environment).map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`),
+    ...dropIn.writable.map((path) => `ReadWritePaths=${quoted(`-${path}`)}`),
+    ...(dropIn.privateTmp ? [] : ['PrivateTmp=no']),
+    '',
+  ].join('\n');
+}
+
+/** What a drop-in of ours says about itself; undefined for any other text. */
+export function parseDropIn(content: string): UnitNote | undefined {
+  if (!isOurs(content)) return undefined;
+  const value = (key: string): string | undefined => {
+    try {
+      const parsed: unknown = JSON.parse(new RegExp(`^${key}=(".*")$`, 'm').exec(content)?.[1] ?? 'null');
+      return typeof parsed === 'string' ? parsed : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  const launcher = value('Launcher');
+  return launcher === undefined ? undefined : { launcher, project: value('Project'), user: value('User'), vault: value('Vault') };
+}
+
+/** @throws CoraError project_refused for a path that no unit file and no crontab can hold */
+export function text(path: string): string {
+  if (/[\x00-\x1f\x7f\ufffd]/.test(path)) {
+    throw new CoraError('project_refused', `${JSON.stringify(path)} has characters that neither systemd nor cron can take`, {
+      hint: 'rename it, or run cora save from a program of your own',
+    });
+  }
+  return path;
+}
+
+function specifiers(value: string): string {
+  return value.replaceAll('%', '%%');
+}
+
+function quoted(value: string): string {
+  return `"${specifiers(text(value)).replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** The program itself: systemd takes no quotes or backslashes in it; the colon keeps `$` what it is. */
+function executable(path: string): string {
+  if (/["'\\]/.test(text(path))) {
+    throw new CoraError('project_refused', `systemd cannot start a program whose path has quotes or backslashes: ${path}`, {
+      hint: 'install Cora elsewhere, for example with scripts/install.sh',
+    });
+  }
+  return `":${specifiers(path)}"`;
+}

@@ -1,0 +1,228 @@
+// `cora timers` without a running systemd: what is written, what systemd's own checks say of it, that
+// install and remove meet in the middle, and lines for cron that run. The real thing: systemd.test.ts.
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { findProgram } from '../src/os/run.ts';
+import { formatDropIn, forUserManager, parseDropIn } from '../src/os/systemd-unit.ts';
+import { execute, isRoot, Sandbox, whyNotNobody } from './support/sandbox.ts';
+
+const SHIPPED = join(import.meta.dirname, '..', 'systemd');
+const analyze = findProgram('systemd-analyze');
+const whyNoAnalyze = analyze === undefined ? ' (skipped: systemd-analyze is missing)' : '';
+/** Every sign that systemd, a shell or cron reads in a way of its own. */
+const ODD = `we ird %d "q" 'a' $HOME \\ é`;
+
+const boxes: Sandbox[] = [];
+afterEach(async () => {
+  for (const box of boxes.splice(0)) await box.remove();
+});
+
+function sandbox(options: { readonly nobody?: boolean } = {}): Sandbox & { units: string } {
+  const box = new Sandbox(options);
+  boxes.push(box);
+  return Object.assign(box, { units: join(box.root, 'units') });
+}
+
+const filesIn = (directory: string) =>
+  existsSync(directory)
+    ? readdirSync(directory, { recursive: true, encoding: 'utf8' })
+        .filter((name) => /\.(service|timer|conf)$/.test(name))
+        .sort()
+    : [];
+
+const contents = (directory: string) => new Map(filesIn(directory).map((name) => [name, readFileSync(join(directory, name), 'utf8')]));
+
+describe('the shipped units', () => {
+  const services = readdirSync(SHIPPED).filter((name) => name.endsWith('.service'));
+
+  test('a template is the plain unit but for its name', () => {
+    const plain = readdirSync(SHIPPED).filter((name) => !name.includes('@'));
+    expect(plain).toHaveLength(8);
+    for (const name of plain) {
+      const template = readFileSync(join(SHIPPED, name.replace('.', '@.')), 'utf8');
+      const settings = (text: string) =>
+        text
+          .replace(/^#.*\n/gm, '')
+          .replaceAll(' (%i)', '')
+          .replaceAll('@%i.', '.')
+          .replaceAll(/^User=.*$/gm, '');
+      expect(settings(template), name).toBe(settings(readFileSync(join(SHIPPED, name), 'utf8')));
+    }
+  });
+
+  test.skipIf(analyze === undefined)(`each service scores 3.0 or better in systemd-analyze security${whyNoAnalyze}`, async () => {
+    expect(services).toHaveLength(8);
+    const run = await execute(analyze!, ['security', '--offline=true', '--threshold=30', ...services], { cwd: SHIPPED });
+    expect(run.code, run.stdout).toBe(0);
+    const scores = [...run.stdout.matchAll(/exposure level for \S+: ([\d.]+)/g)].map(([, score]) => Number(score));
+    expect(scores).toHaveLength(services.length);
+    expect(Math.max(...scores)).toBeLessThanOrEqual(3);
+  });
+
+  test('no service has what Node cannot run with, and each takes an incomplete save for done', () => {
+    for (const name of services) {
+      const text = readFileSync(join(SHIPPED, name), 'utf8');
+      expect(text).not.toMatch(/^MemoryDenyWriteExecute=/m);
+      expect(text).toMatch(/^SuccessExitStatus=3 75$/m);
+      expect(text).toMatch(/^NoNewPrivileges=yes$/m);
+      expect(text).toMatch(/^CapabilityBoundingSet=.*CAP_LINUX_IMMUTABLE/m);
+    }
+  });
+
+  test('a user gets no setting that only the system can follow', () => {
+    const text = forUserManager(readFileSync(join(SHIPPED, 'cora-save.service'), 'utf8'));
+    expect(text).not.toMatch(/^(ProtectSystem|CapabilityBoundingSet|StateDirectory|PrivateNetwork)/m);
+    expect(text).toMatch(/^ExecStart=/m);
+    expect(text).toMatch(/^NoNewPrivileges=yes$/m);
+  });
+});
+
+describe.skipIf(!isRoot)(`services of the system${isRoot ? '' : ' (skipped: not root)'}`, () => {
+  test.skipIf(analyze === undefined)(`what is installed passes systemd-analyze verify, whatever the paths are called${whyNoAnalyze}`, async () => {
+    const box = sandbox();
+    const project = join(box.root, `project ${ODD}`);
+    mkdirSync(project);
+    const vault = join(box.root, `vault ${ODD}`);
+    const made = await box.json(['timers', 'install', '--unit-dir', box.units], { cwd: project, env: { CORA_VAULT: vault } });
+    expect(made).toMatchObject({
+      code: 0,
+      result: { scope: 'system', instance: null, started: false, timers: ['cora-save.timer', 'cora-backup.timer'] },
+    });
+    await box.cora(['timers', 'install', '--unit-dir', box.units]);
+    await box.cora(['timers', 'install', '--unit-dir', box.units, '--seal', 'daemon']);
+    for (const user of ['root', '../x', 'nobody-of-this-name']) {
+      expect((await box.json(['timers', 'install', '--unit-dir', box.units, '--seal', user])).code, user).toBe(2);
+    }
+    const units = readdirSync(box.units).filter((name) => /\.(service|timer)$/.test(name));
+    const names = units.map((name) => name.replace('@.', '@project.'));
+    expect(names).toHaveLength(10);
+    // Drop-ins count: without them verify would miss the project and the launcher.
+    const run = await execute(analyze!, ['verify', '--man=no', ...names.map((name) => `./${name}`)], { cwd: box.units });
+    expect(run.stderr).not.toMatch(/cora-|Unknown|Failed to parse/);
+    expect(run.code, run.stderr).toBe(0);
+    expect(parseDropIn(readFileSync(join(box.units, 'cora-save.service.d/50-cora.conf'), 'utf8'))).toMatchObject({ project, vault });
+  });
+
+  test("installing again changes nothing; removing leaves what is not Cora's", async () => {
+    const box = sandbox();
+    expect((await box.json(['timers', 'install', '--unit-dir', box.units])).result['files']).toHaveLength(6);
+    const first = contents(box.units);
+    mkdirSync(join(box.units, 'cora-save.timer.d'));
+    writeFileSync(join(box.units, 'cora-save.timer.d/override.conf'), '[Timer]\nOnCalendar=\nOnCalendar=hourly\n');
+    writeFileSync(join(box.units, 'cora-save.service.d/override.conf'), '[Service]\nNice=10\n');
+    const again = await box.json(['timers', 'install', '--unit-dir', box.units]);
+    expect((again.result['files'] as { change: string }[]).map(({ change }) => change)).toEqual(Array(6).fill('same'));
+    for (const [name, text] of first) expect(readFileSync(join(box.units, name), 'utf8')).toBe(text);
+    expect((await box.json(['timers', 'remove', '--unit-dir', box.units])).result['files']).toHaveLength(6);
+    expect(filesIn(box.units)).toEqual(['cora-save.service.d/override.conf', 'cora-save.timer.d/override.conf']);
+    expect((await box.json(['timers', 'remove', '--unit-dir', box.units])).result['files']).toEqual([]);
+  });
+
+  test('the first project has the plain names, further ones their own, also of the same name', async () => {
+    const box = sandbox();
+    const projects = ['project', 'a/app', 'b/app'].map((name) => join(box.root, name));
+    const install = async (cwd: string) => {
+      mkdirSync(cwd, { recursive: true });
+      return (await box.json(['timers', 'install', '--unit-dir', box.units], { cwd, env: { CORA_VAULT: `${cwd}-vault` } })).result['instance'];
+    };
+    expect([await install(projects[0]!), await install(projects[1]!), await install(projects[2]!)]).toEqual([null, 'app', 'app-2']);
+    expect(await install(projects[1]!)).toBe('app');
+    await box.cora(['timers', 'remove', '--unit-dir', box.units], { cwd: projects[1]! });
+    expect(filesIn(box.units)).toContain('cora-save@.service');
+    expect(filesIn(box.units)).toContain('cora-save@app-2.service.d/50-cora.conf');
+    expect(filesIn(box.units).some((name) => name.includes('@app.'))).toBe(false);
+    await box.cora(['timers', 'remove', '--unit-dir', box.units], { cwd: projects[2]! });
+    expect(filesIn(box.units).some((name) => name.includes('@'))).toBe(false);
+    await box.cora(['timers', 'remove', '--unit-dir', box.units]);
+    expect(filesIn(box.units)).toEqual([]);
+  });
+
+  test('--print shows everything and writes nothing', async () => {
+    const box = sandbox();
+    const run = await box.cora(['timers', 'install', '--print', '--unit-dir', box.units]);
+    expect(run.code).toBe(0);
+    expect(run.stdout).toContain(`# ${box.units}/cora-save.service.d/50-cora.conf`);
+    expect(run.stdout).toContain(`ReadWritePaths="-${box.project}"`);
+    expect(filesIn(box.units)).toEqual([]);
+  });
+
+  test('a unit of somebody else is not replaced', async () => {
+    const box = sandbox();
+    mkdirSync(box.units);
+    writeFileSync(join(box.units, 'cora-save.service'), '[Service]\nExecStart=/bin/true\n');
+    const run = await box.json(['timers', 'install', '--unit-dir', box.units]);
+    expect(run).toMatchObject({ code: 20, error: { code: 'refused' } });
+    expect(filesIn(box.units)).toEqual(['cora-save.service']);
+    expect((await box.json(['timers', 'remove', '--unit-dir', box.units])).code).toBe(0);
+    expect(filesIn(box.units)).toEqual(['cora-save.service']);
+  });
+
+  test('a program that somebody else can change is named before root runs it', async () => {
+    const box = sandbox();
+    const run = await box.json(['timers', 'install', '--unit-dir', box.units]);
+    const unsafe = (await execute('find', [join(SHIPPED, '..', 'bin', 'cora'), '(', '!', '-user', '0', '-o', '-perm', '/022', ')'])).stdout !== '';
+    expect(run.problems.some(({ message }) => message.includes('not root'))).toBe(unsafe);
+  });
+
+  test('status finds a missing program and a missing project', async () => {
+    const box = sandbox();
+    expect(await box.json(['timers', 'status', '--unit-dir', box.units])).toMatchObject({ code: 3, result: { installed: false } });
+    await box.cora(['timers', 'install', '--unit-dir', box.units]);
+    const dropIn = join(box.units, 'cora-save.service.d/50-cora.conf');
+    writeFileSync(dropIn, readFileSync(dropIn, 'utf8').replace(/^Launcher=.*$/m, 'Launcher="/opt/gone/bin/cora"'));
+    const status = await box.json(['timers', 'status', '--unit-dir', box.units]);
+    expect(status).toMatchObject({ code: 3, result: { installed: true, launcher: '/opt/gone/bin/cora' } });
+    expect(JSON.stringify(status.result['warnings'])).toContain('/opt/gone/bin/cora, which is not there any more');
+  });
+});
+
+const noNobody = isRoot ? whyNotNobody() : undefined;
+test.skipIf(noNobody !== undefined)(
+  `an ordinary user gets units of their own, and root is asked for the seal${noNobody === undefined ? '' : ` (skipped: ${noNobody})`}`,
+  async () => {
+    const box = sandbox({ nobody: true });
+    const made = await box.json(['timers', 'install', '--unit-dir', box.units]);
+    expect(made).toMatchObject({ code: 0, result: { scope: 'user' } });
+    const units = contents(box.units);
+    expect(units.get('cora-save.service')).not.toMatch(/^ProtectSystem/m);
+    expect(units.get('cora-save.service.d/50-cora.conf')).not.toMatch(/ReadWritePaths/);
+    expect(await box.json(['timers', 'install', '--seal', 'nobody', '--unit-dir', box.units])).toMatchObject({ code: 2, error: { code: 'usage' } });
+  },
+);
+
+test('lines for cron save and back up when sh runs them as cron does', async () => {
+  const box = sandbox();
+  const project = join(box.root, `project ${ODD}`);
+  mkdirSync(project);
+  writeFileSync(join(project, 'a.txt'), 'a');
+  const vault = join(box.root, `vault ${ODD}`);
+  const run = await box.cora(['timers', 'install', '--cron'], { cwd: project, env: { CORA_VAULT: vault } });
+  expect(run.code).toBe(0);
+  const lines = run.stdout.trim().split('\n');
+  expect(lines).toHaveLength(2);
+  for (const line of lines) {
+    const match = /^(?:\S+ ){5}(.*)$/.exec(line);
+    // crontab(5): an unescaped percent sign ends the command, and the backslash before one is dropped.
+    expect(match?.[1]).not.toMatch(/(?<!\\)%/);
+    const command = match![1]!.replaceAll('\\%', '%');
+    const ran = await execute('/bin/sh', ['-c', command], { env: { PATH: '/usr/bin:/bin', HOME: box.home, SHELL: '/bin/sh' } });
+    expect(ran, ran.stderr).toMatchObject({ code: 0, stdout: '' });
+  }
+  const list = await box.json(['list'], { cwd: project, env: { CORA_VAULT: vault } });
+  expect((list.result['snapshots'] as { kinds: string[] }[]).flatMap(({ kinds }) => kinds)).toContain('backup');
+});
+
+test('what no unit file and no crontab can hold is refused', async () => {
+  const box = sandbox();
+  const project = join(box.root, 'two\nlines');
+  mkdirSync(project);
+  for (const args of [['--cron'], ['--unit-dir', box.units]]) {
+    expect(await box.json(['timers', 'install', ...args], { cwd: project })).toMatchObject({ code: 2, error: { code: 'project_refused' } });
+  }
+  expect(() =>
+    formatDropIn({ unit: 'ExecStart=/x save\n', launcher: '/a "b"/bin/cora', project: '/p', environment: {}, writable: [], privateTmp: true }),
+  ).toThrow('quotes');
+  expect(basename(box.units)).toBe('units');
+});
