@@ -4,7 +4,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { problemsOf } from '../src/actions/timers-status.ts';
 import { findProgram } from '../src/os/run.ts';
+import type { UnitState } from '../src/os/systemctl.ts';
 import { formatDropIn, forUserManager, parseDropIn } from '../src/os/systemd-unit.ts';
 import { execute, isRoot, Sandbox, whyNotNobody } from './support/sandbox.ts';
 
@@ -175,6 +177,40 @@ describe.skipIf(!isRoot)(`services of the system${isRoot ? '' : ' (skipped: not 
     const status = await box.json(['timers', 'status', '--unit-dir', box.units]);
     expect(status).toMatchObject({ code: 3, result: { installed: true, launcher: '/opt/gone/bin/cora' } });
     expect(JSON.stringify(status.result['warnings'])).toContain('/opt/gone/bin/cora, which is not there any more');
+  });
+});
+
+describe('what systemd tells', () => {
+  const HOUR = 3_600_000;
+  const now = Date.UTC(2026, 10, 21, 12);
+  const timer: UnitState = {
+    name: 'cora-save.timer',
+    load: 'loaded',
+    enabled: 'enabled',
+    active: 'active',
+    activeSince: now - 48 * HOUR,
+    lastTrigger: now - HOUR / 10,
+    nextTrigger: now + HOUR / 10,
+    result: 'success',
+    exitCode: undefined,
+    lastEnd: undefined,
+    dropIns: [],
+  };
+  const told = (changed: Partial<UnitState>) => problemsOf('save', { ...timer, ...changed }, undefined, false, now).map(({ message }) => message);
+
+  test('a missed run is one that is two intervals late', () => {
+    expect(told({})).toEqual([]);
+    expect(told({ lastTrigger: now - HOUR })).toEqual(['cora-save.timer is late: its last time was 1 h ago']);
+    expect(told({ lastTrigger: undefined })).toHaveLength(1);
+    // After a boot systemd makes up for it by itself; and only the administrator knows an interval of their own.
+    expect(told({ lastTrigger: now - HOUR, activeSince: now - HOUR / 60 })).toEqual([]);
+    expect(told({ lastTrigger: now - HOUR, dropIns: ['/etc/systemd/system/cora-save.timer.d/override.conf'] })).toEqual([]);
+  });
+
+  test('a timer that is not armed is named', () => {
+    expect(told({ enabled: 'disabled' })).toEqual(['cora-save.timer is disabled: it will not run after the next boot']);
+    expect(told({ active: 'inactive', activeSince: undefined })).toEqual(['cora-save.timer is inactive: it will not run']);
+    expect(told({ load: 'not-found' })).toEqual(['cora-save.timer is not loaded by systemd (not-found)']);
   });
 });
 

@@ -144,7 +144,7 @@ function filesOf(machine: TimersMachine, place: TimersPlace, target: TimersTarge
   ];
 }
 
-type ProjectTarget = Extract<TimersTarget, { readonly project: unknown }>;
+export type ProjectTarget = Extract<TimersTarget, { readonly project: unknown }>;
 
 function settingsOf(machine: TimersMachine, place: TimersPlace, target: ProjectTarget) {
   const environment = environmentOf(machine, place.scope, target);
@@ -201,9 +201,7 @@ export function cronLines(machine: TimersMachine, target: ProjectTarget, options
   const carried = Object.entries(environmentOf(machine, 'user', target)).map(([name, value]) => `${name}=${shellWord(text(value))}`);
   const run = (command: string) =>
     // cron reads a percent sign as the end of the command.
-    [`cd ${shellWord(textPath(target.project.root))} &&`, ...carried, `nice -n 19 ${shellWord(text(machine.launcher))} ${command}`]
-      .join(' ')
-      .replaceAll('%', '\\%');
+    [changeDirectory(target), ...carried, `nice -n 19 ${shellWord(text(machine.launcher))} ${command}`].join(' ').replaceAll('%', '\\%');
   const lines: Readonly<Record<TimerJob, string>> = {
     save: `*/15 * * * * ${run('save --trigger timer --lock-wait 5m --quiet')}`,
     backup: `15 3 * * * ${run('backup now --trigger timer --lock-wait 30m --quiet')}`,
@@ -211,6 +209,15 @@ export function cronLines(machine: TimersMachine, target: ProjectTarget, options
     seal: '',
   };
   return jobsOf(target, options).map((job) => lines[job]);
+}
+
+/** True for a line of a crontab that saves this project by the clock. */
+export function isCronSave(line: string, target: ProjectTarget): boolean {
+  return line.includes(` ${changeDirectory(target).replaceAll('%', '\\%')} `) && line.includes(' save --trigger timer');
+}
+
+function changeDirectory(target: ProjectTarget): string {
+  return `cd ${shellWord(textPath(target.project.root))} &&`;
 }
 
 function shellWord(value: string): string {

@@ -4,12 +4,15 @@
 import { accessSync, constants } from 'node:fs';
 import { toText } from '../base/bytes.ts';
 import { formatAge } from '../base/units.ts';
+import { cronTable } from '../os/crontab.ts';
 import { exists } from '../os/files.ts';
 import { readRuns } from '../os/run-log.ts';
 import { isBooted, lingers, type UnitState, unitStates, userName } from '../os/systemctl.ts';
 import { findLast } from '../vault/chain.ts';
 import {
+  isCronSave,
   jobsOf,
+  type ProjectTarget,
   placeOf,
   slotFor,
   slotsOf,
@@ -28,6 +31,8 @@ export type TimerState = {
   /** Milliseconds since 1970; undefined for never or unknown. */
   readonly lastTrigger: number | undefined;
   readonly nextTrigger: number | undefined;
+  /** The end of the service's last run since the boot, whoever started it. */
+  readonly lastRun: number | undefined;
   /** How the last run of the service ended; undefined where it has not run since the boot. */
   readonly lastResult: string | undefined;
   readonly lastExit: number | undefined;
@@ -36,6 +41,8 @@ export type TimerState = {
 export type TimersStatus = {
   readonly scope: 'system' | 'user';
   readonly installed: boolean;
+  /** True where cron, and no timer of ours, saves this project. */
+  readonly cron: boolean;
   readonly instance: string | undefined;
   /** What the timers start. */
   readonly launcher: string | undefined;
@@ -57,9 +64,9 @@ export function timersStatus(machine: TimersMachine, target: TimersTarget, optio
   const sealedUsers = slotsOf('/etc/systemd/system', 'seal').flatMap(({ note }) => note.user ?? []);
   const slot = slotFor(place.directory, target);
   if (slot === undefined) {
-    const cron = 'project' in target ? cronRun(machine, target, now) : undefined;
-    const problems = cron === undefined ? [{ message: 'No timers are installed for this project', next: INSTALL }] : [];
-    return { scope: place.scope, installed: false, instance: undefined, launcher: undefined, timers: [], sealedUsers, problems };
+    const cron = 'project' in target && cronTable(machine.uid).some((line) => isCronSave(line, target));
+    const problems = cron ? lateCron(machine, target, now) : [{ message: 'No timers are installed for this project', next: INSTALL }];
+    return { scope: place.scope, installed: false, cron, instance: undefined, launcher: undefined, timers: [], sealedUsers, problems };
   }
   const problems: { message: string; next: string }[] = [];
   const { launcher, project } = slot.note;
@@ -71,7 +78,7 @@ export function timersStatus(machine: TimersMachine, target: TimersTarget, optio
   if (manager === undefined || !isBooted()) {
     problems.push({ message: 'systemd was not asked: it does not run here, or other unit files were named', next: `${INSTALL} --cron` });
     const timers = jobs.map((job) => timerState(job, unitName(job, slot.instance, 'timer'), undefined, undefined));
-    return { scope: place.scope, installed: true, instance: slot.instance, launcher, timers, sealedUsers, problems };
+    return { scope: place.scope, installed: true, cron: false, instance: slot.instance, launcher, timers, sealedUsers, problems };
   }
   const names = jobs.flatMap((job) => [unitName(job, slot.instance, 'timer'), unitName(job, slot.instance, 'service')]);
   const states = new Map(unitStates(manager, names).map((state) => [state.name, state]));
@@ -88,7 +95,7 @@ export function timersStatus(machine: TimersMachine, target: TimersTarget, optio
   });
   if ('project' in target && timers.some(({ job, armed }) => job === 'save' && armed))
     problems.push(...oldSave(target.location.path, states, slot.instance, now));
-  return { scope: place.scope, installed: true, instance: slot.instance, launcher, timers, sealedUsers, problems };
+  return { scope: place.scope, installed: true, cron: false, instance: slot.instance, launcher, timers, sealedUsers, problems };
 }
 
 function timerState(job: TimerJob, name: string, timer: UnitState | undefined, service: UnitState | undefined): TimerState {
@@ -99,6 +106,7 @@ function timerState(job: TimerJob, name: string, timer: UnitState | undefined, s
     armed: timer !== undefined && isArmed(timer),
     lastTrigger: timer?.lastTrigger,
     nextTrigger: timer?.nextTrigger,
+    lastRun: service?.lastEnd,
     lastResult: ran ? service.result : undefined,
     lastExit: ran ? service.exitCode : undefined,
   };
@@ -108,7 +116,8 @@ function isArmed({ load, enabled, active }: UnitState): boolean {
   return load === 'loaded' && active === 'active' && (enabled === 'enabled' || enabled === 'enabled-runtime');
 }
 
-function problemsOf(
+/** What is wrong with one timer and its service, as systemd tells it. */
+export function problemsOf(
   job: TimerJob,
   timer: UnitState | undefined,
   service: UnitState | undefined,
@@ -121,11 +130,14 @@ function problemsOf(
     return [{ message: `${name} is not loaded by systemd${timer === undefined ? '' : ` (${timer.load})`}`, next: INSTALL }];
   const problems: { message: string; next: string }[] = [];
   if (!isArmed(timer))
-    problems.push({ message: `${name} is ${timer.active === 'active' ? timer.enabled : timer.active}: it will not run`, next: INSTALL });
+    problems.push({
+      message: `${name} is ${timer.active === 'active' ? `${timer.enabled}: it will not run after the next boot` : `${timer.active}: it will not run`}`,
+      next: INSTALL,
+    });
   // A schedule of the administrator's own has an interval that nobody told us.
   const since = Math.max(timer.lastTrigger ?? 0, timer.activeSince ?? now);
   if (isArmed(timer) && timer.dropIns.length === 0 && now - since > 2 * INTERVAL[job]) {
-    problems.push({ message: `${name} should have run since ${formatAge(now - since)}`, next: `${systemctl} status ${name}` });
+    problems.push({ message: `${name} is late: its last time was ${formatAge(now - since)}`, next: `${systemctl} status ${name}` });
   }
   if (service !== undefined && service.load !== 'loaded')
     problems.push({ message: `${service.name} is not loaded by systemd (${service.load})`, next: INSTALL });
@@ -153,12 +165,12 @@ function oldSave(
   return [{ message: `The last save in the ledger is from ${formatAge(now - since)}, though the timer is armed`, next: 'cora save' }];
 }
 
-/** A save by the clock within two intervals, which without our timers is cron's. */
-function cronRun(machine: TimersMachine, target: Extract<TimersTarget, { readonly project: unknown }>, now: number): number | undefined {
+function lateCron(machine: TimersMachine, target: ProjectTarget, now: number): { message: string; next: string }[] {
   const root = toText(target.project.root);
-  return readRuns(machine.logs).findLast(
-    ({ trigger, command, project, time }) => trigger === 'timer' && command === 'save' && project === root && now - time <= 2 * INTERVAL.save,
-  )?.time;
+  const last = readRuns(machine.logs).findLast(({ trigger, command, project }) => trigger === 'timer' && command === 'save' && project === root);
+  if (last !== undefined && now - last.time <= 2 * INTERVAL.save) return [];
+  const when = last === undefined ? 'the run log has no save by it' : `its last save is from ${formatAge(now - last.time)}`;
+  return [{ message: `cron has a line for this project, but ${when}`, next: 'systemctl status cron' }];
 }
 
 function isExecutable(path: string): boolean {

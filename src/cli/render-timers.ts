@@ -43,8 +43,9 @@ export function removedDocument({ scope, instance, files }: RemovedTimers): Read
 }
 
 export function timersStatusLines(status: TimersStatus, now: number): string[] {
-  const lines = status.timers.map(({ timer, armed, lastTrigger, nextTrigger, lastResult, lastExit }) => {
-    const last = lastTrigger === undefined ? 'has not run yet' : `ran ${formatAge(now - lastTrigger)}`;
+  const lines = status.timers.map(({ timer, armed, lastRun, lastTrigger, nextTrigger, lastResult, lastExit }) => {
+    const ran = lastRun ?? lastTrigger;
+    const last = ran === undefined ? 'has not run yet' : `ran ${formatAge(now - ran)}`;
     const how =
       lastResult === undefined
         ? ''
@@ -54,21 +55,23 @@ export function timersStatusLines(status: TimersStatus, now: number): string[] {
   });
   if (status.sealedUsers.length > 0) lines.push(`Sealed by a timer of the system: the vaults of ${status.sealedUsers.map(visible).join(', ')}`);
   for (const { message, next } of status.problems) lines.push(`warning: ${visible(message)}. ${visible(next)}`);
-  return lines.length === 0 ? ['No timers, and a save by cron not long ago'] : lines;
+  return status.cron ? ['cron saves this project', ...lines] : lines;
 }
 
 export function timersStatusDocument(status: TimersStatus): Readonly<Record<string, unknown>> {
   return {
     scope: status.scope,
     installed: status.installed,
+    cron: status.cron,
     instance: status.instance ?? null,
     launcher: status.launcher ?? null,
-    timers: status.timers.map(({ job, timer, armed, lastTrigger, nextTrigger, lastResult, lastExit }) => ({
+    timers: status.timers.map(({ job, timer, armed, lastRun, lastTrigger, nextTrigger, lastResult, lastExit }) => ({
       job,
       timer,
       armed,
       last_trigger: timeOf(lastTrigger),
       next_trigger: timeOf(nextTrigger),
+      last_run: timeOf(lastRun),
       last_result: lastResult ?? null,
       last_exit_code: lastExit ?? null,
     })),

@@ -1,0 +1,185 @@
+// Timers under a real systemd (test/support/container.ts): installed, fired, caught up after a boot, hardened and
+// still able to do their work. The tests share one machine and run in their order.
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Container, waitFor, whyNoContainer } from './support/container.ts';
+
+const repository = join(import.meta.dirname, '..');
+const CORA = `'${join(repository, 'bin', 'cora')}'`;
+const why = await whyNoContainer();
+const FALLBACK = existsSync(join(repository, 'scripts', 'save.sh'));
+/** What the shell takes as it stands, and systemd would not. */
+const ODD = 'we ird %d "q" $HOME \\ é';
+const quoted = (text: string) => `'${text}'`;
+
+describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (skipped: ${why})`}`, () => {
+  let machine: Container;
+  const cora = (args: string, directory = '/srv/app') => machine.run(`cd ${quoted(directory)} && ${CORA} ${args}`);
+  const result = async (args: string, directory?: string): Promise<Record<string, unknown>> => {
+    const run = await cora(`${args} --json`, directory);
+    return { code: run.code, ...(JSON.parse(run.stdout).result as Record<string, unknown>) };
+  };
+  const messages = (status: Record<string, unknown>) => JSON.stringify(status['warnings']);
+  const journal = (unit: string) => machine.must(`journalctl --no-pager -o cat -u ${unit}`);
+  const saves = async () => (await result('list --saves'))['total'] as number;
+  const timer = (name: string, settings: string) =>
+    machine.must(
+      `mkdir -p /etc/systemd/system/${name}.d && printf '[Timer]\\n${settings}\\n' > /etc/systemd/system/${name}.d/test.conf && systemctl daemon-reload && systemctl restart ${name}`,
+    );
+
+  beforeAll(async () => {
+    machine = new Container();
+    await machine.boot();
+    await machine.must(
+      `useradd -m alice && mkdir -p /srv/app && chown alice: /srv/app && su alice -c ${quoted(`
+      cd /srv/app && git init -q . && git config user.name a && git config user.email a@b && echo 1 > tracked && git add tracked && git commit -qm one
+      echo secret > .env && chmod 600 .env && mkdir -m 700 private && echo 2 > private/notes
+      sqlite3 idle.db "PRAGMA journal_mode=wal; CREATE TABLE t(a); INSERT INTO t VALUES (1), (2);" >/dev/null && chmod 600 idle.db`)}`,
+    );
+  }, 60_000);
+  afterAll(() => machine?.remove(), 60_000);
+
+  test('install arms the timers, and again changes nothing', async () => {
+    expect(await result('timers install')).toMatchObject({ code: 0, scope: 'system', instance: null, started: true });
+    expect((await result('timers install'))['files']).toMatchObject(Array(6).fill({ change: 'same' }));
+    const status = await result('timers status');
+    expect(status).toMatchObject({ code: 0, installed: true, warnings: [] });
+    expect(status['timers']).toMatchObject([
+      { job: 'save', timer: 'cora-save.timer', armed: true },
+      { job: 'backup', timer: 'cora-backup.timer', armed: true },
+    ]);
+    expect(await machine.must('systemctl show -p NextElapseUSecRealtime cora-backup.timer')).toMatch(/ 03:(1[5-9]|2\d):\d\d /);
+  });
+
+  test('the save timer fires, and the journal has it', async () => {
+    await timer('cora-save.timer', 'OnCalendar=\\nOnCalendar=*:*:*\\nRandomizedDelaySec=0\\nAccuracySec=100ms');
+    await waitFor('a save by the timer', async () => (await saves()) > 0, 20_000);
+    await machine.must('rm -r /etc/systemd/system/cora-save.timer.d && systemctl daemon-reload && systemctl restart cora-save.timer');
+    await waitFor('the end of the run', async () => (await machine.run('systemctl is-active cora-save.service')).stdout.trim() === 'inactive');
+    expect(await journal('cora-save.service')).toMatch(
+      /level=info command="save" trigger="timer" project="\/srv\/app" vault="\/var\/backups\/app" id="\S+" exit=0/,
+    );
+    expect(await machine.must('cat /var/log/cora-backup.log')).toContain('trigger="timer"');
+    const [save] = (await result('timers status'))['timers'] as { last_trigger: string | null; last_result: string | null }[];
+    expect(save).toMatchObject({ last_result: 'success', last_trigger: expect.stringMatching(/^20/) });
+  });
+
+  test('the daily backup holds an idle WAL database of another owner, unpushed work and private files, and is sealed', async () => {
+    const before = await machine.must('cd /srv/app && stat -c "%n %U %a %Y" * .env && ls -A');
+    await machine.must('systemctl start cora-backup.service');
+    const [backup] = (await result('backup list'))['snapshots'] as { path: string; status: string }[];
+    expect(backup?.status).toBe('complete');
+    const path = backup?.path ?? '';
+    expect(await machine.must(`lsattr -d ${path} ${path}/MANIFEST.txt`)).toMatch(/^-{4}i\S* .*\n-{4}i/);
+    expect(await machine.must(`sqlite3 ${path}/db/idle.db 'SELECT sum(a) FROM t'; cat ${path}/critical/.env`)).toBe('3\nsecret\n');
+    expect(await machine.must(`git bundle list-heads ${path}/git/app.bundle`)).toContain('refs/heads/');
+    expect(await machine.must(`tar -tzf ${path}/app-full.tar.gz`)).toContain('private/notes');
+    expect((await machine.run(`rm -rf ${path}`)).code).toBe(1);
+    expect(await machine.must('cd /srv/app && stat -c "%n %U %a %Y" * .env && ls -A')).toBe(before);
+    expect(await machine.must(`su alice -c 'cd /srv/app && sqlite3 idle.db "INSERT INTO t VALUES (3); SELECT sum(a) FROM t"'`)).toBe('6\n');
+  });
+
+  test('a second project, whatever its paths are called, has units of its own', async () => {
+    const [directory, vault] = [`/srv/${ODD}`, `/srv/vault ${ODD}`];
+    await machine.must(`mkdir ${quoted(directory)} && echo 1 > ${quoted(`${directory}/a`)}`);
+    const made = await result(`timers install --vault ${quoted(vault)}`, directory);
+    expect(made).toMatchObject({ code: 0, started: true });
+    const instance = String(made['instance']);
+    await machine.must(`systemctl start ${quoted(`cora-save@${instance}.service`)} ${quoted(`cora-backup@${instance}.service`)}`);
+    const listed = (await result(`list --vault ${quoted(vault)}`, directory))['snapshots'] as { kinds: string[] }[];
+    expect(new Set(listed.flatMap(({ kinds }) => kinds))).toEqual(new Set(['save', 'backup']));
+    expect((await result('timers remove', directory))['files']).toHaveLength(6);
+    expect(await machine.must('ls /etc/systemd/system')).not.toContain('@');
+  });
+
+  test("a user's own timers run after linger, and cora-seal makes their backups immutable", async () => {
+    const su = (command: string) => `su alice -c ${quoted(`cd && mkdir -p proj && cd proj && ${command}`)}`;
+    const launcher = CORA.slice(1, -1);
+    await machine.must(su('echo 1 > a'));
+    const first = await machine.run(su(`${launcher} timers install`));
+    expect(first.stderr).toContain('loginctl enable-linger alice');
+    await machine.must('loginctl enable-linger alice');
+    await waitFor(
+      "alice's manager",
+      async () => (await machine.run(su('XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user is-system-running'))).code === 0,
+    );
+    const again = JSON.parse(await machine.must(su(`${launcher} timers install --json`)));
+    expect(again.result).toMatchObject({ scope: 'user', started: true });
+    await machine.must(su('XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user start cora-backup.service'));
+    const status = JSON.parse(await machine.must(su(`${launcher} timers status --json`)));
+    expect(status.result).toMatchObject({ installed: true, warnings: [], timers: [{ armed: true }, { armed: true, last_result: 'success' }] });
+
+    expect(await result('timers install --seal alice')).toMatchObject({ code: 0, started: true, timers: ['cora-seal.timer'] });
+    await machine.must('systemctl start cora-seal.service');
+    expect(await journal('cora-seal.service')).toContain(': sealed');
+    expect(await machine.must('lsattr -d /home/alice/.local/state/cora/proj/2*')).toMatch(/^-{4}i/);
+    expect((await machine.run(su('rm -rf ~/.local/state/cora/proj/2*'))).code).toBe(1);
+    expect(await machine.must('stat -c %U /home/alice/.local/state/cora/proj/ledger/*')).toMatch(/^(alice\n)+$/);
+    expect((await result('timers remove --seal alice'))['files']).toHaveLength(3);
+  });
+
+  test('status finds a disabled timer and a failed run', async () => {
+    await machine.must('systemctl disable --now cora-backup.timer');
+    const disabled = await result('timers status');
+    expect(disabled['code']).toBe(3);
+    expect(messages(disabled)).toContain('cora-backup.timer is inactive: it will not run');
+    expect(await result('timers install')).toMatchObject({ code: 0, started: true });
+
+    await machine.must('mv /var/backups/app /var/backups/away');
+    expect((await machine.run('systemctl start cora-save.service')).code).not.toBe(0);
+    expect(await machine.must('ls /var/backups')).not.toContain('app\n');
+    await machine.must('mv /var/backups/away /var/backups/app');
+    expect(messages(await result('timers status'))).toContain('The last run of cora-save.service failed (exit-code, exit code 10)');
+    await machine.must('systemctl start cora-save.service');
+    expect(await result('timers status')).toMatchObject({ code: 0, warnings: [] });
+  });
+
+  test("the system's own Node is of no matter", async () => {
+    await machine.must('rm -f $(which -a node)');
+    expect((await machine.run('command -v node')).code).not.toBe(0);
+    await machine.must('echo 2 >> /srv/app/tracked && systemctl start cora-save.service');
+    expect(await machine.must('systemctl show -p Result --value cora-save.service')).toBe('success\n');
+  });
+
+  test.skipIf(!FALLBACK)(
+    `without node_modules the service leaves a fallback checkpoint${FALLBACK ? '' : ' (skipped: scripts/save.sh is missing)'}`,
+    async () => {
+      const before = await machine.must("find /var/backups/app/progress -name '*.tar*' | wc -l");
+      await machine.must(`echo 3 >> /srv/app/tracked && mount -t tmpfs none ${quoted(join(repository, 'node_modules'))}`);
+      await machine.must('systemctl start cora-save.service');
+      await machine.must(`umount ${quoted(join(repository, 'node_modules'))}`);
+      expect(Number(await machine.must("find /var/backups/app/progress -name '*.tar*' | wc -l"))).toBeGreaterThan(Number(before));
+      expect(await journal('cora-save.service')).toContain('ithout the engine');
+    },
+  );
+
+  test('a run that was missed while the machine was off is made up for at the next boot, once', async () => {
+    const count = async () => ((await result('backup list'))['snapshots'] as unknown[]).length;
+    const before = await count();
+    await timer('cora-backup.timer', 'RandomizedDelaySec=0');
+    await machine.must("touch -d '2 days ago' /var/lib/systemd/timers/stamp-cora-backup.timer");
+    await machine.powerOff();
+    await machine.boot();
+    await waitFor('the missed backup', async () => (await count()) > before);
+    await waitFor('its end', async () => (await machine.run('systemctl is-active cora-backup.service')).stdout.trim() === 'inactive');
+    expect(await count()).toBe(before + 1);
+    expect(await machine.must('journalctl -b --no-pager -o cat -u cora-backup.service')).toContain('trigger="timer"');
+    expect(await result('timers status')).toMatchObject({ code: 0, warnings: [] });
+  });
+
+  test('remove stops everything and leaves the vault', async () => {
+    await machine.must('rm -r /etc/systemd/system/cora-backup.timer.d');
+    expect((await result('timers remove'))['files']).toHaveLength(6);
+    expect(await machine.must('systemctl list-units --all --no-legend "cora-*"; ls /etc/systemd/system /var/lib/systemd/timers')).not.toContain(
+      'cora-',
+    );
+    expect(await saves()).toBeGreaterThan(0);
+    expect(await result('timers status')).toMatchObject({ code: 3, installed: false, cron: false });
+    // From here on cron does it, and status believes its table, not the runs of before.
+    const [line] = (await machine.must(`cd /srv/app && ${CORA} timers install --cron`)).split('\n');
+    await machine.must(`echo ${quoted((line ?? '').replace(' cd ', ' root cd '))} > /etc/cron.d/cora`);
+    expect(await result('timers status')).toMatchObject({ code: 0, installed: false, cron: true });
+  });
+});
