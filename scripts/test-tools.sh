@@ -16,6 +16,10 @@ getfacl acl access control lists
 pigz pigz archives compared with pigz
 mkfs.ext4 e2fsprogs power cuts and full disks on ext4
 chattr e2fsprogs immutable files
+rsync rsync attacks on sealed backups
+setpriv util-linux runs as an ordinary user
+git-lfs git-lfs the push hook beside git-lfs
+pre-commit pre-commit the push hook beside pre-commit
 mkfs.xfs xfsprogs power cuts on xfs
 faketime faketime clocks that jump
 flock util-linux the vault lock

@@ -41,6 +41,13 @@ append_only = ["LOG.md"]
 timeout = "2s"
 [backup]
 min_age = "1d"
+[hook]
+enabled = false
+warn_size = "1MB"
+block_size = "off"
+budget = "5s"
+on_failure = "block"
+skip_branches = ["wip/*"]
 `;
   expect(mergeConfig(await parseConfig(text, 'cora.toml'))).toEqual({
     name: 'app',
@@ -54,6 +61,7 @@ min_age = "1d"
     seal: 'off',
     databases: { timeout: 2000 },
     backup: { minAge: 86_400_000 },
+    hook: { enabled: false, warnSize: 1_000_000, blockSize: 'off', budget: 5000, onFailure: 'block', skipBranches: ['wip/*'] },
   });
   for (const key of CONFIG_KEYS) expect(text).toContain(key.slice(key.lastIndexOf('.') + 1));
 });

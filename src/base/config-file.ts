@@ -35,6 +35,16 @@ const schema = z.strictObject({
   critical: z.optional(table({ patterns: z.optional(patterns), append_only: z.optional(patterns) })),
   databases: z.optional(table({ timeout: z.optional(duration) })),
   backup: z.optional(table({ min_age: z.optional(duration) })),
+  hook: z.optional(
+    table({
+      enabled: z.optional(flag),
+      warn_size: z.optional(size),
+      block_size: z.optional(z.union([z.enum(['auto', 'off']), size], { error: `must be "auto", "off" or ${SIZE}` })),
+      budget: z.optional(duration),
+      on_failure: z.optional(z.enum(['warn', 'block'], { error: 'must be "warn" or "block"' })),
+      skip_branches: z.optional(patterns),
+    }),
+  ),
 });
 
 /** Every key in dotted form, for suggestions and for the page's test. */
@@ -51,7 +61,7 @@ function table<T extends z.core.$ZodLooseShape>(shape: T) {
 export function parseConfigFile(text: string, source: string) {
   const result = schema.safeParse(parseToml(text, source), { reportInput: false });
   if (!result.success) throw invalid(source, result.error.issues);
-  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, ...plain } = result.data;
+  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, hook, ...plain } = result.data;
   return withoutUndefined({
     ...plain,
     logCap: log_cap === undefined ? undefined : sizeOf(log_cap),
@@ -61,6 +71,22 @@ export function parseConfigFile(text: string, source: string) {
     critical: critical && withoutUndefined({ patterns: critical.patterns, appendOnly: critical.append_only }),
     databases: databases && withoutUndefined({ timeout: databases.timeout === undefined ? undefined : durationOf(databases.timeout) }),
     backup: backup && withoutUndefined({ minAge: backup.min_age === undefined ? undefined : durationOf(backup.min_age) }),
+    hook: hook && hookPart(hook),
+  });
+}
+
+type HookTable = NonNullable<z.infer<typeof schema>['hook']>;
+
+function hookPart({ warn_size, block_size, budget, on_failure, skip_branches, enabled }: HookTable) {
+  const blockSize: number | 'auto' | 'off' | undefined =
+    block_size === undefined || block_size === 'auto' || block_size === 'off' ? block_size : sizeOf(block_size);
+  return withoutUndefined({
+    enabled,
+    warnSize: warn_size === undefined ? undefined : sizeOf(warn_size),
+    blockSize,
+    budget: budget === undefined ? undefined : durationOf(budget),
+    onFailure: on_failure,
+    skipBranches: skip_branches,
   });
 }
 

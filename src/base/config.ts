@@ -38,6 +38,19 @@ export type Config = {
     /** `backup auto` makes a backup when the newest good one is older. */
     readonly minAge: number;
   };
+  /** The pre-push hook. It reads these itself, in sh (hooks/pre-push), because it works without Node. */
+  readonly hook: {
+    readonly enabled: boolean;
+    /** From this size on a file that goes out is named. */
+    readonly warnSize: number;
+    /** From this size on the push is stopped: bytes, `auto` (what the remote's host is known to refuse), or `off`. */
+    readonly blockSize: number | 'auto' | 'off';
+    /** How long a push waits for the save. */
+    readonly budget: number;
+    readonly onFailure: 'warn' | 'block';
+    /** Shell patterns of branches whose pushes are not saved. */
+    readonly skipBranches: readonly string[];
+  };
 };
 
 type Partly<T> = { readonly [K in keyof T]?: T[K] extends readonly unknown[] ? T[K] : T[K] extends object ? Partly<T[K]> : Exclude<T[K], undefined> };
@@ -77,6 +90,8 @@ export const defaultConfig: Config = {
   databases: { timeout: 30_000 },
   // Hooks and assistants ask often; four backups a day is what a disk bears for years.
   backup: { minAge: 6 * 3_600_000 },
+  // Longer and people begin to type --no-verify.
+  hook: { enabled: true, warnSize: 50_000_000, blockSize: 'auto', budget: 2000, onFailure: 'warn', skipBranches: [] },
 };
 
 /**
@@ -93,6 +108,7 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
       critical: { ...config.critical, ...part.critical },
       databases: { ...config.databases, ...part.databases },
       backup: { ...config.backup, ...part.backup },
+      hook: { ...config.hook, ...part.hook },
     };
   }
   return config;
