@@ -11,13 +11,21 @@ import { progressLine } from '../src/cli/terminal.ts';
 import { cli } from './support/cli-run.ts';
 import { SAMPLE_ID, sampleReport } from './support/sample-report.ts';
 
-const saved: Engine['save'] = async () => ({ outcome: 'saved', id: SAMPLE_ID, path: '/v/x', ageMs: 0, report: sampleReport(), problems: [] });
+const saved: Engine['save'] = async () => ({
+  outcome: 'saved',
+  id: SAMPLE_ID,
+  path: '/v/x',
+  ageMs: 0,
+  report: sampleReport(),
+  problems: [],
+  losses: [],
+});
 const unreadable: Problem = { code: 'unreadable', path: 'src/a', message: 'Permission denied', severity: 'error' };
 
 const incomplete: Engine['save'] = async (_project, _location, _options, ctx) => {
   ctx.monitor.problem(unreadable);
   const report = sampleReport({ status: 'partial', problems: [unreadable] });
-  return { outcome: 'saved', id: SAMPLE_ID, path: '/v/x', ageMs: 0, report, problems: [unreadable] };
+  return { outcome: 'saved', id: SAMPLE_ID, path: '/v/x', ageMs: 0, report, problems: [unreadable], losses: [] };
 };
 
 const throwing = (error: unknown): Partial<Engine> => ({
@@ -46,6 +54,7 @@ test('a save says in one line what it did', async () => {
     outcome: 'unchanged',
     id: SAMPLE_ID,
     path: '/v',
+    losses: [],
     ageMs: 720_000,
     report: undefined,
     problems: [],

@@ -118,7 +118,7 @@ function newestGood(vault: Vault, now: number): Good | undefined {
 }
 
 export function isGood(report: Report): boolean {
-  if (report.status === 'complete') return true;
+  if (report.status !== 'partial') return report.status === 'complete';
   const critical = new Set(report.critical);
   return !report.problems.some(
     ({ severity, path, code }) =>
@@ -249,6 +249,7 @@ function commitBackup(facts: CommitFacts, ctx: Context): BackupResult {
           capped: exported.capped,
           notCovered: saved.scanned.scan.notCovered,
           problems,
+          losses: save.losses,
         },
         identity,
         ctx,

@@ -5,7 +5,7 @@ import { arch, hostname, release, type } from 'node:os';
 import { type Bytes, bytes, toText } from '../base/bytes.ts';
 import type { Config } from '../base/config.ts';
 import type { Context, Problem } from '../base/context.ts';
-import type { BackupType, DatabaseReport, GitReport, Report, SnapshotKind, UnitReport } from '../format/report.ts';
+import type { BackupType, DatabaseReport, GitReport, LossReport, Report, SnapshotKind, UnitReport } from '../format/report.ts';
 import { headCommit } from '../os/git.ts';
 import type { Matcher } from '../source/patterns.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, type Scan } from '../source/walk.ts';
@@ -101,6 +101,7 @@ export type ReportFacts = {
   readonly capped: Report['capped'];
   readonly notCovered: Scan['notCovered'];
   readonly problems: readonly Problem[];
+  readonly losses: readonly LossReport[];
 };
 
 /** At most this many left-out paths are listed; a project with more has a pattern that says why. */
@@ -113,7 +114,7 @@ export function makeReport(facts: ReportFacts, identity: Identity, ctx: Context)
     kind: facts.kind,
     type: facts.type,
     ...identity,
-    status: facts.problems.some((problem) => problem.severity === 'error') ? 'partial' : 'complete',
+    status: statusOf(facts),
     vault_id: facts.vaultId,
     project: { name: facts.project.name, root: toText(facts.project.root) },
     host: hostFacts(ctx),
@@ -146,5 +147,11 @@ export function makeReport(facts: ReportFacts, identity: Identity, ctx: Context)
     capped: facts.capped,
     not_covered: facts.notCovered.slice(0, NOT_COVERED_MOST),
     problems: facts.problems,
+    losses: facts.losses,
   };
+}
+
+function statusOf({ losses, problems }: ReportFacts): Report['status'] {
+  if (losses.length > 0) return 'suspect';
+  return problems.some((problem) => problem.severity === 'error') ? 'partial' : 'complete';
 }

@@ -5,7 +5,7 @@ import { lstatSync, readdirSync } from 'node:fs';
 import { type Bytes, bytes } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { escapeField, rowKey } from '../format/file-list.ts';
-import type { SnapshotKind } from '../format/report.ts';
+import type { Report, SnapshotKind } from '../format/report.ts';
 import { exists } from '../os/files.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { NAMES, parseId, saveDirectory, timeOfId } from '../vault/layout.ts';
@@ -27,7 +27,7 @@ export type SnapshotSummary = {
   /** Both where a backup was exported from the save of the same id. */
   readonly kinds: readonly SnapshotKind[];
   readonly type: string;
-  readonly status: 'complete' | 'partial';
+  readonly status: Report['status'];
   readonly sequence: number;
   /** Milliseconds since 1970. */
   readonly time: number;

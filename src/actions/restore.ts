@@ -31,6 +31,7 @@ import { lockForReading, lockForWriting } from '../vault/vault.ts';
 import { restoreFromArchive } from './restore-archive.ts';
 import { restoreFromObjects } from './restore-objects.ts';
 import type { RestorePlan } from './restore-plan.ts';
+import { recordRestore } from './restore-record.ts';
 import type { RestoreTarget } from './restore-target.ts';
 
 export type RestoreResult = {
@@ -101,6 +102,9 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
     const written = leftOut.size === 0 ? touched : touched.filter(({ path }) => !leftOut.has(path));
     setAllTimes(plan.directory, written, problem);
     syncFileSystem(plan.directory);
+    setFlagsAgain?.();
+    setFlagsAgain = undefined;
+    recordRestore(plan, ctx);
     return {
       id: plan.id,
       directory: plan.directory,

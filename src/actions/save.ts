@@ -3,8 +3,8 @@
 
 import { bytes, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
-import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
-import type { DatabaseReport, Report } from '../format/report.ts';
+import { errnoOf, writeFailure } from '../base/errors.ts';
+import type { DatabaseReport, LossReport, Report } from '../format/report.ts';
 import { exists } from '../os/files.ts';
 import { endPhase } from '../os/memory.ts';
 import { findUnits } from '../source/databases.ts';
@@ -18,6 +18,7 @@ import { openStage, type Vault } from '../vault/vault.ts';
 import { type Scanned, scanProject } from './capture.ts';
 import { standingProblems, toCarry } from './capture-problems.ts';
 import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
+import { baselineOf, findLosses, lossProblems, notedLosses, standingLosses, type WatchList, withId } from './loss-watch.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
 import { type Captured, type CaptureMode, captureInto, LARGE_TREE } from './save-capture.ts';
 import { writeListing } from './save-listing.ts';
@@ -44,6 +45,8 @@ export type SaveResult = {
   readonly report: Report | undefined;
   /** Problems met in this run, also where nothing changed. */
   readonly problems: readonly Problem[];
+  /** What is lost against the last good snapshot and was not accepted. */
+  readonly losses: readonly LossReport[];
 };
 
 /**
@@ -71,7 +74,7 @@ function recentSave(vaultPath: string, ifOlder: number, now: number): SaveResult
   if (line === undefined || id === undefined) return undefined;
   const age = now - Date.parse(line.time);
   if (age < 0 || age > ifOlder) return undefined;
-  return { outcome: 'recent', id, path: `${vaultPath}/${saveDirectory(id)}`, ageMs: now - timeOfId(id), report: undefined, problems: [] };
+  return { outcome: 'recent', id, path: `${vaultPath}/${saveDirectory(id)}`, ageMs: now - timeOfId(id), report: undefined, problems: [], losses: [] };
 }
 
 /** What a backup needs after its save. */
@@ -84,16 +87,15 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
   const scanned = scanProject(project.root, project.config, old, mode.rereadSlice, ctx);
   const problems = [...scanned.scan.problems];
   for (const problem of problems) ctx.monitor.problem(problem);
-  refuseEmptied(scanned, old, project);
   if (mode.recheck === true) readQuicklyChecked(scanned, old);
   const nothingToRead = scanned.diff.toRead.length === 0 && !scanned.diff.structureChanged;
-  if (nothingToRead && old !== undefined && last !== undefined && old.snapshot === last && options.note === undefined) {
-    takeOver(
-      problems,
-      standingProblems(old, scanned, () => false),
-      ctx,
-    );
-    return unchanged(vault, last, old, scanned, problems, ctx);
+  const standing = old === undefined ? [] : standingLosses(vault, old);
+  // A loss that was accepted or undone meanwhile deserves a snapshot that says so.
+  const asBefore =
+    old !== undefined && last !== undefined && old.snapshot === last && standing.length === notedLosses(old) && options.note === undefined;
+  if (nothingToRead && asBefore) {
+    takeOver(problems, [...standingProblems(old, scanned, () => false), ...lossProblems(standing, project.root)], ctx);
+    return unchanged(vault, last, old, scanned, problems, standing, ctx);
   }
   const stage = openStage(vault);
   try {
@@ -108,15 +110,26 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
     if (scanned.scan.paths.length > LARGE_TREE) endPhase();
     const built = buildTree(project.root, captured.scanned, captured.old, captured.stored);
     const databases = collectDatabases(built.tree, captured, old);
-    const notes = { databases: Object.fromEntries(databases.map((database) => [database.path, database])), problems: toCarry(problems) };
+    const { losses, watch } = findLosses(vault, project.root, baselineOf(vault, old), built.tree, captured.scanned.isCritical, databases);
+    takeOver(problems, lossProblems(losses, project.root), ctx);
+    const notes = {
+      databases: Object.fromEntries(databases.map((database) => [database.path, database])),
+      problems: toCarry(problems),
+      losses,
+      watch,
+    };
     const tree: Tree = { ...built.tree, notes };
-    if (!built.changed && captured.old !== undefined && last !== undefined && captured.old.snapshot === last && options.note === undefined) {
+    if (!built.changed && captured.old !== undefined && asBefore && captured.old.snapshot === last) {
       await captured.pack;
-      const result = unchanged(vault, last, { ...tree, snapshot: last }, captured.scanned, problems, ctx);
+      const known = { ...tree, snapshot: last, notes: { ...notes, watch: withId(watch, last) } };
+      const result = unchanged(vault, last, known, captured.scanned, problems, losses, ctx);
       storeTree(vault.root, result.tree);
       return result;
     }
-    const result = await commitSave({ vault, project, options, last, tree, built, captured, databases, problems, stage: stage.path }, ctx);
+    const result = await commitSave(
+      { vault, project, options, last, tree, built, captured, databases, problems, losses, watch, stage: stage.path },
+      ctx,
+    );
     return { result, tree: { ...tree, snapshot: result.id }, scanned: captured.scanned, databases };
   } catch (error) {
     throw errnoOf(error) === undefined ? error : writeFailure(error, vault.root);
@@ -148,15 +161,15 @@ function lastSave(vault: Vault): SnapshotId | undefined {
   return parseId(line?.id ?? '');
 }
 
-/** A project whose every entry vanished is an unmounted disk, not a change (the loss watch comes later and tells more). */
-function refuseEmptied(scanned: Scanned, old: Tree | undefined, project: ProjectFacts): void {
-  if (scanned.scan.paths.length > 1 || old === undefined || old.count <= 1 || scanned.scan.problems.length > 0) return;
-  throw new CoraError('refused', `The project ${project.name} is empty now and had ${old.count - 1} entries at its last save`, {
-    hint: 'mount its disk or restore it (cora restore latest); a new file in it makes it a project again',
-  });
-}
-
-function unchanged(vault: Vault, last: SnapshotId, tree: Tree, scanned: Scanned, problems: readonly Problem[], ctx: Context): Saved {
+function unchanged(
+  vault: Vault,
+  last: SnapshotId,
+  tree: Tree,
+  scanned: Scanned,
+  problems: readonly Problem[],
+  losses: readonly LossReport[],
+  ctx: Context,
+): Saved {
   appendLine(vault.root, readHead(vault.root), { kind: 'unchanged', id: last, time: new Date(ctx.now()).toISOString(), sums: '-', extra: '-' });
   const result: SaveResult = {
     outcome: 'unchanged',
@@ -165,6 +178,7 @@ function unchanged(vault: Vault, last: SnapshotId, tree: Tree, scanned: Scanned,
     ageMs: ctx.now() - timeOfId(last),
     report: undefined,
     problems,
+    losses,
   };
   return { result, tree, scanned, databases: Object.values(databaseNotes(tree)) };
 }
@@ -191,6 +205,8 @@ type CommitFacts = {
   readonly captured: Captured;
   readonly databases: readonly DatabaseReport[];
   readonly problems: readonly Problem[];
+  readonly losses: readonly LossReport[];
+  readonly watch: WatchList;
   readonly stage: string;
 };
 
@@ -236,12 +252,17 @@ async function commitSave(facts: CommitFacts, ctx: Context): Promise<SaveResult>
           capped: [],
           notCovered: captured.scanned.scan.notCovered,
           problems: facts.problems,
+          losses: facts.losses,
         },
         identity,
         ctx,
       ),
   });
-  storeTree(vault.root, { ...tree, snapshot: committed.id, notes: { ...tree.notes, keyframe: listing.keyframe ?? committed.id } });
+  storeTree(vault.root, {
+    ...tree,
+    snapshot: committed.id,
+    notes: { ...tree.notes, watch: withId(facts.watch, committed.id), keyframe: listing.keyframe ?? committed.id },
+  });
   if (pack !== undefined) appendSegment(vault.root, `${committed.directory}/${NAMES.pack}`, captured.records);
   return {
     outcome: 'saved',
@@ -250,5 +271,6 @@ async function commitSave(facts: CommitFacts, ctx: Context): Promise<SaveResult>
     ageMs: 0,
     report: committed.report,
     problems: facts.problems,
+    losses: facts.losses,
   };
 }

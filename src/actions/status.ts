@@ -16,6 +16,7 @@ import { protectionsOf, sealedInLedger } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
 import { isGood } from './backup.ts';
 import { bytesBelow } from './list.ts';
+import { lossesOf } from './lost.ts';
 import { type Failures, failuresOf, type Growth, growthOf, WEEK } from './status-runs.ts';
 
 export type LastRun = { readonly id: string; readonly time: number; readonly ok: boolean };
@@ -175,6 +176,8 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   if (result.vault.freeBytes < LITTLE_SPACE) warn(`The vault's disk has only ${formatBytes(result.vault.freeBytes)} left`, 'free space on it');
   const lost = [...sealedInLedger(vault).values()].filter((kind) => kind === 'seal').length - result.sealed;
   if (lost > 0) warn(`${lost === 1 ? 'A backup has' : `${lost} backups have`} lost the immutable flag`, 'cora protect');
+  const losses = lossesOf(vault).length;
+  if (losses > 0) warn(`${losses === 1 ? 'Something critical is' : `${losses} critical things are`} lost since the last good save`, 'cora lost');
   warnings.push(...failureWarnings(result.failures));
   if (!exists(`${vault.root}/${NAMES.restoreScript}`)) warn('restore.sh is missing from the vault', 'cora save puts it back');
   return warnings;

@@ -88,7 +88,8 @@ export type CommandSpec<F extends FlagTable> = {
 
 /** 3 where a run left something out: an error among its problems, or a snapshot that says so. */
 export function exitCodeOf(problems: readonly Problem[], ...reports: readonly (Report | undefined)[]): number {
-  const incomplete = problems.some((problem) => problem.severity === 'error') || reports.some((report) => report?.status === 'partial');
+  const incomplete =
+    problems.some((problem) => problem.severity === 'error') || reports.some((report) => report !== undefined && report.status !== 'complete');
   return incomplete ? EXIT.incomplete : EXIT.ok;
 }
 

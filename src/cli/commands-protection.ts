@@ -33,4 +33,21 @@ export const PROTECTION_COMMANDS: readonly Command[] = [
     logged: true,
     load: () => import('./commands/unprotect.ts'),
   }),
+  command({
+    name: 'lost',
+    summary: 'What was lost since an earlier save, and the command that brings it back',
+    usage: '[--accept PATH or ID]',
+    about: [
+      'Each save compares critical files and databases with the last good one: gone, emptied, shrunk to half, rows fallen to half.',
+      'A loss makes saves SUSPECT until it is back, or a person accepts it (at a terminal; --yes does not answer).',
+    ],
+    flags: { accept: { kind: 'switch', help: 'what is there now counts as good' } },
+    examples: [
+      ['cora lost', 'each loss with the way back'],
+      ['cora lost --accept AI_WORK_LOG.md', 'it was meant'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.refused],
+    logged: true,
+    load: () => import('./commands/lost.ts'),
+  }),
 ];

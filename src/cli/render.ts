@@ -48,6 +48,8 @@ const changedFiles = (report: Report) => report.files_new + report.files_changed
 
 function incompleteLines(report: Report): string[] {
   if (report.status === 'complete') return [];
+  if (report.status === 'suspect')
+    return [`SUSPECT: ${counted(report.losses?.length ?? 0, 'loss', 'losses')} since the last good save; cora lost lists them with the way back`];
   const errors = report.problems.filter((problem) => problem.severity === 'error').length;
   return [`INCOMPLETE: ${counted(errors, 'problem')}; cora show ${report.snapshot_id} lists them`];
 }
@@ -99,7 +101,7 @@ export function listLines(result: ListResult, now: number): string[] {
 
 function remarks(snapshot: SnapshotSummary): string {
   const parts: string[] = [];
-  if (snapshot.status === 'partial') parts.push('INCOMPLETE');
+  if (snapshot.status !== 'complete') parts.push(snapshot.status === 'suspect' ? 'SUSPECT' : 'INCOMPLETE');
   if (snapshot.protection === 'kernel') parts.push('sealed');
   if (snapshot.label !== null) parts.push(`[${visible(snapshot.label)}]`);
   if (snapshot.note !== null) parts.push(visible(snapshot.note));
@@ -130,7 +132,7 @@ export function showLines(result: ShowResult, now: number): string[] {
       [report.kind === 'save' ? 'Save' : 'Backup', report.snapshot_id],
       ['Path', visible(path)],
       ['Made', `${report.backup_start} (${formatAge(now - started)}) by ${visible(report.trigger)}, type ${report.type}`],
-      ['State', report.status === 'complete' ? 'complete' : 'INCOMPLETE'],
+      ['State', report.status === 'complete' ? 'complete' : report.status === 'suspect' ? 'SUSPECT: something critical was lost' : 'INCOMPLETE'],
       ['Project', `${visible(report.project.name)} at ${visible(report.project.root)}`],
       ['Host', `${visible(report.host.hostname)}, ${visible(report.host.os)}, Node ${report.host.node}, Cora ${report.host.cora}`],
       [

@@ -50,6 +50,7 @@ export function saveDocument(result: SaveResult): Document {
     snapshot_id: result.id,
     path: result.path,
     age_seconds: Math.round(result.ageMs / 1000),
+    losses: result.losses,
     ...(result.report === undefined ? {} : figures(result.report)),
   };
 }

@@ -10,7 +10,14 @@ export function manifestText(report: Report, files: readonly { readonly path: st
     '',
     row('Project', `${report.project.name} (${report.project.root})`),
     row('Time', `${report.backup_start} to ${report.backup_end} (${formatDuration(report.total_duration * 1000)})`),
-    row('Status', report.status === 'complete' ? 'complete' : 'INCOMPLETE: see Problems'),
+    row(
+      'Status',
+      report.status === 'complete'
+        ? 'complete'
+        : report.status === 'suspect'
+          ? 'SUSPECT: something was lost, see Problems'
+          : 'INCOMPLETE: see Problems',
+    ),
     row('Type', report.type),
     row('Note', report.note),
     row('Label', report.label),

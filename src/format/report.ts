@@ -61,7 +61,8 @@ export type Report = {
   readonly sequence: number;
   /** Hash of the chain line before this snapshot's. */
   readonly previous: string;
-  readonly status: 'complete' | 'partial';
+  /** `suspect`: something critical was lost since an earlier snapshot (`losses`); `partial`: something could not be saved. */
+  readonly status: 'complete' | 'partial' | 'suspect';
   readonly vault_id: string;
   readonly project: { readonly name: string; readonly root: string };
   readonly host: Readonly<Record<'hostname' | 'os' | 'kernel' | 'arch' | 'node' | 'cora', string>>;
@@ -104,4 +105,18 @@ export type Report = {
   /** What is there and not in the snapshot, and why. */
   readonly not_covered: readonly { readonly path: string; readonly reason: string }[];
   readonly problems: readonly Problem[];
+  /** What was there in an earlier snapshot and is not in this one; `tables` are the rows it had. */
+  readonly losses?: readonly LossReport[];
+};
+
+/** A critical file or database that vanished, was emptied or shrank (docs/json.md). */
+export type LossReport = {
+  readonly path: string;
+  readonly path_base64?: string;
+  readonly kind: 'gone' | 'emptied' | 'shrunk' | 'rows' | 'table';
+  readonly before: number;
+  readonly after: number;
+  readonly table?: string;
+  readonly tables?: Readonly<Record<string, number>>;
+  readonly last_good: string;
 };

@@ -100,7 +100,7 @@ export type Wanted = { readonly kind?: SnapshotKind };
 
 /**
  * The snapshot that a person names: an id, a unique prefix of one, `latest`, `latest~N`, a git sha, or a label or note's exact text.
- * Of a save and a backup with one id the backup is taken. `latest` skips what has no readable report and what is dated in the future.
+ * Of a save and a backup with one id the backup is taken. `latest` skips what has no readable report, what is dated in the future, and what is suspect (while there is another).
  * @param now milliseconds since 1970
  * @throws CoraError unknown_snapshot, ambiguous_snapshot (with the candidates)
  */
@@ -147,9 +147,13 @@ function preferBackup(refs: readonly SnapshotRef[]): SnapshotRef | undefined {
 
 function nthLatest(vault: Vault, all: readonly SnapshotRef[], back: number, now: number): SnapshotRef {
   const seen = new Set<string>();
+  const usable = (ref: SnapshotRef): Report | undefined => (timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref));
+  // What was lost is not in a suspect snapshot; it is the last resort where there is no other.
+  const onlySuspects = all.every((ref) => (usable(ref)?.status ?? 'suspect') === 'suspect');
   for (const ref of [...all].reverse()) {
     // A clock that ran ahead must not make one snapshot "latest" for ever.
-    if (seen.has(ref.id) || timeOfId(ref.id) > now + 120_000 || tryReport(vault, ref) === undefined) continue;
+    const report = seen.has(ref.id) ? undefined : usable(ref);
+    if (report === undefined || (report.status === 'suspect' && !onlySuspects)) continue;
     if (seen.size === back) return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
     seen.add(ref.id);
   }

@@ -210,6 +210,7 @@ list_snapshots() {
         *'"total_files_processed":'*) files=$value ;;
         *'"total_bytes_processed":'*) size=$value ;;
         *'"status":'*'"partial"'*) note='  incomplete: see MANIFEST.txt' ;;
+        *'"status":'*'"suspect"'*) note='  suspect: something was lost, see MANIFEST.txt' ;;
       esac
     done
     unset IFS
