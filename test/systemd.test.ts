@@ -94,6 +94,22 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     expect(await machine.must('ls /etc/systemd/system')).not.toContain('@');
   });
 
+  test.each(['/root/project', '/home/alice/project', '/tmp/project', '/var/tmp/project'])(
+    'a project at %s is saved by the hardened service',
+    async (directory) => {
+      const vault = `${directory}-vault`;
+      await machine.must(`mkdir ${directory} && echo 1 > ${directory}/a`);
+      const instance = String((await result(`timers install --vault ${vault}`, directory))['instance']);
+      await machine.must(`systemctl start cora-save@${instance}.service`);
+      expect((await result(`list --vault ${vault}`, directory))['total']).toBe(1);
+      // The disk of a vault that was named is away: no new vault begins in its place.
+      await machine.must(`mv ${vault} ${vault}-away`);
+      expect((await machine.run(`systemctl start cora-save@${instance}.service`)).code).not.toBe(0);
+      expect((await machine.run(`ls -d ${vault}`)).code).not.toBe(0);
+      await cora(`timers remove --vault ${vault}-away`, directory);
+    },
+  );
+
   test("a user's own timers run after linger, and cora-seal makes their backups immutable", async () => {
     const su = (command: string) => `su alice -c ${quoted(`cd && mkdir -p proj && cd proj && ${command}`)}`;
     const launcher = CORA.slice(1, -1);

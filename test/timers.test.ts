@@ -141,6 +141,39 @@ describe.skipIf(!isRoot)(`services of the system${isRoot ? '' : ' (skipped: not 
     expect(filesIn(box.units)).toEqual([]);
   });
 
+  test('after an upgrade --all points the timers of every project at the Cora that is called, and keeps all else', async () => {
+    const box = sandbox();
+    const second = join(box.root, 'second');
+    mkdirSync(second);
+    await box.cora(['timers', 'install', '--unit-dir', box.units]);
+    await box.cora(['timers', 'install', '--unit-dir', box.units], { cwd: second, env: { CORA_VAULT: `${second}-vault` } });
+    await box.cora(['timers', 'install', '--unit-dir', box.units, '--seal', 'daemon']);
+    const before = contents(box.units);
+    for (const [name, text] of before) {
+      const old = text.replaceAll(join(SHIPPED, '..'), '/opt/cora/0.0.1').replace('Nice=19', 'Nice=5');
+      writeFileSync(join(box.units, name), old);
+    }
+    const made = await box.json(['timers', 'install', '--all', '--unit-dir', box.units], { cwd: '/' });
+    expect(made).toMatchObject({ code: 0 });
+    expect(made.result['timers']).toHaveLength(5);
+    expect(contents(box.units)).toEqual(before);
+    const again = await box.json(['timers', 'install', '--all', '--unit-dir', box.units], { cwd: '/' });
+    expect((again.result['files'] as { change: string }[]).every(({ change }) => change === 'same')).toBe(true);
+    expect(await box.json(['timers', 'install', '--all', '--unit-dir', `${box.units}-none`], { cwd: '/' })).toMatchObject({
+      code: 0,
+      result: { files: [] },
+    });
+  });
+
+  test('the vault is made first, and is all that the service may write beside the project and the logs', async () => {
+    const box = sandbox();
+    const vault = join(box.root, 'disk/vault');
+    await box.cora(['timers', 'install', '--unit-dir', box.units, '--vault', vault]);
+    expect(existsSync(join(vault, 'VAULT.json'))).toBe(true);
+    const dropIn = readFileSync(join(box.units, 'cora-save.service.d/50-cora.conf'), 'utf8');
+    expect([...dropIn.matchAll(/^ReadWritePaths="-(.*)"$/gm)].map(([, path]) => path)).toEqual([box.project, vault, box.root]);
+  });
+
   test('--print shows everything and writes nothing', async () => {
     const box = sandbox();
     const run = await box.cora(['timers', 'install', '--print', '--unit-dir', box.units]);

@@ -5,10 +5,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Bytes, isText, toText } from '../base/bytes.ts';
+import type { Config } from '../base/config.ts';
 import { CoraError } from '../base/errors.ts';
 import { exists, namesIn, readTextIfThere } from '../os/files.ts';
 import type { Manager } from '../os/systemctl.ts';
-import { DROP_IN, formatDropIn, forUserManager, isOurs, parseDropIn, text, type UnitNote } from '../os/systemd-unit.ts';
+import { DROP_IN, formatDropIn, forUserManager, isOurs, parseDropIn, repointed, text, type UnitNote } from '../os/systemd-unit.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 
 export type TimerJob = 'save' | 'backup' | 'drill' | 'seal';
@@ -25,8 +26,8 @@ export type TimersMachine = {
 /** Whose units: a project's, or those that seal the vaults of one user. */
 export type TimersTarget =
   | {
-      readonly project: { readonly root: Bytes; readonly name: string; readonly config: { readonly vault: string | undefined } };
-      readonly location: Pick<VaultLocation, 'path' | 'source'>;
+      readonly project: { readonly root: Bytes; readonly name: string; readonly config: Config };
+      readonly location: VaultLocation;
     }
   | { readonly sealFor: string };
 
@@ -57,10 +58,9 @@ export type TimersPlan = {
   readonly instance: string | undefined;
   readonly files: readonly UnitFile[];
   readonly timers: readonly string[];
-  /** Where the vault will be made: the service can write there only if it exists when it starts. */
-  readonly vaultParent: string | undefined;
 };
 
+const JOBS: readonly TimerJob[] = ['save', 'backup', 'drill', 'seal'];
 const SYSTEM_UNITS = '/etc/systemd/system';
 const TEMPORARY = /^(?:\/var)?\/tmp\//;
 
@@ -110,8 +110,20 @@ export function planTimers(machine: TimersMachine, target: TimersTarget, options
   const jobs = jobsOf(target, options);
   const instance = chooseInstance(place.directory, target, jobs);
   const files = jobs.flatMap((job) => filesOf(machine, place, target, job, instance));
-  const vaultParent = 'sealFor' in target ? undefined : dirname(target.location.path);
-  return { place, instance, files, timers: jobs.map((job) => unitName(job, instance, 'timer')), vaultParent };
+  return { place, instance, files, timers: jobs.map((job) => unitName(job, instance, 'timer')) };
+}
+
+/** Everything that is installed, as this installation of Cora ships it and with this one to start: for after an upgrade. */
+export function planAgain(machine: TimersMachine, options: Pick<TimersOptions, 'user' | 'unitDirectory'>): TimersPlan {
+  const place = placeOf(machine, options);
+  const all = JOBS.flatMap((job) => slotsOf(place.directory, job).map(({ instance }) => ({ job, instance })));
+  const files = all.flatMap(({ job, instance }) => {
+    const { service, units } = sharedFiles(machine, place, job, instance);
+    const path = dropInPath(place, job, instance);
+    return [...units, unitFile(path, repointed(readFileSync(path, 'utf8'), service, machine.launcher))];
+  });
+  const unique = [...new Map(files.map((file) => [file.path, file])).values()];
+  return { place, instance: undefined, files: unique, timers: all.map(({ job, instance }) => unitName(job, instance, 'timer')) };
 }
 
 function chooseInstance(directory: string, target: TimersTarget, jobs: readonly TimerJob[]): string | undefined {
@@ -128,8 +140,7 @@ function chooseInstance(directory: string, target: TimersTarget, jobs: readonly 
 }
 
 function filesOf(machine: TimersMachine, place: TimersPlace, target: TimersTarget, job: TimerJob, instance: string | undefined): UnitFile[] {
-  const at = instance === undefined ? '' : '@';
-  const service = shipped(machine.launcher, `cora-${job}${at}.service`);
+  const { service, units } = sharedFiles(machine, place, job, instance);
   const dropIn = formatDropIn({
     unit: service,
     launcher: machine.launcher,
@@ -137,11 +148,22 @@ function filesOf(machine: TimersMachine, place: TimersPlace, target: TimersTarge
       ? { user: target.sealFor, environment: {}, writable: [], privateTmp: true }
       : { project: textPath(target.project.root), vault: target.location.path, ...settingsOf(machine, place, target) }),
   });
-  return [
-    unitFile(`${place.directory}/cora-${job}${at}.service`, place.scope === 'user' ? forUserManager(service) : service),
-    unitFile(`${place.directory}/cora-${job}${at}.timer`, shipped(machine.launcher, `cora-${job}${at}.timer`)),
-    unitFile(`${place.directory}/${unitName(job, instance, 'service')}.d/${DROP_IN}`, dropIn),
+  return [...units, unitFile(dropInPath(place, job, instance), dropIn)];
+}
+
+/** The units themselves: of the plain names, or the templates of all instances. */
+function sharedFiles(machine: TimersMachine, place: TimersPlace, job: TimerJob, instance: string | undefined) {
+  const name = `cora-${job}${instance === undefined ? '' : '@'}`;
+  const service = shipped(machine.launcher, `${name}.service`);
+  const units = [
+    unitFile(`${place.directory}/${name}.service`, place.scope === 'user' ? forUserManager(service) : service),
+    unitFile(`${place.directory}/${name}.timer`, shipped(machine.launcher, `${name}.timer`)),
   ];
+  return { service, units };
+}
+
+function dropInPath(place: TimersPlace, job: TimerJob, instance: string | undefined): string {
+  return `${place.directory}/${unitName(job, instance, 'service')}.d/${DROP_IN}`;
 }
 
 export type ProjectTarget = Extract<TimersTarget, { readonly project: unknown }>;
@@ -151,8 +173,8 @@ function settingsOf(machine: TimersMachine, place: TimersPlace, target: ProjectT
   if (place.scope === 'user') return { environment, writable: [], privateTmp: true };
   const vault = target.location.path;
   const log = machine.logs[0];
-  // A vault that is not there yet has to be made, which is a write beside it.
-  const places = [textPath(target.project.root), exists(vault) ? vault : dirname(vault), ...(log === undefined ? [] : [dirname(log)])];
+  // The vault and not the directory above it: where its disk is not mounted, a service cannot begin a new one in its place.
+  const places = [textPath(target.project.root), vault, ...(log === undefined ? [] : [dirname(log)])];
   const writable = [...new Set(places)];
   return { environment, writable, privateTmp: ![...writable, machine.launcher].some((path) => TEMPORARY.test(`${path}/`)) };
 }

@@ -4,14 +4,17 @@
 import { chmodSync, lstatSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fromText } from '../base/bytes.ts';
+import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
-import { makePath, namesIn, readTextIfThere, replaceFile } from '../os/files.ts';
+import { exists, makePath, namesIn, readTextIfThere, replaceFile } from '../os/files.ts';
 import { isBooted, lingers, order, userId, userName } from '../os/systemctl.ts';
 import { isOurs } from '../os/systemd-unit.ts';
+import { openForWriting } from './open-project.ts';
 import {
   cronLines,
   jobsOf,
   placeOf,
+  planAgain,
   planTimers,
   slotFor,
   slotsOf,
@@ -39,14 +42,16 @@ export type InstalledTimers = {
 export type RemovedTimers = { readonly scope: 'system' | 'user'; readonly instance: string | undefined; readonly files: readonly string[] };
 
 /**
- * Writes the units and starts the timers. Safe to call twice: what is right already is left alone.
+ * Writes the units and starts the timers; a vault that is not there yet is made first, because the services may write
+ * nowhere else. Safe to call twice: what is right already is left alone.
  * @param options `print`: only say what would be written; `cron`: lines for cron instead
- * @throws CoraError refused, project_refused, usage, io
+ * @throws CoraError refused, project_refused, usage, io, and what `save` throws for a vault that cannot be made
  */
 export function installTimers(
   machine: TimersMachine,
   target: TimersTarget,
   options: TimersOptions & { readonly print?: boolean; readonly cron?: boolean },
+  ctx: Context,
 ): InstalledTimers {
   const place = placeOf(machine, options);
   if ('sealFor' in target) {
@@ -60,9 +65,26 @@ export function installTimers(
     return { scope: 'cron', instance: undefined, files: [], timers: [], started: false, cron: cronLines(machine, target, options), warnings };
   }
   const plan = planTimers(machine, target, options);
+  if (options.print !== true && 'project' in target && !exists(target.location.path)) openForWriting(target.project, target.location, ctx).release();
+  return carryOut(machine, plan, options.print === true);
+}
+
+/**
+ * Points every timer that is installed, of all projects and users, at this installation of Cora, and brings the units up to
+ * what it ships: for after an upgrade, before the old installation goes. No timers: no files.
+ */
+export function repointTimers(
+  machine: TimersMachine,
+  options: Pick<TimersOptions, 'user' | 'unitDirectory'> & { readonly print?: boolean },
+): InstalledTimers {
+  return carryOut(machine, planAgain(machine, options), options.print === true);
+}
+
+function carryOut(machine: TimersMachine, plan: TimersPlan, print: boolean): InstalledTimers {
+  const { place } = plan;
   const warnings = [...privilegeWarnings(machine, place), ...lingerWarnings(machine, place)];
   const told = { scope: place.scope, instance: plan.instance, files: plan.files, timers: plan.timers, cron: [] };
-  if (options.print === true) return { ...told, started: false, warnings };
+  if (print) return { ...told, started: false, warnings };
   write(plan);
   const failure = start(plan);
   return {
@@ -72,8 +94,7 @@ export function installTimers(
   };
 }
 
-function write({ files, vaultParent }: TimersPlan): void {
-  if (vaultParent !== undefined) makePath(fromText(vaultParent));
+function write({ files }: TimersPlan): void {
   for (const { path, content, change } of files) {
     if (change === 'same') continue;
     try {
@@ -92,7 +113,8 @@ function write({ files, vaultParent }: TimersPlan): void {
 
 function start({ place, files, timers }: TimersPlan): string | undefined {
   const { manager } = place;
-  if (manager === undefined) return undefined;
+  if (manager === undefined || timers.length === 0) return undefined;
+  if (!isBooted()) return 'systemd does not run on this machine';
   const reload = order(manager, ['daemon-reload']);
   if (reload !== undefined) return reload;
   const failure = order(manager, ['enable', '--now', ...timers]);
@@ -153,6 +175,8 @@ export function removeTimers(machine: TimersMachine, target: TimersTarget, optio
       // The stamp of the last run: a later installation must not find a run to make up for.
       order(manager, ['clean', '--what=state', timer]);
     }
+    // systemctl has done it, unless the user's manager could not be asked.
+    rmSync(`${place.directory}/timers.target.wants/${timer}`, { force: true });
     files.push(...removeFiles(place.directory, [`${service}.d`]));
     const shared = slot.instance !== undefined && slotsOf(place.directory, job).some(({ instance }) => instance !== undefined);
     const base = `cora-${job}${slot.instance === undefined ? '' : '@'}`;

@@ -8,7 +8,7 @@ export const AUTOMATIC_COMMANDS: readonly Command[] = [
   command({
     name: 'timers install',
     summary: 'Save every 15 minutes and back up each night, by systemd',
-    usage: '[--user] [--print | --cron] [--seal USER]',
+    usage: '[--user] [--print | --cron] [--seal USER | --all]',
     about: [
       'As root: services of the system. Else: services of your own, which need lingering to run while you are logged out.',
       'Without systemd it prints lines for crontab and ends with 3. Running it again puts right what was changed.',
@@ -16,6 +16,7 @@ export const AUTOMATIC_COMMANDS: readonly Command[] = [
     flags: {
       ...TIMERS_FLAGS,
       print: { kind: 'switch', short: 'n', aliases: ['dry-run'], help: 'show the files that would be written, and write nothing' },
+      all: { kind: 'switch', help: 'point every timer that is installed at this Cora, after an upgrade' },
       cron: { kind: 'switch', help: 'print lines for crontab instead' },
     },
     maxArgs: 0,

@@ -14,6 +14,7 @@ export function installedLines(result: InstalledTimers, print: boolean): string[
       '',
     ]);
   }
+  if (result.timers.length === 0) return ['No timers of Cora are installed'];
   const changed = result.files.filter(({ change }) => change !== 'same').length;
   const wrote = changed === 0 ? 'Everything is as it should be' : `Wrote ${counted(changed, 'file')}`;
   const state = result.started ? 'armed' : 'not started';

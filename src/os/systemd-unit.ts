@@ -47,9 +47,20 @@ export function forUserManager(unit: string): string {
     .replace(/\n# Read the project of any owner[^\n]*\n#[^\n]*\n/, '\n');
 }
 
-export function formatDropIn(dropIn: DropIn): string {
-  const command = /^ExecStart=\S+ (.+)$/m.exec(dropIn.unit)?.[1];
+function commandLine(unit: string, launcher: string): string {
+  const command = /^ExecStart=\S+ (.+)$/m.exec(unit)?.[1];
   if (command === undefined) throw new RangeError('a shipped unit has no command');
+  return `ExecStart=${executable(launcher)} ${command}`;
+}
+
+/** A drop-in of ours that starts another installation of Cora, and is else as it was. */
+export function repointed(content: string, unit: string, launcher: string): string {
+  return content
+    .replace(/^Launcher=.*$/m, () => `Launcher=${JSON.stringify(launcher)}`)
+    .replace(/^ExecStart=".*$/m, () => commandLine(unit, launcher));
+}
+
+export function formatDropIn(dropIn: DropIn): string {
   const { project, user, vault, launcher } = dropIn;
   const note = Object.entries({ Project: project, User: user, Vault: vault, Launcher: launcher });
   return [
@@ -59,7 +70,7 @@ export function formatDropIn(dropIn: DropIn): string {
     '',
     '[Service]',
     'ExecStart=',
-    `ExecStart=${executable(launcher)} ${command}`,
+    commandLine(dropIn.unit, launcher),
     ...(user === undefined ? [] : [`User=${specifiers(user)}`]),
     // A slash at the end keeps a last space or backslash from being read as systemd reads them.
     ...(project === undefined ? [] : [`WorkingDirectory=${specifiers(text(project))}/`]),
