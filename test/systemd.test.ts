@@ -16,7 +16,7 @@ const quoted = (text: string) => `'${text}'`;
 
 describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (skipped: ${why})`}`, () => {
   let machine: Container;
-  const cora = (args: string, directory = '/srv/app') => machine.run(`cd ${quoted(directory)} && ${CORA} ${args}`);
+  const cora = (args: string, directory = '/srv/cora-test') => machine.run(`cd ${quoted(directory)} && ${CORA} ${args}`);
   const result = async (args: string, directory?: string): Promise<Record<string, unknown>> => {
     const run = await cora(`${args} --json`, directory);
     return { code: run.code, ...(JSON.parse(run.stdout).result as Record<string, unknown>) };
@@ -33,8 +33,8 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     machine = new Container();
     await machine.boot();
     await machine.must(
-      `useradd -m alice && mkdir -p /srv/app && chown alice: /srv/app && su alice -c ${quoted(`
-      cd /srv/app && git init -q . && git config user.name a && git config user.email a@b && echo 1 > tracked && git add tracked && git commit -qm one
+      `useradd -m coratest && mkdir -p /srv/cora-test && chown coratest: /srv/cora-test && su coratest -c ${quoted(`
+      cd /srv/cora-test && git init -q . && git config user.name a && git config user.email a@b && echo 1 > tracked && git add tracked && git commit -qm one
       echo secret > .env && chmod 600 .env && mkdir -m 700 private && echo 2 > private/notes
       sqlite3 idle.db "PRAGMA journal_mode=wal; CREATE TABLE t(a); INSERT INTO t VALUES (1), (2);" >/dev/null && chmod 600 idle.db`)}`,
     );
@@ -59,7 +59,7 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     await machine.must('rm -r /etc/systemd/system/cora-save.timer.d && systemctl daemon-reload && systemctl restart cora-save.timer');
     await waitFor('the end of the run', async () => (await machine.run('systemctl is-active cora-save.service')).stdout.trim() === 'inactive');
     expect(await journal('cora-save.service')).toMatch(
-      /level=info command="save" trigger="timer" project="\/srv\/app" vault="\/var\/backups\/app" id="\S+" exit=0/,
+      /level=info command="save" trigger="timer" project="\/srv\/cora-test" vault="\/var\/backups\/cora-test" id="\S+" exit=0/,
     );
     expect(await machine.must('cat /var/log/cora-backup.log')).toContain('trigger="timer"');
     const [save] = (await result('timers status'))['timers'] as { last_trigger: string | null; last_result: string | null }[];
@@ -67,18 +67,27 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
   });
 
   test('the daily backup holds an idle WAL database of another owner, unpushed work and private files, and is sealed', async () => {
-    const before = await machine.must('cd /srv/app && stat -c "%n %U %a %Y" * .env && ls -A');
+    const before = await machine.must('cd /srv/cora-test && stat -c "%n %U %a %Y" * .env && ls -A');
     await machine.must('systemctl start cora-backup.service');
     const [backup] = (await result('backup list'))['snapshots'] as { path: string; status: string }[];
     expect(backup?.status).toBe('complete');
     const path = backup?.path ?? '';
     expect(await machine.must(`lsattr -d ${path} ${path}/MANIFEST.txt`)).toMatch(/^-{4}i\S* .*\n-{4}i/);
     expect(await machine.must(`sqlite3 ${path}/db/idle.db 'SELECT sum(a) FROM t'; cat ${path}/critical/.env`)).toBe('3\nsecret\n');
-    expect(await machine.must(`git bundle list-heads ${path}/git/app.bundle`)).toContain('refs/heads/');
-    expect(await machine.must(`tar -tzf ${path}/app-full.tar.gz`)).toContain('private/notes');
+    expect(await machine.must(`git bundle list-heads ${path}/git/cora-test.bundle`)).toContain('refs/heads/');
+    expect(await machine.must(`tar -tzf ${path}/cora-test-full.tar.gz`)).toContain('private/notes');
     expect((await machine.run(`rm -rf ${path}`)).code).toBe(1);
-    expect(await machine.must('cd /srv/app && stat -c "%n %U %a %Y" * .env && ls -A')).toBe(before);
-    expect(await machine.must(`su alice -c 'cd /srv/app && sqlite3 idle.db "INSERT INTO t VALUES (3); SELECT sum(a) FROM t"'`)).toBe('6\n');
+    expect(await machine.must('cd /srv/cora-test && stat -c "%n %U %a %Y" * .env && ls -A')).toBe(before);
+    expect(await machine.must(`su coratest -c 'cd /srv/cora-test && sqlite3 idle.db "INSERT INTO t VALUES (3); SELECT sum(a) FROM t"'`)).toBe('6\n');
+  });
+
+  test('a save that meets a running backup waits for it', async () => {
+    const slow = '/etc/systemd/system/cora-backup.service.d/test.conf';
+    await machine.must(
+      `printf '[Service]\\nExecStartPre=sleep 2\\n' > ${slow} && systemctl daemon-reload && systemctl start --no-block cora-backup.service`,
+    );
+    await machine.must('systemctl start cora-save.service && systemctl is-active cora-backup.service | grep -qx inactive');
+    await machine.must(`rm ${slow} && systemctl daemon-reload`);
   });
 
   test('a second project, whatever its paths are called, has units of its own', async () => {
@@ -94,7 +103,7 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     expect(await machine.must('ls /etc/systemd/system')).not.toContain('@');
   });
 
-  test.each(['/root/project', '/home/alice/project', '/tmp/project', '/var/tmp/project'])(
+  test.each(['/root/project', '/home/coratest/project', '/tmp/project', '/var/tmp/project'])(
     'a project at %s is saved by the hardened service',
     async (directory) => {
       const vault = `${directory}-vault`;
@@ -111,14 +120,14 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
   );
 
   test("a user's own timers run after linger, and cora-seal makes their backups immutable", async () => {
-    const su = (command: string) => `su alice -c ${quoted(`cd && mkdir -p proj && cd proj && ${command}`)}`;
+    const su = (command: string) => `su coratest -c ${quoted(`cd && mkdir -p proj && cd proj && ${command}`)}`;
     const launcher = CORA.slice(1, -1);
     await machine.must(su('echo 1 > a'));
     const first = await machine.run(su(`${launcher} timers install`));
-    expect(first.stderr).toContain('loginctl enable-linger alice');
-    await machine.must('loginctl enable-linger alice');
+    expect(first.stderr).toContain('loginctl enable-linger coratest');
+    await machine.must('loginctl enable-linger coratest');
     await waitFor(
-      "alice's manager",
+      "coratest's manager",
       async () => (await machine.run(su('XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user is-system-running'))).code === 0,
     );
     const again = JSON.parse(await machine.must(su(`${launcher} timers install --json`)));
@@ -127,13 +136,13 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     const status = JSON.parse(await machine.must(su(`${launcher} timers status --json`)));
     expect(status.result).toMatchObject({ installed: true, warnings: [], timers: [{ armed: true }, { armed: true, last_result: 'success' }] });
 
-    expect(await result('timers install --seal alice')).toMatchObject({ code: 0, started: true, timers: ['cora-seal.timer'] });
+    expect(await result('timers install --seal coratest')).toMatchObject({ code: 0, started: true, timers: ['cora-seal.timer'] });
     await machine.must('systemctl start cora-seal.service');
     expect(await journal('cora-seal.service')).toContain(': sealed');
-    expect(await machine.must('lsattr -d /home/alice/.local/state/cora/proj/2*')).toMatch(/^-{4}i/);
+    expect(await machine.must('lsattr -d /home/coratest/.local/state/cora/proj/2*')).toMatch(/^-{4}i/);
     expect((await machine.run(su('rm -rf ~/.local/state/cora/proj/2*'))).code).toBe(1);
-    expect(await machine.must('stat -c %U /home/alice/.local/state/cora/proj/ledger/*')).toMatch(/^(alice\n)+$/);
-    expect((await result('timers remove --seal alice'))['files']).toHaveLength(3);
+    expect(await machine.must('stat -c %U /home/coratest/.local/state/cora/proj/ledger/*')).toMatch(/^(coratest\n)+$/);
+    expect((await result('timers remove --seal coratest'))['files']).toHaveLength(3);
   });
 
   test('status finds a disabled timer and a failed run', async () => {
@@ -143,10 +152,10 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     expect(messages(disabled)).toContain('cora-backup.timer is inactive: it will not run');
     expect(await result('timers install')).toMatchObject({ code: 0, started: true });
 
-    await machine.must('mv /var/backups/app /var/backups/away');
+    await machine.must('mv /var/backups/cora-test /var/backups/away');
     expect((await machine.run('systemctl start cora-save.service')).code).not.toBe(0);
-    expect(await machine.must('ls /var/backups')).not.toContain('app\n');
-    await machine.must('mv /var/backups/away /var/backups/app');
+    expect(await machine.must('ls /var/backups')).not.toContain('cora-test');
+    await machine.must('mv /var/backups/away /var/backups/cora-test');
     expect(messages(await result('timers status'))).toContain('The last run of cora-save.service failed (exit-code, exit code 10)');
     await machine.must('systemctl start cora-save.service');
     expect(await result('timers status')).toMatchObject({ code: 0, warnings: [] });
@@ -155,18 +164,18 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
   test("the system's own Node is of no matter", async () => {
     await machine.must('rm -f $(which -a node)');
     expect((await machine.run('command -v node')).code).not.toBe(0);
-    await machine.must('echo 2 >> /srv/app/tracked && systemctl start cora-save.service');
+    await machine.must('echo 2 >> /srv/cora-test/tracked && systemctl start cora-save.service');
     expect(await machine.must('systemctl show -p Result --value cora-save.service')).toBe('success\n');
   });
 
   test.skipIf(!FALLBACK)(
     `without node_modules the service leaves a fallback checkpoint${FALLBACK ? '' : ' (skipped: scripts/save.sh is missing)'}`,
     async () => {
-      const before = await machine.must("find /var/backups/app/progress -name '*.tar*' | wc -l");
-      await machine.must(`echo 3 >> /srv/app/tracked && mount -t tmpfs none ${quoted(join(repository, 'node_modules'))}`);
+      const before = await machine.must("find /var/backups/cora-test/progress -name '*.tar*' | wc -l");
+      await machine.must(`echo 3 >> /srv/cora-test/tracked && mount -t tmpfs none ${quoted(join(repository, 'node_modules'))}`);
       await machine.must('systemctl start cora-save.service');
       await machine.must(`umount ${quoted(join(repository, 'node_modules'))}`);
-      expect(Number(await machine.must("find /var/backups/app/progress -name '*.tar*' | wc -l"))).toBeGreaterThan(Number(before));
+      expect(Number(await machine.must("find /var/backups/cora-test/progress -name '*.tar*' | wc -l"))).toBeGreaterThan(Number(before));
       expect(await journal('cora-save.service')).toContain('ithout the engine');
     },
   );
@@ -194,7 +203,7 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     expect(await saves()).toBeGreaterThan(0);
     expect(await result('timers status')).toMatchObject({ code: 3, installed: false, cron: false });
     // From here on cron does it, and status believes its table, not the runs of before.
-    const [line] = (await machine.must(`cd /srv/app && ${CORA} timers install --cron`)).split('\n');
+    const [line] = (await machine.must(`cd /srv/cora-test && ${CORA} timers install --cron`)).split('\n');
     await machine.must(`echo ${quoted((line ?? '').replace(' cd ', ' root cd '))} > /etc/cron.d/cora`);
     expect(await result('timers status')).toMatchObject({ code: 0, installed: false, cron: true });
   });

@@ -9,7 +9,7 @@ import type { Config } from '../base/config.ts';
 import { CoraError } from '../base/errors.ts';
 import { exists, namesIn, readTextIfThere } from '../os/files.ts';
 import type { Manager } from '../os/systemctl.ts';
-import { DROP_IN, formatDropIn, forUserManager, isOurs, parseDropIn, repointed, text, type UnitNote } from '../os/systemd-unit.ts';
+import { DROP_IN, formatDropIn, forUserManager, isOurs, parseDropIn, plainText, repointed, type UnitNote } from '../os/systemd-unit.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 
 export type TimerJob = 'save' | 'backup' | 'drill' | 'seal';
@@ -61,7 +61,7 @@ export type TimersPlan = {
 };
 
 const JOBS: readonly TimerJob[] = ['save', 'backup', 'drill', 'seal'];
-const SYSTEM_UNITS = '/etc/systemd/system';
+export const SYSTEM_UNITS = '/etc/systemd/system';
 const TEMPORARY = /^(?:\/var)?\/tmp\//;
 
 /** @throws CoraError usage where a user's directory cannot be known, or root's is asked of somebody else */
@@ -214,16 +214,16 @@ function unitFile(path: string, content: string): UnitFile {
 
 /** @throws CoraError project_refused where the path is not text */
 function textPath(path: Bytes): string {
-  if (!isText(path)) text('\ufffd');
-  return text(toText(path));
+  if (!isText(path)) plainText('\ufffd');
+  return plainText(toText(path));
 }
 
 /** The same as lines of a crontab, for machines without systemd. Cron makes up for nothing that was missed. */
 export function cronLines(machine: TimersMachine, target: ProjectTarget, options: Pick<TimersOptions, 'jobs'>): string[] {
-  const carried = Object.entries(environmentOf(machine, 'user', target)).map(([name, value]) => `${name}=${shellWord(text(value))}`);
+  const carried = Object.entries(environmentOf(machine, 'user', target)).map(([name, value]) => `${name}=${shellWord(plainText(value))}`);
   const run = (command: string) =>
     // cron reads a percent sign as the end of the command.
-    [changeDirectory(target), ...carried, `nice -n 19 ${shellWord(text(machine.launcher))} ${command}`].join(' ').replaceAll('%', '\\%');
+    [changeDirectory(target), ...carried, `nice -n 19 ${shellWord(plainText(machine.launcher))} ${command}`].join(' ').replaceAll('%', '\\%');
   const lines: Readonly<Record<TimerJob, string>> = {
     save: `*/15 * * * * ${run('save --trigger timer --lock-wait 5m --quiet')}`,
     backup: `15 3 * * * ${run('backup now --trigger timer --lock-wait 30m --quiet')}`,

@@ -14,6 +14,7 @@ import {
   jobsOf,
   type ProjectTarget,
   placeOf,
+  SYSTEM_UNITS,
   slotFor,
   slotsOf,
   type TimerJob,
@@ -61,7 +62,7 @@ const INSTALL = 'cora timers install';
 /** @param now milliseconds since 1970 */
 export function timersStatus(machine: TimersMachine, target: TimersTarget, options: TimersOptions, now: number): TimersStatus {
   const place = placeOf(machine, options);
-  const sealedUsers = slotsOf('/etc/systemd/system', 'seal').flatMap(({ note }) => note.user ?? []);
+  const sealedUsers = slotsOf(options.unitDirectory ?? SYSTEM_UNITS, 'seal').flatMap(({ note }) => note.user ?? []);
   const slot = slotFor(place.directory, target);
   if (slot === undefined) {
     const cron = 'project' in target && cronTable(machine.uid).some((line) => isCronSave(line, target));

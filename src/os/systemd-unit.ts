@@ -30,21 +30,25 @@ export const DROP_IN = '50-cora.conf';
 const MARKER = '# Cora: ';
 
 /** Settings that only the system's manager can follow (a user's manager has no such rights, or no such mounts). */
-const SYSTEM_ONLY =
-  /^(?:StateDirectory(?:Mode)?|IOWeight|CPUWeight|CapabilityBoundingSet|Protect\w+|PrivateTmp|PrivateDevices|PrivateNetwork|KeyringMode|After)=/;
+const SYSTEM_ONLY = /^(?:StateDirectory(?:Mode)?|CapabilityBoundingSet|Protect\w+|PrivateTmp|PrivateDevices|PrivateNetwork|KeyringMode)=/;
 
 /** True for text that Cora wrote as a unit file or drop-in. */
 export function isOurs(text: string): boolean {
   return text.startsWith(MARKER);
 }
 
-/** A shipped service without what a user's own manager cannot do. */
+/** A shipped service without what a user's own manager cannot do, and without the comments on it. */
 export function forUserManager(unit: string): string {
-  return unit
-    .split('\n')
-    .filter((line) => !SYSTEM_ONLY.test(line))
-    .join('\n')
-    .replace(/\n# Read the project of any owner[^\n]*\n#[^\n]*\n/, '\n');
+  const kept: string[] = [];
+  let comments: string[] = [];
+  for (const line of unit.split('\n')) {
+    if (line.startsWith('#')) comments.push(line);
+    else {
+      if (!SYSTEM_ONLY.test(line)) kept.push(...comments, line);
+      comments = [];
+    }
+  }
+  return kept.join('\n');
 }
 
 function commandLine(unit: string, launcher: string): string {
@@ -73,7 +77,7 @@ export function formatDropIn(dropIn: DropIn): string {
     commandLine(dropIn.unit, launcher),
     ...(user === undefined ? [] : [`User=${specifiers(user)}`]),
     // A slash at the end keeps a last space or backslash from being read as systemd reads them.
-    ...(project === undefined ? [] : [`WorkingDirectory=${specifiers(text(project))}/`]),
+    ...(project === undefined ? [] : [`WorkingDirectory=${specifiers(plainText(project))}/`]),
     ...Object.entries(dropIn.environment).map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`),
     ...dropIn.writable.map((path) => `ReadWritePaths=${quoted(`-${path}`)}`),
     ...(dropIn.privateTmp ? [] : ['PrivateTmp=no']),
@@ -97,7 +101,7 @@ export function parseDropIn(content: string): UnitNote | undefined {
 }
 
 /** @throws CoraError project_refused for a path that no unit file and no crontab can hold */
-export function text(path: string): string {
+export function plainText(path: string): string {
   if (/[\x00-\x1f\x7f\ufffd]/.test(path)) {
     throw new CoraError('project_refused', `${JSON.stringify(path)} has characters that neither systemd nor cron can take`, {
       hint: 'rename it, or run cora save from a program of your own',
@@ -111,12 +115,12 @@ function specifiers(value: string): string {
 }
 
 function quoted(value: string): string {
-  return `"${specifiers(text(value)).replace(/["\\]/g, '\\$&')}"`;
+  return `"${specifiers(plainText(value)).replace(/["\\]/g, '\\$&')}"`;
 }
 
 /** The program itself: systemd takes no quotes or backslashes in it; the colon keeps `$` what it is. */
 function executable(path: string): string {
-  if (/["'\\]/.test(text(path))) {
+  if (/["'\\]/.test(plainText(path))) {
     throw new CoraError('project_refused', `systemd cannot start a program whose path has quotes or backslashes: ${path}`, {
       hint: 'install Cora elsewhere, for example with scripts/install.sh',
     });

@@ -14,16 +14,17 @@ const repository = join(import.meta.dirname, '..', '..');
 const BOOT_MS = 30_000;
 const ENVIRONMENT = ['env', '-i', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'LC_ALL=C.UTF-8'];
 
+// Of the host's own services only those start that every machine needs (basic.target), and none of its timers catches up.
 /** $1 where to mount, $2 the tree that stays readable and unwritable. Boots once for each line of its input. */
 const KEEPER = `
 mount -t tmpfs -o size=1g,mode=0755 none "$1" && mkdir "$1/upper" "$1/work" "$1/root" &&
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root" || exit 1
 rm -f "$1/root/etc/machine-id" "$1/root/var/log/cora-backup.log" && : > "$1/root/etc/machine-id"
-rm -rf "$1/root/var/lib/cora" "$1/root/var/lib/systemd/timers"
+rm -rf "$1/root/var/lib/cora" "$1/root/var/lib/systemd/timers" "$1/root/etc/systemd/system/"*cora-* "$1/root/etc/systemd/system/timers.target.wants/"cora-*
 echo ready
 while read -r _; do
   setpriv --pdeathsig KILL systemd-nspawn -D "$1/root" -b --register=no --keep-unit --private-network --machine=cora-test \\
-    --bind-ro="$2" --console=pipe </dev/null >"$1/console" 2>&1 &
+    --bind-ro="$2" --console=pipe systemd.unit=basic.target </dev/null >"$1/console" 2>&1 &
   echo "pid $!"
   wait $!
   echo ended
