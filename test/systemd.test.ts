@@ -4,18 +4,19 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Container, waitFor, whyNoContainer } from './support/container.ts';
+import { type Container, startContainer, waitFor } from './support/container.ts';
 
 const repository = join(import.meta.dirname, '..');
 const CORA = `'${join(repository, 'bin', 'cora')}'`;
-const why = await whyNoContainer();
+const started = await startContainer();
+const why = typeof started === 'string' ? started : undefined;
 const FALLBACK = existsSync(join(repository, 'scripts', 'save.sh'));
 /** What the shell takes as it stands, and systemd would not. */
 const ODD = 'we ird %d "q" $HOME \\ é';
 const quoted = (text: string) => `'${text}'`;
 
 describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (skipped: ${why})`}`, () => {
-  let machine: Container;
+  const machine = started as Container;
   const cora = (args: string, directory = '/srv/cora-test') => machine.run(`cd ${quoted(directory)} && ${CORA} ${args}`);
   const result = async (args: string, directory?: string): Promise<Record<string, unknown>> => {
     const run = await cora(`${args} --json`, directory);
@@ -30,8 +31,6 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     );
 
   beforeAll(async () => {
-    machine = new Container();
-    await machine.boot();
     await machine.must(
       `useradd -m coratest && mkdir -p /srv/cora-test && chown coratest: /srv/cora-test && su coratest -c ${quoted(`
       cd /srv/cora-test && git init -q . && git config user.name a && git config user.email a@b && echo 1 > tracked && git add tracked && git commit -qm one
@@ -39,7 +38,7 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
       sqlite3 idle.db "PRAGMA journal_mode=wal; CREATE TABLE t(a); INSERT INTO t VALUES (1), (2);" >/dev/null && chmod 600 idle.db`)}`,
     );
   }, 60_000);
-  afterAll(() => machine?.remove(), 60_000);
+  afterAll(() => machine.remove(), 60_000);
 
   test('install arms the timers, and again changes nothing', async () => {
     expect(await result('timers install')).toMatchObject({ code: 0, scope: 'system', instance: null, started: true });

@@ -184,7 +184,7 @@ function environmentOf(machine: TimersMachine, scope: TimersPlace['scope'], { pr
   const carried: Record<string, string> = {};
   if (location.source === 'explicit') carried['CORA_VAULT'] = location.path;
   const log = machine.env('CORA_LOG');
-  if (log?.startsWith('/') === true) carried['CORA_LOG'] = log;
+  if (log === '' || log?.startsWith('/') === true) carried['CORA_LOG'] = log;
   const state = machine.env('XDG_STATE_HOME');
   if (machine.uid !== 0 && state?.startsWith('/') === true) carried['XDG_STATE_HOME'] = state;
   // A service of the system has no HOME; it gets one where the configuration is found by it.

@@ -31,8 +31,22 @@ while read -r _; do
 done
 `;
 
-/** Why there can be no container here, or undefined. */
-export async function whyNoContainer(): Promise<string | undefined> {
+/** A machine that runs, or why there can be none here. Nothing of ours takes part in the boot, so a boot that fails is the host's own. */
+export async function startContainer(): Promise<Container | string> {
+  const why = await whyNoContainer();
+  if (why !== undefined) return why;
+  const container = new Container();
+  try {
+    await container.boot();
+    return container;
+  } catch (error) {
+    const console = container.console();
+    await container.remove();
+    return `it does not boot: ${error instanceof Error ? error.message : String(error)}${console === undefined ? '' : ` (${console})`}`;
+  }
+}
+
+async function whyNoContainer(): Promise<string | undefined> {
   if (!isRoot) return 'not root';
   for (const [program, name] of [
     ['systemd-nspawn', 'systemd-container'],
@@ -61,6 +75,15 @@ export class Container {
     this.#keeper.stdout?.setEncoding('utf8').on('data', (text: string) => this.#lines.push(...text.trim().split('\n')));
   }
 
+  /** The last line that nspawn or the machine printed. */
+  console(): string | undefined {
+    const text = readIfThere(`/proc/${this.#keeper.pid}/root${this.#directory}/console`);
+    return text
+      .replace(/\x1b\[[0-9;?]*[A-Za-z]/g, '')
+      .match(/[^\r\n]+(?=\s*$)/)?.[0]
+      ?.trim();
+  }
+
   /** Boots, and waits until systemd has started everything. */
   async boot(): Promise<void> {
     await waitFor('the mounts', () => this.#lines.includes('ready'));
@@ -74,6 +97,7 @@ export class Container {
         ?.slice(4) ?? '';
     await waitFor('an init', () => {
       this.#leader = childrenOf(nspawn).find((pid) => /^systemd$/m.test(readIfThere(`/proc/${pid}/comm`))) ?? '';
+      if (this.#lines.slice(before).includes('ended')) throw new Error('nspawn ended at once');
       return this.#leader !== '';
     });
     await waitFor('systemd', async () => /^(running|degraded)$/m.test((await this.run('systemctl is-system-running')).stdout));
