@@ -41,6 +41,10 @@ append_only = ["LOG.md"]
 timeout = "2s"
 [backup]
 min_age = "1d"
+[rotate]
+patterns = ["*.md"]
+max_size = "2MB"
+max_lines = 9
 [hook]
 enabled = false
 warn_size = "1MB"
@@ -61,6 +65,7 @@ skip_branches = ["wip/*"]
     seal: 'off',
     databases: { timeout: 2000 },
     backup: { minAge: 86_400_000 },
+    rotate: { patterns: ['*.md'], maxSize: 2_000_000, maxLines: 9 },
     hook: { enabled: false, warnSize: 1_000_000, blockSize: 'off', budget: 5000, onFailure: 'block', skipBranches: ['wip/*'] },
   });
   for (const key of CONFIG_KEYS) expect(text).toContain(key.slice(key.lastIndexOf('.') + 1));

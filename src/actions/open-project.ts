@@ -13,6 +13,7 @@ import { openLocated, remember, requireOwn, type VaultLocation } from '../vault/
 import { restoreScript } from '../vault/restore-script.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { clearStages, createVault, lockForWriting, repairVault, type Vault } from '../vault/vault.ts';
+import { recoverSwap } from './rotate-swap.ts';
 
 /** What an action needs to know of a project. */
 export type ProjectFacts = { readonly root: Bytes; readonly name: string; readonly config: Config };
@@ -34,6 +35,8 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
     if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
     clearStages(vault);
     repairVault(vault, restoreScript);
+    const rotated = recoverSwap(vault, project.root);
+    if (rotated !== undefined) ctx.monitor.note(`The rotation of ${toText(rotated)} that was cut off is put right`);
     setAgain(vault, project.root);
     return { vault, release: lock.release };
   } catch (error) {

@@ -18,6 +18,8 @@ const duration = z
   .string({ error: `must be ${DURATION}` })
   .check(z.refine((value) => durationOf(value) !== undefined, { error: `must be ${DURATION}` }));
 const flag = z.boolean({ error: 'must be true or false' });
+const COUNT = 'must be a whole number above 0';
+const count = z.int({ error: COUNT }).check(z.positive({ error: COUNT }));
 const PATTERNS = 'must be a list of gitignore patterns such as ["*.log", "/build/"]';
 const patterns = z.array(z.string({ error: PATTERNS }).check(z.regex(/^[^\n\r\0]+$/, { error: PATTERNS })), { error: PATTERNS });
 const NAME = 'must begin with a letter or digit and hold only letters, digits, dots, dashes and underscores, 64 at most';
@@ -35,6 +37,7 @@ const schema = z.strictObject({
   critical: z.optional(table({ patterns: z.optional(patterns), append_only: z.optional(patterns) })),
   databases: z.optional(table({ timeout: z.optional(duration) })),
   backup: z.optional(table({ min_age: z.optional(duration) })),
+  rotate: z.optional(table({ patterns: z.optional(patterns), max_size: z.optional(size), max_lines: z.optional(count) })),
   hook: z.optional(
     table({
       enabled: z.optional(flag),
@@ -61,7 +64,7 @@ function table<T extends z.core.$ZodLooseShape>(shape: T) {
 export function parseConfigFile(text: string, source: string) {
   const result = schema.safeParse(parseToml(text, source), { reportInput: false });
   if (!result.success) throw invalid(source, result.error.issues);
-  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, hook, ...plain } = result.data;
+  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, rotate, hook, ...plain } = result.data;
   return withoutUndefined({
     ...plain,
     logCap: log_cap === undefined ? undefined : sizeOf(log_cap),
@@ -71,6 +74,13 @@ export function parseConfigFile(text: string, source: string) {
     critical: critical && withoutUndefined({ patterns: critical.patterns, appendOnly: critical.append_only }),
     databases: databases && withoutUndefined({ timeout: databases.timeout === undefined ? undefined : durationOf(databases.timeout) }),
     backup: backup && withoutUndefined({ minAge: backup.min_age === undefined ? undefined : durationOf(backup.min_age) }),
+    rotate:
+      rotate &&
+      withoutUndefined({
+        patterns: rotate.patterns,
+        maxSize: rotate.max_size === undefined ? undefined : sizeOf(rotate.max_size),
+        maxLines: rotate.max_lines,
+      }),
     hook: hook && hookPart(hook),
   });
 }

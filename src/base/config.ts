@@ -38,6 +38,8 @@ export type Config = {
     /** `backup auto` makes a backup when the newest good one is older. */
     readonly minAge: number;
   };
+  /** What `cora rotate` cuts, and at which size or number of lines. */
+  readonly rotate: { readonly patterns: readonly string[]; readonly maxSize: number; readonly maxLines: number };
   /** The pre-push hook. It reads these itself, in sh (hooks/pre-push), because it works without Node. */
   readonly hook: {
     readonly enabled: boolean;
@@ -90,6 +92,8 @@ export const defaultConfig: Config = {
   databases: { timeout: 30_000 },
   // Hooks and assistants ask often; four backups a day is what a disk bears for years.
   backup: { minAge: 6 * 3_600_000 },
+  // What assistants still read whole; more is cut off or refused by them.
+  rotate: { patterns: ['AI_WORK_LOG.md', 'AI_DISCUSSION_SPACE.md'], maxSize: 1 << 20, maxLines: 5000 },
   // Longer and people begin to type --no-verify.
   hook: { enabled: true, warnSize: 50_000_000, blockSize: 'auto', budget: 2000, onFailure: 'warn', skipBranches: [] },
 };
@@ -108,6 +112,7 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
       critical: { ...config.critical, ...part.critical },
       databases: { ...config.databases, ...part.databases },
       backup: { ...config.backup, ...part.backup },
+      rotate: { ...config.rotate, ...part.rotate },
       hook: { ...config.hook, ...part.hook },
     };
   }

@@ -50,4 +50,26 @@ export const PROTECTION_COMMANDS: readonly Command[] = [
     logged: true,
     load: () => import('./commands/lost.ts'),
   }),
+  command({
+    name: 'rotate',
+    summary: 'Cut a grown memory file or log to its newest part; the whole is in the vault first',
+    usage: '[FILE] [--max-size SIZE] [--max-lines COUNT]',
+    about: [
+      'Without FILE: the files of rotate.patterns. Over 1 MiB or 5,000 lines, the newest half of that stays, with a line at the top that says where the rest is.',
+      'Programs may append while it runs; one that keeps the file open is named, and nothing is changed (20).',
+    ],
+    flags: {
+      maxSize: { kind: 'text', value: 'SIZE', help: 'instead of rotate.max_size (1MiB, 500kB)' },
+      maxLines: { kind: 'number', value: 'COUNT', help: 'instead of rotate.max_lines' },
+      dryRun: { kind: 'switch', short: 'n', help: 'say what would be cut, and change nothing' },
+    },
+    maxArgs: 1,
+    examples: [
+      ['cora rotate', 'every file of rotate.patterns that outgrew its limit'],
+      ['cora rotate app.log --max-size 5MB', 'one file, with a limit of its own'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.noVault, EXIT.locked, EXIT.refused],
+    logged: true,
+    load: () => import('./commands/rotate.ts'),
+  }),
 ];

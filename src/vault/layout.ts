@@ -25,6 +25,7 @@ export const NAMES = {
   database: 'ledger/cora.db',
   protected: 'ledger/protected.json',
   lifted: 'ledger/lifted.json',
+  rotating: 'ledger/rotating.json',
   stage: '.stage',
   cache: '.cache',
   writeLock: '.lock',
