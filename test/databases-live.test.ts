@@ -281,12 +281,12 @@ test('a live database that is replaced, emptied or taken away between saves is e
   renameSync(at('next.db'), at('app.db'));
   ids.push((await sandbox.snapshot(['save'])).id);
   writeFileSync(at('app.db'), '');
-  ids.push((await sandbox.snapshot(['save'])).id);
+  ids.push((await sandbox.snapshot(['save'], 3)).id);
   rmSync(at('app.db'));
   writeFileSync(at('else.txt'), 'x');
-  ids.push((await sandbox.snapshot(['save'])).id);
+  ids.push((await sandbox.snapshot(['save'], 3)).id);
   copyFileSync(at('else.txt'), at('app.db'));
-  ids.push((await sandbox.snapshot(['save'])).id);
+  ids.push((await sandbox.snapshot(['save'], 3)).id);
   const [first = '', second = '', empty = '', gone = '', text = ''] = ids;
   const statement = 'SELECT pad FROM t WHERE n = 7';
   expect(query<string>(join(await restored(first), 'app.db'), statement)).toMatch(/^row 6/);

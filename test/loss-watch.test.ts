@@ -113,10 +113,12 @@ test.each([
   ['DELETE FROM agents', 'rows'],
   ['DELETE FROM agents WHERE n >= 90', 'rows'],
   ['DROP TABLE other', 'table'],
+  ['', 'emptied'],
 ])('%s in a live database is reported, and the rows come back', async (statement, kind) => {
   makeDatabase('app.db', 200);
   await sandbox.snapshot(['save']);
-  sql('app.db', statement);
+  if (statement === '') truncateSync(at('app.db'), 0);
+  else sql('app.db', statement);
   const loss = await expectLoss('app.db', kind);
   const pasted = await paste(loss.restore);
   expect([pasted.code, pasted.stderr]).toEqual([0, '']);
@@ -267,6 +269,9 @@ test('the arithmetic of a loss', () => {
   expect(lossOf('d', rows(10, 10), rows(5, 5))).toMatchObject({ kind: 'rows', before: 20, after: 10 });
   expect(lossOf('d', rows(100, 9), rows(100))).toBeUndefined();
   expect(lossOf('d', rows(100, 10), rows(100))).toMatchObject({ kind: 'table', table: 't1' });
-  // A copy that could not be counted says nothing.
-  expect(lossOf('d', rows(10), { size: 1 })).toBeUndefined();
+  // A copy that could not be counted says nothing; what is no database any more does.
+  expect(lossOf('d', rows(10), { size: 1, isDatabase: true })).toBeUndefined();
+  expect(lossOf('d', rows(10), { size: 1 })?.kind).toBe('rows');
+  expect(lossOf('d', rows(10), { size: 0 })?.kind).toBe('emptied');
+  expect(lossOf('d', file(100), { size: 1, isDatabase: true })).toBeUndefined();
 });

@@ -69,7 +69,13 @@ export function findLosses(
   const current = currentState(tree, isCritical, databases, baseline);
   const losses: Loss[] = [];
   const watch: Record<string, Watched> = {};
-  for (const [path, now] of current) watch[path] = { ...now, id: '' };
+  for (const [path, now] of current) {
+    // A database that cannot be counted now keeps the count it had.
+    const uncounted = now.isDatabase === true && now.tables === undefined;
+    watch[path] = uncounted
+      ? (baseline[path] ?? { size: now.size, tables: {}, id: '' })
+      : { size: now.size, ...(now.tables === undefined ? {} : { tables: now.tables }), id: '' };
+  }
   let accepted: ((path: string, since: string) => boolean) | undefined;
   for (const [path, before] of Object.entries(baseline)) {
     const now = current.get(path);
@@ -120,7 +126,7 @@ function currentState(tree: Tree, isCritical: Matcher, databases: readonly Datab
     // It is there and could not be read: a problem of its own, and no loss.
     if ((flags & FLAG_MISSING) !== 0) continue;
     const rows = tables.get(path);
-    current.set(path, { size: tree.size[row] ?? 0, ...(rows === undefined ? {} : { tables: rows }) });
+    current.set(path, { size: tree.size[row] ?? 0, isDatabase, ...(rows === undefined ? {} : { tables: rows }) });
   }
   current.set('.', { size: files });
   return current;

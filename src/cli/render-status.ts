@@ -1,13 +1,15 @@
 // `cora status` as lines for people. Pure.
 
 import type { StatusResult } from '../actions/status.ts';
+import type { TimersStatus } from '../actions/timers-status.ts';
 import { formatAge, formatBytes } from '../base/units.ts';
+import type { AutomaticStatus } from './automatic-status.ts';
 import { counted, visible } from './render.ts';
 
 /** Files of a list that are named; --json has all. */
 const NAMED_MOST = 3;
 
-export function statusLines(result: StatusResult, now: number): string[] {
+export function statusLines(result: StatusResult, { hooks, timers }: Omit<AutomaticStatus, 'warnings'>, now: number): string[] {
   const { vault } = result;
   const lines = [
     `Project   ${visible(result.project.name)} at ${visible(result.project.root)}`,
@@ -16,6 +18,12 @@ export function statusLines(result: StatusResult, now: number): string[] {
     `Backup    ${lastLine(result.lastBackup, 'none yet: cora backup now', now)}`,
     `Verify    ${lastLine(result.lastVerify, 'none yet: cora verify', now)}`,
     `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')} (${result.sealed} sealed)`,
+    ...(hooks === undefined
+      ? []
+      : [
+          `Hook      ${hooks.hooks.map(({ hook, installed, runs }) => `${hook}: ${!installed ? 'not installed' : runs ? 'installed' : 'would NOT run'}`).join(', ')}`,
+        ]),
+    ...(timers === undefined ? [] : [`Timers    ${timersLine(timers, now)}`]),
     `Same disk ${vault.sameDisk ? 'yes: the loss of this disk loses both' : 'no'}`,
     ...named(
       'Large',
@@ -28,6 +36,14 @@ export function statusLines(result: StatusResult, now: number): string[] {
   ];
   for (const warning of result.warnings) lines.push(`warning: ${visible(warning.message)}. ${visible(warning.next)}`);
   return lines;
+}
+
+function timersLine({ installed, cron, timers }: TimersStatus, now: number): string {
+  if (cron) return 'cron';
+  if (!installed) return 'not installed';
+  return timers
+    .map(({ job, armed, lastRun }) => `${job}: ${armed ? 'armed' : 'NOT armed'}${lastRun === undefined ? '' : `, ran ${formatAge(now - lastRun)}`}`)
+    .join('; ');
 }
 
 function lastLine(run: StatusResult['lastSave'], none: string, now: number): string {

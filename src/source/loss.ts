@@ -13,7 +13,8 @@ export type Watched = {
   readonly id: string;
 };
 
-export type Current = Omit<Watched, 'id'>;
+/** What is there now. `tables` are undefined for a database that could not be counted (damaged, encrypted). */
+export type Current = Omit<Watched, 'id'> & { readonly isDatabase?: boolean };
 
 export type Loss = LossReport;
 type LossKind = Loss['kind'];
@@ -37,7 +38,13 @@ export function lossOf(path: string, before: Watched, now: Current | undefined):
     last_good: before.id,
   });
   if (now === undefined) return loss('gone', before.size, 0);
-  if (before.tables !== undefined) return now.tables === undefined ? undefined : rowsLost(before.tables, now.tables, loss);
+  if (before.tables !== undefined) {
+    if (now.isDatabase === true && now.tables === undefined) return undefined;
+    if (now.isDatabase !== true && now.size === 0 && total(before.tables) > 0) return loss('emptied', before.size, 0);
+    return rowsLost(before.tables, now.tables ?? {}, loss);
+  }
+  // It was no database that could be counted then, so there is nothing to compare.
+  if (now.isDatabase === true) return undefined;
   if (before.size > 0 && now.size === 0) return loss('emptied', before.size, 0);
   // The project's entries come and go; only all of them at once are a loss.
   if (path !== '.' && before.size > 0 && now.size * 2 <= before.size) return loss('shrunk', before.size, now.size);

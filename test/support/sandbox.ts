@@ -86,11 +86,11 @@ export class Sandbox {
     }
   }
 
-  /** A save or a backup that must end with `code`; gives its id and absolute path. */
-  async snapshot(args: readonly string[], code = 0): Promise<{ readonly id: string; readonly path: string }> {
+  /** A save or a backup that must end with one of `codes`; gives its id and absolute path. */
+  async snapshot(args: readonly string[], ...codes: readonly number[]): Promise<{ readonly id: string; readonly path: string }> {
     const made = await this.json(args);
     const { snapshot_id: id, path } = made.result ?? {};
-    if (made.code !== code || typeof id !== 'string' || typeof path !== 'string')
+    if (!(codes.length === 0 ? [0] : codes).includes(made.code ?? -1) || typeof id !== 'string' || typeof path !== 'string')
       throw new Error(`cora ${args.join(' ')} ended with ${made.code}: ${JSON.stringify(made)}`);
     return { id, path };
   }
