@@ -321,6 +321,7 @@ test('list, show, status and backup print what they know', async () => {
       lastVerify: undefined,
       saves: 1,
       backups: 0,
+      fallbacks: 0,
       sealed: 0,
       largeFiles: [],
       growth: [{ path: 'AI_WORK_LOG.md', size: 1_200_000, grown: 340_000, days: 7 }],

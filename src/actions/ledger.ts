@@ -27,8 +27,8 @@ export async function recordRuns(vault: Vault, ctx: Context): Promise<void> {
 
 function loggedRun(vault: Vault, line: ChainLine): LoggedRun[] {
   const id = parseId(line.id);
-  if (id === undefined || (line.kind !== 'save' && line.kind !== 'backup' && line.kind !== 'unchanged')) return [];
-  const kind = line.kind === 'backup' ? 'backup' : 'save';
+  if (id === undefined || !['save', 'backup', 'fallback', 'unchanged'].includes(line.kind)) return [];
+  const kind = line.kind === 'backup' || line.kind === 'fallback' ? line.kind : 'save';
   const directory = snapshotDirectory(kind, id);
   const base = { sequence: line.sequence, snapshotId: id, kind: line.kind, createdAt: line.time };
   if (line.kind === 'unchanged') {

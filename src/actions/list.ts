@@ -13,6 +13,7 @@ import { eachRow, loadDelta } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { type Protection, protectionsOf } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
+import { checkpointHolds } from './checkpoint.ts';
 
 export type ListOptions = {
   readonly kind: SnapshotKind | undefined;
@@ -53,7 +54,7 @@ export async function list(location: VaultLocation, options: ListOptions, _ctx: 
   const holds = options.path === undefined ? undefined : new PathFinder(vault, options.path);
   for (const ref of listSnapshots(vault)) {
     if (options.kind !== undefined && ref.kind !== options.kind) continue;
-    if (holds !== undefined && !holds.isIn(ref)) continue;
+    if (holds !== undefined && !(await holds.isIn(ref))) continue;
     // Set again, so that the newer form gives the place in the order.
     const group = groups.get(ref.id) ?? [];
     groups.delete(ref.id);
@@ -101,16 +102,19 @@ export function bytesBelow(directory: string | Buffer): number {
 /** Whether snapshots hold one path. A keyframe that many deltas share is read once. */
 class PathFinder {
   readonly #vault: Vault;
+  readonly #path: Bytes;
   readonly #key: string;
   readonly #keyframes = new Map<string, boolean>();
 
   constructor(vault: Vault, path: Bytes) {
     this.#vault = vault;
-    this.#key = escapeField(bytes(path.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '') || '.'));
+    this.#path = bytes(path.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '') || '.');
+    this.#key = escapeField(this.#path);
   }
 
-  isIn(ref: SnapshotRef): boolean {
+  async isIn(ref: SnapshotRef): Promise<boolean> {
     try {
+      if (ref.kind === 'fallback') return await checkpointHolds(this.#vault, ref, this.#path);
       if (ref.kind === 'backup' || exists(`${this.#vault.root}/${ref.directory}/${NAMES.keyframe}`)) return this.#inListing(ref);
       const { keyframe, rows } = loadDelta(this.#vault, ref);
       const row = rows.get(this.#key);

@@ -13,6 +13,7 @@ import { requireProgram, run, runSync } from '../os/run.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { temporaryName } from '../store/read-jobs.ts';
 import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
+import { NAMES } from '../vault/layout.ts';
 import { loadEntries } from '../vault/listing.ts';
 import { archiveName } from './backup-names.ts';
 import { restoreFromObjects } from './restore-objects.ts';
@@ -38,7 +39,7 @@ export async function restoreFromArchive(plan: RestorePlan, contents: readonly E
 
 async function unpack(plan: RestorePlan, contents: readonly Entry[], target: RestoreTarget, ctx: Context): Promise<void> {
   const { vault, ref, report, whole, entries } = plan.work;
-  const archive = `${vault.root}/${ref.directory}/${archiveName(report.project.name)}`;
+  const archive = `${vault.root}/${ref.directory}/${ref.kind === 'fallback' ? NAMES.checkpoint : archiveName(report.project.name)}`;
   const stage = joinBytes(target.directory, temporaryName());
   onPath(stage, (path) => mkdirSync(path, { mode: 0o700 }));
   try {

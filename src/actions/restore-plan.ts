@@ -12,6 +12,7 @@ import { readReport, resolveSnapshot, type SnapshotRef } from '../vault/catalog.
 import { loadEntries } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { rootOf, type Vault } from '../vault/vault.ts';
+import { checkpointEntries } from './checkpoint.ts';
 
 export type RestoreOptions = {
   /** A snapshot name, `ID:path`, or undefined for the latest. */
@@ -71,8 +72,8 @@ export async function planRestore(
   // Where nothing is, nothing needs to be looked at.
   const fresh = options.to !== undefined && options.overwrite === undefined;
   if (options.to !== undefined) requireEmpty(options.to, options.overwrite);
-  let all = loadEntries(vault, ref, rowsFor(paths));
-  if (lacksLinkTarget(all)) all = loadEntries(vault, ref);
+  let all = ref.kind === 'fallback' ? await checkpointEntries(vault, ref) : loadEntries(vault, ref, rowsFor(paths));
+  if (lacksLinkTarget(all) && ref.kind !== 'fallback') all = loadEntries(vault, ref);
   const selected = selectEntries(all, paths, options.critical, report, ref);
   const databases = new Set(report.databases.filter(({ stored }) => stored === 'copy').map(({ path }) => path));
   const changes: PlannedChange[] = [];
@@ -208,9 +209,11 @@ function selectEntries(all: readonly Entry[], paths: readonly Bytes[], critical:
   }
   for (const entry of all) {
     if (!under(entry.path) || (critical && !isCritical.has(toText(entry.path)))) continue;
-    chosen.add(entry.path);
-    if (entry.type === 'h' && entry.link !== undefined) chosen.add(entry.link);
-    for (let at = entry.path.lastIndexOf('/'); at > 0; at = entry.path.lastIndexOf('/', at - 1)) chosen.add(entry.path.slice(0, at));
+    // A hard link's content comes with it, and with both the directories that lead there.
+    for (const path of entry.type === 'h' && entry.link !== undefined ? [entry.path, entry.link] : [entry.path]) {
+      chosen.add(path);
+      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) chosen.add(path.slice(0, at));
+    }
   }
   chosen.add('.');
   // Parents before what they hold, whatever the order of the listing.

@@ -84,7 +84,7 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
     // A directory that was there keeps its mode and times, unless the whole snapshot is put back.
     const touched = entries.filter((entry) => entry.type !== 'd' || plan.work.whole || made.has(entry.path));
     const contents = entries.filter(isContent);
-    if (ref.kind === 'backup') await restoreFromArchive(plan, contents, target, ctx);
+    if (ref.kind !== 'save') await restoreFromArchive(plan, contents, target, ctx);
     else await restoreFromObjects(plan, contents, target, ctx);
     for (const entry of entries) if (entry.type === 'h') makeHardLink(entry, target);
     for (const entry of entries) if (entry.type === 'p' || entry.type === 'c' || entry.type === 'b' || entry.type === 's') makeSpecial(entry, target);

@@ -5,7 +5,7 @@ import { statSync } from 'node:fs';
 import { type Bytes, fsPath, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { formatAge, formatBytes } from '../base/units.ts';
-import type { Report } from '../format/report.ts';
+import type { Report, SnapshotKind } from '../format/report.ts';
 import { exists, freeBytes } from '../os/files.ts';
 import { readRuns } from '../os/run-log.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
@@ -36,6 +36,8 @@ export type StatusResult = {
   readonly lastVerify: LastRun | undefined;
   readonly saves: number;
   readonly backups: number;
+  /** Checkpoints that scripts/save.sh made where the engine could not start. */
+  readonly fallbacks: number;
   /** Of the backups, those that have the immutable flag. */
   readonly sealed: number;
   /** Of the newest save or backup, largest first. */
@@ -67,6 +69,7 @@ export async function status(
       lastVerify: undefined,
       saves: 0,
       backups: 0,
+      fallbacks: 0,
       sealed: 0,
       largeFiles: [],
       growth: [],
@@ -91,6 +94,7 @@ export async function status(
     lastBackup: lastBackup(vault),
     lastVerify: lastVerify(vault),
     saves: refs.filter(({ kind }) => kind === 'save').length,
+    fallbacks: refs.filter(({ kind }) => kind === 'fallback').length,
     backups: refs.filter(({ kind }) => kind === 'backup').length,
     sealed: [
       ...protectionsOf(
@@ -106,8 +110,9 @@ export async function status(
 
 /** A save that found nothing to do is a success as well: its time counts, its id is the snapshot it found. */
 function lastSave(vault: Vault): LastRun | undefined {
-  const line = findLast(vault.root, ({ kind }) => kind === 'save' || kind === 'unchanged');
-  return line === undefined ? undefined : { id: line.id, time: Date.parse(line.time), ok: isGoodSnapshot(vault, 'save', line) };
+  const line = findLast(vault.root, ({ kind }) => kind === 'save' || kind === 'unchanged' || kind === 'fallback');
+  const kind = line?.kind === 'fallback' ? 'fallback' : 'save';
+  return line === undefined ? undefined : { id: line.id, time: Date.parse(line.time), ok: isGoodSnapshot(vault, kind, line) };
 }
 
 function lastBackup(vault: Vault): LastRun | undefined {
@@ -115,12 +120,12 @@ function lastBackup(vault: Vault): LastRun | undefined {
   return line === undefined ? undefined : { id: line.id, time: Date.parse(line.time), ok: isGoodSnapshot(vault, 'backup', line) };
 }
 
-function isGoodSnapshot(vault: Vault, kind: 'save' | 'backup', line: ChainLine): boolean {
+function isGoodSnapshot(vault: Vault, kind: SnapshotKind, line: ChainLine): boolean {
   const report = reportOf(vault, kind, line.id);
   return report !== undefined && isGood(report);
 }
 
-function reportOf(vault: Vault, kind: 'save' | 'backup', id: string): Report | undefined {
+function reportOf(vault: Vault, kind: SnapshotKind, id: string): Report | undefined {
   const ref = listSnapshots(vault).find((one) => one.kind === kind && one.id === id);
   return ref === undefined ? undefined : tryReport(vault, ref);
 }
@@ -163,6 +168,11 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   if (save === undefined) warn('Nothing is saved yet', 'cora save');
   else if (now - save.time > DAY) warn(`The last save is from ${formatAge(now - save.time)}`, 'cora save');
   if (save?.ok === false) warn(`The save ${save.id} is incomplete or gone`, `cora show ${save.id}`);
+  const checkpoint = save === undefined ? undefined : reportOf(vault, 'fallback', save.id);
+  if (checkpoint !== undefined) {
+    const what = checkpoint.scope === 'tree' ? 'a plain checkpoint' : 'a checkpoint of critical files and databases only';
+    warn(`The last save is ${what}, made without the engine${checkpoint.reason === undefined ? '' : ` (${checkpoint.reason})`}`, 'cora doctor');
+  }
   if (backup === undefined) warn('There is no backup yet', 'cora backup now');
   if (backup?.ok === false) warn(`The backup ${backup.id} is incomplete or gone`, `cora show ${backup.id}`);
   const leftOut = (kind: 'save' | 'backup', run: LastRun | undefined): boolean =>

@@ -50,6 +50,7 @@ export const ERROR_EXIT = {
   validation_failed: EXIT.failed,
   damaged: EXIT.damaged,
   interrupted: EXIT.interrupted,
+  engine_broken: EXIT.internal,
   internal: EXIT.internal,
 } as const satisfies Record<string, number>;
 

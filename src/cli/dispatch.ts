@@ -40,6 +40,8 @@ export type Host = {
   /** Undefined where nobody sits at a terminal. */
   readonly ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined;
   readonly signal: AbortSignal;
+  /** Becomes scripts/save.sh, a save without the engine; returns only where that cannot be. */
+  readonly fallBack?: (reason: string) => void;
 };
 
 /**
@@ -79,6 +81,8 @@ export async function dispatch(args: readonly Bytes[], host: Host): Promise<numb
     terminal?.finish();
     const error = asCoraError(thrown, host.signal);
     run?.fail(error);
+    // A checkpoint is always made (CORA-11), also where the engine breaks on its way.
+    if (command === 'save' && error.exitCode === EXIT.internal) host.fallBack?.(error.message);
     return writeError(host, json, command, error, terminal);
   }
 }

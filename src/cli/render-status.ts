@@ -17,7 +17,7 @@ export function statusLines(result: StatusResult, { hooks, timers }: Omit<Automa
     `Save      ${lastLine(result.lastSave, 'none yet: cora save', now)}`,
     `Backup    ${lastLine(result.lastBackup, 'none yet: cora backup now', now)}`,
     `Verify    ${lastLine(result.lastVerify, 'none yet: cora verify', now)}`,
-    `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')} (${result.sealed} sealed)`,
+    `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')} (${result.sealed} sealed)${result.fallbacks === 0 ? '' : `, ${counted(result.fallbacks, 'checkpoint')} without the engine`}`,
     ...(hooks === undefined
       ? []
       : [

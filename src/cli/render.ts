@@ -129,7 +129,7 @@ export function showLines(result: ShowResult, now: number): string[] {
     if (lines.length > 0) lines.push('');
     const started = Date.parse(report.backup_start);
     const fields: (readonly [string, string])[] = [
-      [report.kind === 'save' ? 'Save' : 'Backup', report.snapshot_id],
+      [{ save: 'Save', backup: 'Backup', fallback: 'Fallback' }[report.kind], report.snapshot_id],
       ['Path', visible(path)],
       ['Made', `${report.backup_start} (${formatAge(now - started)}) by ${visible(report.trigger)}, type ${report.type}`],
       ['State', report.status === 'complete' ? 'complete' : report.status === 'suspect' ? 'SUSPECT: something critical was lost' : 'INCOMPLETE'],

@@ -159,6 +159,7 @@ export function statusDocument(result: StatusResult): Document {
     last_verify: last(result.lastVerify),
     saves: result.saves,
     backups: result.backups,
+    fallbacks: result.fallbacks,
     sealed: result.sealed,
     large_files: result.largeFiles,
     growth: result.growth,

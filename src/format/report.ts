@@ -3,10 +3,11 @@
 
 import type { Problem } from '../base/context.ts';
 
-export type SnapshotKind = 'save' | 'backup';
+/** `fallback`: a plain tar checkpoint that scripts/save.sh made where the engine could not start. */
+export type SnapshotKind = 'save' | 'backup' | 'fallback';
 
 /** ATLAS-3's kinds of backup, and ours after those. */
-export type BackupType = 'daily' | 'weekly' | 'monthly' | 'manual' | 'auto' | 'save';
+export type BackupType = 'daily' | 'weekly' | 'monthly' | 'manual' | 'auto' | 'save' | 'fallback';
 
 /** One SQLite database in a snapshot. */
 export type DatabaseReport = {
@@ -68,6 +69,9 @@ export type Report = {
   readonly host: Readonly<Record<'hostname' | 'os' | 'kernel' | 'arch' | 'node' | 'cora', string>>;
   readonly timezone: string;
   readonly git: GitReport | null;
+  /** Fallback checkpoints: the whole project, or critical files and databases only; and why there was no engine. */
+  readonly scope?: 'tree' | 'critical';
+  readonly reason?: string;
   readonly note: string | null;
   readonly label: string | null;
   readonly trigger: string;

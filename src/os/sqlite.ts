@@ -40,8 +40,14 @@ async function loadOpener(): Promise<Open> {
       hint: 'start Cora with bin/cora, or install Node 22.15 or newer',
     });
   }
-  const { default: Sqlite } = await import('better-sqlite3');
-  opener = (path, options) => new Sqlite(path, options);
+  try {
+    const { default: Sqlite } = await import('better-sqlite3');
+    // Its native part is loaded by the first database.
+    new Sqlite(':memory:').close();
+    opener = (path, options) => new Sqlite(path, options);
+  } catch (error) {
+    throw new CoraError('engine_broken', 'The SQLite module cannot be loaded', { hint: 'run npm ci in the directory of Cora', cause: error });
+  }
   return opener;
 }
 

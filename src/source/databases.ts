@@ -54,6 +54,8 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
     facts = await takeCopy(source, target, options.timeout);
   } catch (error) {
     removeCopy(target);
+    // Without the SQLite module no database can be kept: that is no problem of this one file.
+    if (error instanceof CoraError && error.code === 'engine_broken') throw error;
     const code = sqliteCode(error);
     if (error instanceof DatabaseLocked || code?.startsWith('SQLITE_BUSY') === true || code?.startsWith('SQLITE_LOCKED') === true) {
       return {

@@ -29,7 +29,7 @@ export function listSnapshots(vault: Vault): SnapshotRef[] {
     if (!exists(`${vault.root}/${directory}/${NAMES.sums}`)) return;
     found.push({ id, kind, directory, sequence: sequences.get(`${kind} ${id}`) });
   };
-  for (const id of saveIds(vault)) add('save', id);
+  for (const id of saveIds(vault)) add(exists(`${vault.root}/${saveDirectory(id)}/${NAMES.checkpoint}`) ? 'fallback' : 'save', id);
   for (const name of namesIn(vault.root)) {
     const id = parseId(name);
     if (id !== undefined) add('backup', id);
@@ -100,7 +100,7 @@ export type Wanted = { readonly kind?: SnapshotKind };
 
 /**
  * The snapshot that a person names: an id, a unique prefix of one, `latest`, `latest~N`, a git sha, or a label or note's exact text.
- * Of a save and a backup with one id the backup is taken. `latest` skips what has no readable report, what is dated in the future, and what is suspect (while there is another).
+ * Of a save and a backup with one id the backup is taken. `latest` skips what has no readable report, what is dated in the future, fallback checkpoints of critical files alone, and what is suspect (while there is another).
  * @param now milliseconds since 1970
  * @throws CoraError unknown_snapshot, ambiguous_snapshot (with the candidates)
  */
@@ -154,6 +154,8 @@ function nthLatest(vault: Vault, all: readonly SnapshotRef[], back: number, now:
     // A clock that ran ahead must not make one snapshot "latest" for ever.
     const report = seen.has(ref.id) ? undefined : usable(ref);
     if (report === undefined || (report.status === 'suspect' && !onlySuspects)) continue;
+    // Critical files alone must not stand for the project.
+    if (ref.kind === 'fallback' && report.scope !== 'tree') continue;
     if (seen.size === back) return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
     seen.add(ref.id);
   }

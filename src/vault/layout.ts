@@ -12,6 +12,7 @@ export const NAMES = {
   sums: 'SHA256SUMS.txt',
   largeFiles: 'LARGE_FILES.txt',
   pack: 'objects.tar.zst',
+  checkpoint: 'checkpoint.tar.gz',
   keyframe: 'FILES.tsv.zst',
   delta: 'DELTA.tsv.zst',
   backupListing: 'FILES.tsv.gz',
@@ -72,6 +73,7 @@ export function saveDirectory(id: SnapshotId): string {
   return `${NAMES.progress}/${id.slice(0, 4)}/${id.slice(4, 6)}/${id.slice(6, 8)}/${id.slice(9)}`;
 }
 
-export function snapshotDirectory(kind: 'save' | 'backup', id: SnapshotId): string {
-  return kind === 'save' ? saveDirectory(id) : id;
+/** A fallback checkpoint lies where a save would. */
+export function snapshotDirectory(kind: 'save' | 'backup' | 'fallback', id: SnapshotId): string {
+  return kind === 'backup' ? id : saveDirectory(id);
 }

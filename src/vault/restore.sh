@@ -124,7 +124,7 @@ find_vault() {
 # Sets backups, saves and ids: lists of ids with a space before and after each. The order of ids is the
 # ledger's; a snapshot that the ledger does not know comes last.
 read_catalog() {
-  backups=' ' saves=' ' found=' ' ids=' '
+  backups=' ' saves=' ' fallbacks=' ' found=' ' ids=' '
   set +f
   for sums in "$vault"/[0-9]*-*/SHA256SUMS.txt "$vault"/progress/[0-9]*/[0-9]*/[0-9]*/*/SHA256SUMS.txt; do
     [ -f "$sums" ] || continue
@@ -138,7 +138,7 @@ read_catalog() {
         year=${month%/*}
         id=${year##*/}${month##*/}${day##*/}-$time
         case $id in *[!0-9a-z-]*) continue ;; esac
-        saves="$saves$id "
+        if [ -f "${sums%/*}/checkpoint.tar.gz" ]; then fallbacks="$fallbacks$id "; else saves="$saves$id "; fi
         ;;
       *)
         case $id in *[!0-9a-z-]*) continue ;; esac
@@ -155,7 +155,7 @@ read_catalog() {
   if [ -r "$vault/ledger/chain.log" ]; then
     for line in $(cut -d ' ' -f 2,3 <"$vault/ledger/chain.log"); do
       id=${line#* }
-      case $line in 'save '* | 'backup '*) ;; *) continue ;; esac
+      case $line in 'save '* | 'backup '* | 'fallback '*) ;; *) continue ;; esac
       case $ids in *" $id "*) continue ;; esac
       case $found in *" $id "*) ids="$ids$id " ;; esac
     done
@@ -189,6 +189,7 @@ list_snapshots() {
   for id in $ids; do
     kind=save
     save_directory "$id"
+    case $fallbacks in *" $id "*) kind=fallback ;; esac
     case $backups in
       *" $id "*)
         directory=$vault/$id
@@ -218,6 +219,12 @@ list_snapshots() {
   done
 }
 
+# A fallback checkpoint of critical files alone does not stand for the project.
+is_whole() { # ID
+  save_directory "$1"
+  case $(cat -- "$directory/REPORT.json" 2>/dev/null) in *'"scope": "tree"'*) ;; *) return 1 ;; esac
+}
+
 # Sets id, kind and directory from what was typed.
 choose_snapshot() { # ID
   wanted=$1 matches=
@@ -232,6 +239,7 @@ choose_snapshot() { # ID
       if [ -n "$want_save" ]; then
         case $saves in *" $id "*) ;; *) continue ;; esac
       fi
+      case $fallbacks in *" $id "*) is_whole "$id" || continue ;; esac
       newest=$id
       time=${id#*-}
       [ "${id%%-*}${time%%-*}" -gt "$now" ] || matches=$id
@@ -262,6 +270,7 @@ choose_snapshot() { # ID
   esac
   id=$matches kind=save
   save_directory "$id"
+  case $fallbacks in *" $id "*) kind=fallback ;; esac
   case $backups in
     *" $id "*)
       if [ -z "$want_save" ]; then
@@ -385,13 +394,13 @@ say_differences() {
   [ "$wal" -eq 0 ] || say "$wal SQLite database(s) ran in WAL mode and are restored in journal mode DELETE"
 }
 
-# ---- a backup ------------------------------------------------------------------------------------------------
+# ---- a backup, or a fallback checkpoint ----------------------------------------------------------------------
 
 restore_backup() { # [PATH...]
   check_sums "$directory"
   archive=
   set +f
-  for archive in "$directory"/*-full.tar.gz; do [ -f "$archive" ] && break; done
+  for archive in "$directory"/*-full.tar.gz "$directory/checkpoint.tar.gz"; do [ -f "$archive" ] && break; done
   set -f
   [ -f "$archive" ] || fail 21 "The backup has no archive: $directory"
   count=$#
@@ -1027,7 +1036,7 @@ shift 2
 for path in "$@"; do escape_path "$path"; done
 case $(tar --version 2>/dev/null) in *'GNU tar'*) tar_options=--warning=no-timestamp ;; esac
 open_target "$typed"
-if [ "$kind" = backup ]; then restore_backup "$@"; else restore_save "$@"; fi
+if [ "$kind" != save ]; then restore_backup "$@"; else restore_save "$@"; fi
 say_differences
 begun= made_target=
 if [ -n "$damaged" ]; then

@@ -113,14 +113,14 @@ function readBack(stage: string, sums: readonly Sum[]): void {
   }
 }
 
-function appendSnapshot(vault: Vault, head: ChainHead, kind: SnapshotKind, id: SnapshotId): ChainHead {
+function appendSnapshot(vault: Vault, head: ChainHead, kind: SnapshotKind, id: SnapshotId, extra = '-'): ChainHead {
   const sums = readFileSync(`${vault.root}/${snapshotDirectory(kind, id)}/${NAMES.sums}`);
   return appendLine(vault.root, head, {
     kind,
     id,
     time: new Date().toISOString(),
     sums: createHash('sha256').update(sums).digest('hex'),
-    extra: '-',
+    extra,
   });
 }
 
@@ -130,8 +130,8 @@ function appendSnapshot(vault: Vault, head: ChainHead, kind: SnapshotKind, id: S
  */
 export function adoptUnrecorded(vault: Vault): SnapshotId | undefined {
   const intent = readTextIfThere(`${vault.root}/${NAMES.stage}/intent`);
-  const match = intent === undefined ? null : /^(save|backup) (\S+)\n$/.exec(intent);
-  const kind = match?.[1] === 'backup' ? 'backup' : 'save';
+  const match = intent === undefined ? null : /^(save|backup|fallback) (\S+)\n$/.exec(intent);
+  const kind: SnapshotKind = match?.[1] === 'backup' || match?.[1] === 'fallback' ? match[1] : 'save';
   const id = parseId(match?.[2] ?? '');
   if (id === undefined) return undefined;
   const directory = `${vault.root}/${snapshotDirectory(kind, id)}`;
@@ -142,6 +142,6 @@ export function adoptUnrecorded(vault: Vault): SnapshotId | undefined {
   if (typeof report !== 'object' || report === null || !('previous' in report) || report.previous !== head.hash) return undefined;
   const sums = parseSums(readFileSync(`${directory}/${NAMES.sums}`));
   readBack(directory, sums);
-  appendSnapshot(vault, head, kind, id);
+  appendSnapshot(vault, head, kind, id, 'scope' in report && (report.scope === 'tree' || report.scope === 'critical') ? report.scope : '-');
   return id;
 }
