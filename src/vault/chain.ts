@@ -25,6 +25,9 @@ export type ChainHead = { readonly sequence: number; readonly hash: string; read
 
 export const NO_HASH = '0'.repeat(64);
 
+/** Bytes that are read first to find the last line. */
+const TAIL = 4096;
+
 export function formatLine(line: ChainLine): string {
   return `${line.sequence} ${line.kind} ${line.id} ${line.time} ${line.previous} ${line.sums} ${line.extra}`;
 }
@@ -45,12 +48,17 @@ export function hashLine(text: string): string {
 
 /** The last whole line; a tail without a newline is a line that a crash cut, and is not one. */
 export function readHead(vaultRoot: string): ChainHead {
-  const tail = readTail(`${vaultRoot}/${NAMES.chain}`, 4096).text;
-  const end = tail.lastIndexOf('\n');
-  if (end < 0) return { sequence: 0, hash: NO_HASH, line: undefined };
-  const text = tail.slice(tail.lastIndexOf('\n', end - 1) + 1, end);
-  const line = parseLine(text);
-  return { sequence: line.sequence, hash: hashLine(text), line };
+  // A line may be long: it can hold paths.
+  for (let length = TAIL; ; length *= 8) {
+    const { text: tail, whole } = readTail(`${vaultRoot}/${NAMES.chain}`, length);
+    const end = tail.lastIndexOf('\n');
+    const begin = end <= 0 ? -1 : tail.lastIndexOf('\n', end - 1);
+    if (begin < 0 && !whole) continue;
+    if (end < 0) return { sequence: 0, hash: NO_HASH, line: undefined };
+    const text = tail.slice(begin + 1, end);
+    const line = parseLine(text);
+    return { sequence: line.sequence, hash: hashLine(text), line };
+  }
 }
 
 function readTail(path: string, length: number): { text: string; whole: boolean } {
@@ -102,9 +110,12 @@ export function appendLine(vaultRoot: string, head: ChainHead, line: Omit<ChainL
 
 /** Bytes up to and with the last newline. */
 function lengthOfWholeLines(fd: number, size: number): number {
-  const tail = Buffer.alloc(Math.min(size, 4096));
-  readSync(fd, tail, 0, tail.length, size - tail.length);
-  return size - tail.length + tail.lastIndexOf(10) + 1;
+  for (let length = TAIL; ; length *= 8) {
+    const tail = Buffer.alloc(Math.min(size, length));
+    readSync(fd, tail, 0, tail.length, size - tail.length);
+    const newline = tail.lastIndexOf(10);
+    if (newline >= 0 || tail.length === size) return size - tail.length + newline + 1;
+  }
 }
 
 /** The newest line that `wanted` accepts, reading backwards from the end; undefined where there is none. */
