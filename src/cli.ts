@@ -25,6 +25,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, over
   }
   const { dispatch } = await import('./cli/dispatch.ts');
   const { engine } = await import('./cli/engine.ts');
+  const { stableLauncher } = await import('./os/launcher.ts');
   const interrupt = listenForSignals();
   try {
     return await dispatch(argumentBytes(argv), {
@@ -35,7 +36,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, over
       uid: process.geteuid?.() ?? 0,
       cores: availableParallelism(),
       // The same from src/ and from dist/: both lie beside bin/.
-      launcher: realpathSync(join(import.meta.dirname, '..', 'bin', 'cora')),
+      launcher: stableLauncher(realpathSync(join(import.meta.dirname, '..', 'bin', 'cora'))),
       cwd: currentDirectory,
       now: Date.now,
       record: await recorder(env),

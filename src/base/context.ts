@@ -33,6 +33,9 @@ export type Monitor = {
   note(message: string): void;
 };
 
+/** For work whose progress is nobody's business. */
+export const SILENT: Monitor = { phase: () => undefined, progress: () => undefined, problem: () => undefined, note: () => undefined };
+
 export type Context = {
   readonly monitor: Monitor;
   /** Wall-clock time in milliseconds since 1970. */
