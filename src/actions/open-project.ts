@@ -52,8 +52,11 @@ function openOrCreate(project: ProjectFacts, location: VaultLocation, ctx: Conte
   return vault;
 }
 
-/** A vault inside the project would save itself; one around the project would be lost with it. */
-function refuseInside(root: Bytes, vaultPath: string): void {
+/**
+ * A vault inside the project would save itself; one around the project would be lost with it.
+ * @throws CoraError project_refused
+ */
+export function refuseInside(root: Bytes, vaultPath: string): void {
   const vault = `${fromText(realOf(vaultPath))}/`;
   const project = `${root}/`;
   if (vault.startsWith(project)) {

@@ -41,6 +41,8 @@ export type Session = {
   locate(): Promise<{ readonly project: Project | undefined; readonly location: VaultLocation }>;
   /** Shows lines on stderr (a plan), also when stdout is JSON. */
   show(lines: readonly string[]): void;
+  /** True where a person sits at a terminal and can be asked. */
+  readonly interactive: boolean;
   /** True where a person or `--yes` agreed; false where nobody can be asked. */
   confirm(question: string): Promise<boolean>;
   /** The same for what only a person at a terminal may allow: `--yes` does not answer it. */

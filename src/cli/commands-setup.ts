@@ -5,6 +5,33 @@ import { type Command, command } from './command.ts';
 
 export const SETUP_COMMANDS: readonly Command[] = [
   command({
+    name: 'init',
+    summary: 'Set this project up: find out what it holds, save it, restore a part as a test, and make it happen by itself',
+    usage: '[--yes] [--dry-run] [--no-hook] [--no-timers] [--vault DIR]',
+    about: [
+      'Shows what it found and asks at most four questions, each with a default; --yes takes every default. Again: changes nothing.',
+      'Writes cora.toml, the pre-push hook and timers; --undo takes all of it back, and leaves the vault with its saves.',
+    ],
+    flags: {
+      dryRun: { kind: 'switch', short: 'n', help: 'show what was found and what would be done, and write nothing' },
+      undo: { kind: 'switch', help: 'take back what init did here; what was edited since is kept and named' },
+      noHook: { kind: 'switch', help: 'no git hook' },
+      noTimers: { kind: 'switch', help: 'no timers' },
+      user: { kind: 'switch', help: "timers of your own user's systemd (always so for everyone but root)" },
+      unitDir: { kind: 'path', value: 'DIR', help: 'unit files in DIR, and systemd is not asked' },
+    },
+    maxArgs: 0,
+    examples: [
+      ['cora init', 'look, answer, done'],
+      ['cora init --yes', 'with every default'],
+      ['cora init --dry-run', 'what it would do'],
+      ['cora init --undo', 'as it was before'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.refused, EXIT.interrupted],
+    logged: true,
+    load: () => import('./commands/init.ts'),
+  }),
+  command({
     name: 'doctor',
     summary: 'Try Cora on this machine: a real save, backup and restore of a probe',
     usage: '',

@@ -186,6 +186,7 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run
       return { project: undefined, location: await engine.locateVault(nobody, undefined, vaultEnvironment()) };
     },
     show: (lines) => terminal.show(lines),
+    interactive: host.ask !== undefined,
     confirm: async (question) => globals.yes === true || confirmInPerson(question),
     confirmInPerson,
     absolute,

@@ -27,6 +27,7 @@ export const NAMES = {
   protected: 'ledger/protected.json',
   lifted: 'ledger/lifted.json',
   rotating: 'ledger/rotating.json',
+  init: 'ledger/init.json',
   stage: '.stage',
   cache: '.cache',
   writeLock: '.lock',

@@ -1,0 +1,59 @@
+// What `cora init` did to a project and its machine, kept in the vault so that `init --undo` can take it
+// back: `ledger/init.json`. Written before each change. Invariant: what is not in the record is never undone.
+
+import { createHash } from 'node:crypto';
+import { lstatSync, readFileSync, rmSync } from 'node:fs';
+import { exists, readTextIfThere, replaceFile } from '../os/files.ts';
+import { NAMES } from './layout.ts';
+import type { Vault } from './vault.ts';
+
+/** A file that was not there before. */
+export type WrittenFile = { readonly path: string; readonly sha256: string };
+
+export type InitRecord = {
+  readonly schema: 1;
+  /** RFC 3339, of the first run that did something. */
+  readonly made_at: string;
+  readonly files: readonly WrittenFile[];
+  /** Directories that were not there before; those above come first. */
+  readonly directories: readonly string[];
+  /** True where init put the hook in. */
+  readonly hooks: boolean;
+  /** Where init installed timers; null where it did not. */
+  readonly timers: { readonly user: boolean; readonly unit_directory: string | null } | null;
+};
+
+/** The record; an empty one where there is none. */
+export function readInitRecord(vault: Vault, now: number): InitRecord {
+  const empty: InitRecord = { schema: 1, made_at: new Date(now).toISOString(), files: [], directories: [], hooks: false, timers: null };
+  try {
+    const value: unknown = JSON.parse(readTextIfThere(`${vault.root}/${NAMES.init}`) ?? 'null');
+    return typeof value === 'object' && value !== null && 'schema' in value ? { ...empty, ...(value as InitRecord) } : empty;
+  } catch {
+    // A damaged record undoes nothing; hooks and timers have their own `remove`.
+    return empty;
+  }
+}
+
+export function hasInitRecord(vault: Vault): boolean {
+  return exists(`${vault.root}/${NAMES.init}`);
+}
+
+export function writeInitRecord(vault: Vault, record: InitRecord): void {
+  replaceFile(`${vault.root}/${NAMES.init}`, `${JSON.stringify(record, null, 2)}\n`, true);
+}
+
+export function removeInitRecord(vault: Vault): void {
+  rmSync(`${vault.root}/${NAMES.init}`, { force: true });
+}
+
+export function sha256(content: string | Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+/** `same` as it was written, `edited` since, or `gone`. */
+export function stateOfFile(file: WrittenFile): 'same' | 'edited' | 'gone' {
+  const stat = lstatSync(file.path, { throwIfNoEntry: false });
+  if (stat === undefined) return 'gone';
+  return stat.isFile() && sha256(readFileSync(file.path)) === file.sha256 ? 'same' : 'edited';
+}
