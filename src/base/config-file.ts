@@ -5,6 +5,7 @@
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod/mini';
 import { CoraError, messageOf } from './errors.ts';
+import { overlookedHookKey } from './hook-lines.ts';
 import { nearest } from './nearest.ts';
 import { parseBytes, parseDuration } from './units.ts';
 
@@ -65,6 +66,13 @@ export function parseConfigFile(text: string, source: string) {
   const result = schema.safeParse(parseToml(text, source), { reportInput: false });
   if (!result.success) throw invalid(source, result.error.issues);
   const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, rotate, hook, ...plain } = result.data;
+  const overlooked = hook && overlookedHookKey(text, Object.keys(hook));
+  if (overlooked !== undefined) {
+    throw new CoraError('config_invalid', `${source}: hook.${overlooked} is written in a way that the push hook cannot read`, {
+      hint: `write it as one line below [hook]: ${overlooked} = ...`,
+      details: { source, key: `hook.${overlooked}` },
+    });
+  }
   return withoutUndefined({
     ...plain,
     logCap: log_cap === undefined ? undefined : sizeOf(log_cap),
