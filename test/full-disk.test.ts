@@ -132,6 +132,16 @@ async function expectGoneByConfiguration(): Promise<void> {
   expect(await execute('/bin/ls', ['-A', sandbox.vault])).toMatchObject({ stdout: '' });
 }
 
+test('a backup is not hurt by saves that clean up while it begins its export', async () => {
+  writeFileSync(at('a.txt'), 'one\n');
+  await sandbox.cora(['save']);
+  for (let round = 0; round < 2; round++) {
+    const runs = await Promise.all([1, 2, 3, 4, 5, 6].map((n) => sandbox.cora(n % 2 === 0 ? ['backup', 'now'] : ['save', '-m', `${round}.${n}`])));
+    expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual(runs.map(() => [0, '']));
+  }
+  await expectSound({});
+});
+
 test('five saves at once: all end well, the ledger is whole, and what they saved is there', async () => {
   writeFileSync(at('a.txt'), 'one\n');
   await sandbox.cora(['save']);

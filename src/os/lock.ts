@@ -17,7 +17,7 @@ export function takeLock(path: string, kind: 'shared' | 'exclusive', waitMillise
   const lock = tryLock(path, kind, waitMilliseconds);
   if (lock === undefined) {
     throw new CoraError('locked', `Another Cora is working in this vault (${holderOf(path)})`, {
-      hint: 'wait until it ends, or give it more time with --retry-lock 5m',
+      hint: 'wait until it ends, or give it more time with --lock-wait 5m',
     });
   }
   return lock;

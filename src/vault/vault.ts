@@ -3,8 +3,8 @@
 // Invariant: nothing is ever written into a directory that is not a vault of this project. A
 // missing VAULT.json at a known place is an unmounted disk, not an empty vault.
 
-import { randomUUID } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, realpathSync } from 'node:fs';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { chmodSync, lstatSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Bytes, base64Of, fromText, isText, toText } from '../base/bytes.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
@@ -175,16 +175,21 @@ export function openStage(vault: Vault): Stage {
       mkdirSync(parent, { mode: 0o700 });
       syncDirectory(vault.root);
     }
-    const path = mkdtempSync(`${parent}/run-`);
-    const lock = takeLock(`${path}.lock`, 'exclusive', 0);
-    return {
-      path,
-      release: () => {
+    for (;;) {
+      // The lock comes first: a directory without one is what a dead run left, and clean-up removes it.
+      const path = `${parent}/run-${randomBytes(3).toString('hex')}`;
+      const lock = tryLock(`${path}.lock`, 'exclusive', 0);
+      if (lock === undefined) continue;
+      mkdirSync(path, { mode: 0o700 });
+      const release = () => {
         removeBelow(parent, path);
         removeBelow(parent, `${path}.lock`);
         lock.release();
-      },
-    };
+      };
+      if (exists(`${path}.lock`)) return { path, release };
+      // Clean-up took the lock file, before it was ours, for one that a dead run left.
+      release();
+    }
   } catch (error) {
     throw writeFailure(error, parent);
   }
@@ -196,7 +201,7 @@ export function clearStages(vault: Vault): number {
   let cleared = 0;
   for (const name of namesIn(parent)) {
     if (!/^run-[A-Za-z0-9]{6}$/.test(name)) {
-      if (/^run-[A-Za-z0-9]{6}\.lock$/.test(name) && !exists(`${parent}/${name.slice(0, -5)}`)) removeBelow(parent, `${parent}/${name}`);
+      if (/^run-[A-Za-z0-9]{6}\.lock$/.test(name)) removeOrphan(parent, name);
       continue;
     }
     const lock = tryLock(`${parent}/${name}.lock`, 'exclusive', 0);
@@ -207,4 +212,13 @@ export function clearStages(vault: Vault): number {
     cleared += 1;
   }
   return cleared;
+}
+
+/** A lock file whose directory is gone, unless its run is just about to make it. */
+function removeOrphan(parent: string, name: string): void {
+  if (exists(`${parent}/${name.slice(0, -5)}`)) return;
+  const lock = tryLock(`${parent}/${name}`, 'exclusive', 0);
+  if (lock === undefined) return;
+  if (!exists(`${parent}/${name.slice(0, -5)}`)) removeBelow(parent, `${parent}/${name}`);
+  lock.release();
 }
