@@ -118,7 +118,8 @@ before=$(readlink -- "$prefix/current" 2>/dev/null)
 if [ -e "$prefix/$version" ]; then
   # The same version again: what runs from it now keeps its files until it ends.
   old=$prefix/.new-old-$$
-  mv -- "$prefix/$version" "$old" && mv -- "$stage" "$prefix/$version" || fail "could not put $version in its place"
+  mv -- "$prefix/$version" "$old" || fail "could not put $version in its place"
+  mv -- "$stage" "$prefix/$version" || { mv -- "$old" "$prefix/$version"; fail "could not put $version in its place"; }
   rm -rf -- "$old"
 else
   mv -- "$stage" "$prefix/$version" || fail "could not put $version in its place"

@@ -28,6 +28,25 @@ DAY=86400
 LOCK_WAIT=30
 DATABASE_TIMEOUT=30
 
+TOOLS='base64 cat chmod chown comm cp cut date env find flock grep gzip head id iconv join mkdir mktemp mv od readlink rm sed sha256sum sort'
+TOOLS="$TOOLS sqlite3 stat sync tail tar timeout touch tr truncate uname wc xargs"
+# A busybox shell takes its own small programs before those of PATH: functions of the same name win over them.
+case $(command -v sort) in
+  /*) ;;
+  *)
+    for tool in $TOOLS; do
+      IFS=:
+      for place in $PATH; do
+        case $place in [!/]* | *\'*) continue ;; esac
+        [ -x "$place/$tool" ] || continue
+        eval "$tool() { '$place/$tool' \"\$@\"; }"
+        break
+      done
+      unset IFS
+    done
+    ;;
+esac
+
 say() { printf '%s\n' "$*" >&2; }
 
 # ---- JSON ----------------------------------------------------------------------------------------------------
@@ -85,12 +104,18 @@ read_string() { # FILE KEY
 
 # ---- a batch of names, handed over by find -------------------------------------------------------------------
 
+# A list that lacks a line would be a lie: the run ends, whichever process meets the full disk.
+no_room() {
+  kill -USR1 "$CORA_FALLBACK_PID"
+  exit 1
+}
+
 problem() { # CODE SEVERITY PATH MESSAGE; appends to problems, one object a line
   path_fields "$3"
   [ -n "$3" ] || fields=
   where=$fields
   json_string "$4"
-  printf '{"code":"%s",%s"message":%s,"severity":"%s"}\n' "$1" "$where" "$json" "$2" >>"$work/problems"
+  printf '{"code":"%s",%s"message":%s,"severity":"%s"}\n' "$1" "$where" "$json" "$2" >>"$work/problems" || no_room
 }
 
 same_state() { stat -c '%s %Y %y %z %i' -- "$1" 2>/dev/null; }
@@ -123,8 +148,8 @@ check_database() { # COPY; sets check and result
 take_database() { # PATH, which begins with ./
   relative=${1#./}
   target=$work/db/$relative
-  mkdir -p -- "${target%/*}" || exit 1
-  printf '%s\0%s-wal\0%s-shm\0%s-journal\0' "$1" "$1" "$1" "$1" >>"$work/replaced"
+  mkdir -p -- "${target%/*}" || no_room
+  printf '%s\0%s-wal\0%s-shm\0%s-journal\0' "$1" "$1" "$1" "$1" >>"$work/replaced" || no_room
   stored=copy
   mode=unknown
   case $(od -An -v -tx1 -j 18 -N 1 "$1" 2>/dev/null) in *02) mode=wal ;; *01) mode=delete ;; esac
@@ -149,21 +174,21 @@ take_database() { # PATH, which begins with ./
       return
     }
     for one in wal shm journal; do
-      [ ! -e "$1-$one" ] || ! cp -p -- "$1-$one" "$target-$one" 2>/dev/null || printf '%s-%s\0' "$1" "$one" >>"$work/databases"
+      [ ! -e "$1-$one" ] || ! cp -p -- "$1-$one" "$target-$one" 2>/dev/null || printf '%s-%s\0' "$1" "$one" >>"$work/databases" || no_room
     done
   fi
   [ "$(id -u)" -ne 0 ] || chown "$(stat -c %u:%g -- "$1")" "$target"
   chmod "$(stat -c %a -- "$1")" "$target"
   touch -r "$1" -- "$target"
-  printf '%s\0' "$names" >>"$work/databases"
+  printf '%s\0' "$names" >>"$work/databases" || no_room
   json_string "$relative"
-  printf '%s\n' "$json" >>"$work/report_critical"
-  printf '%s %s\n' "$json" "$(stat -c %s -- "$target")" >>"$work/report_critical_sizes"
+  printf '%s\n' "$json" >>"$work/report_critical" || no_room
+  printf '%s %s\n' "$json" "$(stat -c %s -- "$target")" >>"$work/report_critical_sizes" || no_room
   path_fields "$relative"
   where=$fields
   json_string "$result"
-  printf '{%s"stored":"%s","journal_mode":"%s","page_size":0,"user_version":0,"application_id":0,"schema_version":0,' "$where" "$stored" "$mode" >>"$work/report_databases"
-  printf '"check":"%s","check_result":%s,"rows":0,"tables":{},"size":%s}\n' "$check" "$json" "$(stat -c %s -- "$target")" >>"$work/report_databases"
+  printf '{%s"stored":"%s","journal_mode":"%s","page_size":0,"user_version":0,"application_id":0,"schema_version":0,' "$where" "$stored" "$mode" >>"$work/report_databases" || no_room
+  printf '"check":"%s","check_result":%s,"rows":0,"tables":{},"size":%s}\n' "$check" "$json" "$(stat -c %s -- "$target")" >>"$work/report_databases" || no_room
 }
 
 SQLITE_HEADER=' 53 51 4c 69 74 65 20 66 6f 72 6d 61 74 20 33 00'
@@ -196,9 +221,9 @@ case ${CORA_FALLBACK_PART:-} in
     work=$CORA_FALLBACK_WORK
     for one in "$@"; do
       json_string "${one#./}"
-      printf '%s\n' "$json" >>"$work/report_critical"
-      printf '%s %s\n' "$json" "$(stat -c %s -- "$one")" >>"$work/report_critical_sizes"
-      printf '%s\0' "$one" >>"$work/critical"
+      printf '%s\n' "$json" >>"$work/report_critical" || no_room
+      printf '%s %s\n' "$json" "$(stat -c %s -- "$one")" >>"$work/report_critical_sizes" || no_room
+      printf '%s\0' "$one" >>"$work/critical" || no_room
     done
     exit 0
     ;;
@@ -212,6 +237,8 @@ case $0 in */*) self=$0 ;; *) self=./$0 ;; esac
 self=$(readlink -f -- "$self") || { say "cora: cannot find $0"; exit 70; }
 home_of_cora=${self%/scripts/save.sh}
 REPAIR="repair Cora: run \`npm ci\` in $home_of_cora"
+# An installed release (scripts/install.sh) has nothing that npm could repair.
+[ ! -L "${home_of_cora%/*}/current" ] || REPAIR='install Cora again: scripts/install.sh in a clone'
 
 cleanup() {
   trap - EXIT
@@ -221,6 +248,8 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'finish 130 interrupted "Interrupted: nothing half made is listed"' HUP INT TERM
+trap 'finish 1 no_space "No space left in $vault" "free space there (df -h, df -i), then run the command again"' USR1
+export CORA_FALLBACK_PID=$$
 
 quoted() { # TEXT; for the log: sets json to a string of one line
   json_string "$(printf '%s' "$1" | tr '\n' ' ')"
@@ -268,7 +297,7 @@ usage() {
 Usage: cora save [-m NOTE]    without the engine: one plain tar checkpoint in the vault's progress/
 
 Cora itself cannot start, so this is scripts/save.sh: the whole project at most once in 24 hours, else critical files
-and databases. To repair Cora: npm ci in $home_of_cora
+and databases. To get Cora back, $REPAIR
 
   -m, --message NOTE    a note       --vault DIR    the vault itself
   -l, --label LABEL     a label      --if-older TIME    only when the newest is older
@@ -305,7 +334,8 @@ if [ -z "${CORA_FALLBACK:-}" ]; then
 fi
 export CORA_FALLBACK=1
 
-explicit=${CORA_VAULT:-}
+# The engine's variables of the same names.
+explicit=${CORA_VAULT:-} note=${CORA_MESSAGE:-} label=${CORA_LABEL:-} trigger=${CORA_TRIGGER:-manual} if_older=${CORA_IF_OLDER:-} lock_wait=${CORA_LOCK_WAIT:-}
 case ${CORA_JSON:-} in '' | 0 | false) ;; *) json_wanted=1 ;; esac
 while [ $# -gt 0 ]; do
   option=$1
@@ -326,18 +356,21 @@ while [ $# -gt 0 ]; do
     --if-older) if_older=$value ;;
     --trigger) trigger=$value ;;
     --vault) explicit=$value ;;
-    --lock-wait) seconds_of "$value" && LOCK_WAIT=$seconds ;;
+    --lock-wait) lock_wait=$value ;;
     --json) json_wanted=1 ;;
     -q | --quiet) quiet=1 ;;
-    -v | -vv | --verbose | -y | --yes | --no-color | --progress) ;;
+    -v* | --verbose | -y | --yes | --no-color | --progress) ;;
     -h | --help) usage && exit 0 ;;
-    *) finish 2 usage "Unknown option for a save without the engine: $option" "$REPAIR" ;;
+    # A checkpoint is always made: what only the engine understands does not stop it.
+    *) say "cora: without the engine $option is passed over" ;;
   esac
 done
 case $explicit in '' | /*) ;; *) explicit=$(pwd -P)/$explicit ;; esac
+[ -z "$lock_wait" ] || { seconds_of "$lock_wait" && LOCK_WAIT=$seconds; }
 if [ -n "$if_older" ]; then seconds_of "$if_older" && if_older=$seconds; fi
 
-for tool in base64 cat chmod comm cp cut date df find flock gzip head mkdir mktemp mv od readlink rm sed sha256sum sort stat sync tail tar touch tr wc; do
+for tool in $TOOLS; do
+  case $tool in iconv | sqlite3 | timeout) continue ;; esac
   command -v "$tool" >/dev/null || finish 1 tool_missing "The program $tool is missing" 'install it (apt-get install coreutils findutils tar gzip util-linux sed)'
 done
 
@@ -507,7 +540,9 @@ fi
 
 # ---- lock and stage --------------------------------------------------------------------------------------------
 
-{ exec 9>>"$vault/.lock"; } 2>/dev/null || finish 1 read_only "The vault $vault cannot be written" 'look at its owner, and whether its disk is mounted read-only'
+# A redirection that fails would end the shell without a word: it is tried in a subshell first.
+(: >>"$vault/.lock") 2>/dev/null || finish 1 read_only "The vault $vault cannot be written" 'look at its owner, and whether its disk is mounted read-only'
+exec 9>>"$vault/.lock"
 flock -w "$LOCK_WAIT" -x 9 || finish 11 locked "Another Cora is working in this vault ($(head -c 80 "$vault/.lock" | tr '\n' ' '))" 'wait until it ends, or give it more time with --lock-wait 5m'
 printf 'pid %s\n' $$ >"$vault/.lock"
 
@@ -522,12 +557,14 @@ for one in "$vault"/.stage/run-??????; do
 done
 set -f
 work=$(mktemp -d -- "$vault/.stage/run-XXXXXX") || finish 1 no_space "Cannot write into $vault/.stage" 'free space on the disk of the vault (df -h, df -i)'
+(: >"$work.lock") || finish 1 no_space "Cannot write into $vault/.stage" 'free space on the disk of the vault (df -h, df -i)'
 exec 8>"$work.lock" && flock -n -x 8
 snapshot=$work/snapshot
 work=$work/work
-mkdir -- "$work" "$snapshot" && : >"$work/problems" && : >"$work/replaced" && : >"$work/databases" && : >"$work/critical" &&
-  : >"$work/report_databases" && : >"$work/report_critical" && : >"$work/report_critical_sizes" ||
-  finish 1 no_space "Cannot write into $vault/.stage" 'free space on the disk of the vault (df -h, df -i)'
+mkdir -- "$work" "$snapshot" || finish 1 no_space "Cannot write into $vault/.stage" 'free space on the disk of the vault (df -h, df -i)'
+for one in problems replaced databases critical report_databases report_critical report_critical_sizes; do
+  (: >"$work/$one") || finish 1 no_space "Cannot write into $vault/.stage" 'free space on the disk of the vault (df -h, df -i)'
+done
 
 # ---- the ledger ------------------------------------------------------------------------------------------------
 
@@ -681,6 +718,11 @@ has_room() { # BYTES; less than twice as much free is too little
   [ $(($2 * $3)) -ge $(($1 * 2 + 1048576)) ]
 }
 
+# An empty project with a history is an unmounted disk, not a change (the engine refuses it as well).
+if [ "$sequence" -gt 0 ] && [ "$(walk -print | head -n 2 | wc -l)" -le 1 ]; then
+  finish 20 refused "The project $root is empty now and has a history" 'mount its disk or restore it; a new file in it makes it a project again'
+fi
+
 measure $scope
 if [ $scope = tree ] && ! has_room "$size"; then
   scope=critical why="there is not twice its size ($size bytes) free on the disk of the vault"
@@ -727,8 +769,54 @@ if [ -s "$work/find_errors" ]; then
 $(sort -u "$work/find_errors")
 END
 fi
-gzip -t "$snapshot/$ARCHIVE" && tar -tzf "$snapshot/$ARCHIVE" >/dev/null 2>&1 ||
+gzip -t "$snapshot/$ARCHIVE" && tar -tvzf "$snapshot/$ARCHIVE" >"$work/contents" 2>/dev/null ||
   finish 1 validation_failed 'The archive cannot be read back' "check the vault's disk (smartctl, dmesg)"
+
+# What is really in it; a listing of tar has one line an entry, whatever its name.
+files=0 size=0
+while read -r type _ bytes _; do
+  case $type in
+    -*) files=$((files + 1)) size=$((size + bytes)) ;;
+    h*) files=$((files + 1)) ;;
+  esac
+done <"$work/contents"
+
+# ---- what is gone since the last good snapshot (the engine's next save looks closer) ------------------------------
+
+sizes_of() { # REPORT.json; a path as JSON, a TAB and its size, a line each critical file
+  sed -n '/^  "critical_sizes": {/,/^  }/s/^ *\("\([^"\]\|\\.\)*"\): *\([0-9]*\),*$/\1'"$TAB"'\3/p' "$1" | sort -t "$TAB" -k 1,1
+}
+
+find_losses() {
+  good=
+  for line in $({ grep -E '^[0-9]+ (save|fallback) ' "$chain" || :; } 2>/dev/null | tail -n 50 | cut -d ' ' -f 3 | sed '1!G;h;$!d'); do
+    directory_of save "$line"
+    [ -r "$directory/REPORT.json" ] && ! grep -q '^  "status": "suspect"' "$directory/REPORT.json" || continue
+    good=$line
+    break
+  done
+  [ -n "$good" ] || return 0
+  sizes_of "$directory/REPORT.json" >"$work/sizes_before" || no_room
+  sed 's/ \([0-9]*\)$/'"$TAB"'\1/' "$work/report_critical_sizes" | sort -u -t "$TAB" -k 1,1 >"$work/sizes_now" || no_room
+  join -t "$TAB" -a 1 -o 0,1.2,2.2 "$work/sizes_before" "$work/sizes_now" >"$work/sizes" || no_room
+  while IFS=$TAB read -r path before now; do
+    kind=
+    if [ -z "$now" ]; then
+      # Critical by the project's own configuration, which is not read here: is it there?
+      one=${path#\"} one=${one%\"}
+      case $one in *\\*) continue ;; esac
+      [ ! -f "$one" ] || now=$(stat -c %s -- "$one")
+    fi
+    if [ -z "$now" ]; then kind=gone
+    elif [ "$before" -gt 0 ] && [ "$now" -eq 0 ]; then kind=emptied
+    elif [ $((now * 2)) -le "$before" ] && ! grep -q -F "\"path\":$path," "$work/report_databases"; then kind=shrunk; fi
+    [ -n "$kind" ] || continue
+    printf '{"path":%s,"kind":"%s","before":%s,"after":%s,"last_good":"%s"}\n' "$path" $kind "$before" "${now:-0}" "$good" >>"$work/losses" || no_room
+    printf '{"code":"lost","path":%s,"message":"%s since %s: it had %s bytes and has %s","severity":"error"}\n' "$path" $kind "$good" "$before" "${now:-0}" >>"$work/problems" || no_room
+  done <"$work/sizes"
+}
+: >"$work/losses" || no_room
+[ ! -s "$chain" ] || find_losses
 
 # ---- report, manifest, sums --------------------------------------------------------------------------------------
 
@@ -748,6 +836,7 @@ joined() { # FILE; its lines with commas between
 status=complete
 [ $scope = tree ] || status=partial
 ! grep -q '"severity":"error"' "$work/problems" || status=partial
+[ ! -s "$work/losses" ] || status=suspect
 [ $scope = tree ] || problem fallback_scope error '' "Critical files and databases only: $why"
 reason=${CORA_FALLBACK_REASON:-the engine could not start}
 begun=$(date -u -d "@$started" +%Y-%m-%dT%H:%M:%S.000Z)
@@ -805,7 +894,9 @@ END
   joined "$work/report_critical"
   printf '  ],\n  "critical_sizes": {\n'
   sed 's/ \([0-9]*\)$/: \1/; $!s/$/,/' "$work/report_critical_sizes"
-  printf '  },\n  "large_files": [],\n  "capped": [],\n  "not_covered": [],\n  "problems": [\n'
+  printf '  },\n  "losses": [\n'
+  joined "$work/losses"
+  printf '  ],\n  "large_files": [],\n  "capped": [],\n  "not_covered": [],\n  "problems": [\n'
   joined "$work/problems"
   printf '  ]\n}\n'
 } >"$snapshot/REPORT.json" || finish 1 no_space "Cannot write into $vault"
@@ -815,7 +906,7 @@ whole_words='the whole project'
 {
   printf 'Cora fallback checkpoint %s\n\nMade without the engine (%s): one plain tar archive, no deduplication.\n\n' "$id" "$reason"
   printf 'Project   %s (%s)\nTime      %s to %s\n' "$name" "$root" "$begun" "$ended"
-  printf 'Scope     %s%s\nStatus    %s\nFiles     %s (%s bytes)\n' "$whole_words" "${why:+: $why}" "$([ $status = complete ] && echo complete || echo 'INCOMPLETE: see problems in REPORT.json')" "$files" "$size"
+  printf 'Scope     %s%s\nStatus    %s\nFiles     %s (%s bytes)\n' "$whole_words" "${why:+: $why}" "$([ $status = complete ] && echo complete || { [ $status = suspect ] && echo 'SUSPECT: something critical was lost, see below' || echo 'INCOMPLETE: see below'; })" "$files" "$size"
   printf '\nRestore: sh restore.sh %s DIR    (in the vault), or: mkdir DIR && tar -xzpf %s -C DIR\nCheck:   sha256sum -c SHA256SUMS.txt\n' "$id" "$ARCHIVE"
   if [ -s "$work/problems" ]; then
     printf '\nProblems\n'

@@ -18,11 +18,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DEFAULT_EXCLUDES, defaultConfig } from '../src/base/config.ts';
 import { findProgram } from '../src/os/run.ts';
-import { execute, isRoot, type Run, Sandbox } from './support/sandbox.ts';
+import { type Document, execute, isRoot, type Run, Sandbox, whyNotNobody } from './support/sandbox.ts';
 
 const repository = join(import.meta.dirname, '..');
 const TOOLS =
-  'sh base64 cat chmod chown comm cp cut date df dirname env find flock grep gzip head iconv id mkdir mktemp mv od readlink rm sed sha256sum sort sqlite3 stat sync tail tar timeout touch tr truncate uname wc xargs';
+  'sh base64 cat chmod chown comm cp cut date df dirname env find flock grep gzip head iconv id join mkdir mktemp mv od readlink rm sed sha256sum sort sqlite3 stat sync tail tar timeout touch tr truncate uname wc xargs';
+
+const lacking = findProgram('sqlite3') === undefined ? ' (skipped: sqlite3 is missing)' : '';
+const noUser = whyNotNobody();
 
 let box: Sandbox;
 /** A copy of Cora's tree as a broken install leaves it: no node_modules; and a PATH without Node. */
@@ -64,7 +67,7 @@ test('its defaults are the engine’s', () => {
   expect(list('EXCLUDED')?.map((name) => `${name}/`)).toEqual(DEFAULT_EXCLUDES);
 });
 
-describe('without Node', () => {
+describe.skipIf(lacking !== '')(`without Node${lacking}`, () => {
   test('a save is a checkpoint that tar restores and the engine lists, verifies, restores and goes on from', async () => {
     const odd = Buffer.from('a\\b "q"\tn\nx\xff', 'latin1');
     writeFileSync(Buffer.concat([Buffer.from(`${box.project}/`), odd]), 'odd');
@@ -133,7 +136,6 @@ describe('without Node', () => {
   });
 
   test('a database under write load is a consistent copy', async () => {
-    if (findProgram('sqlite3') === undefined) return;
     const database = join(box.project, 'live.db');
     await execute('sqlite3', [database, 'pragma journal_mode=wal; create table a(n); create table b(n)']);
     const writer = spawn('sqlite3', [database], { stdio: ['pipe', 'ignore', 'ignore'] });
@@ -199,7 +201,7 @@ describe('without Node', () => {
   });
 
   test('kill -9 in the middle leaves nothing visible, and the next run clears it away', async () => {
-    await execute('sh', ['-c', 'head -c 60000000 /dev/urandom >big'], { cwd: box.project });
+    await execute('sh', ['-c', 'head -c 25000000 /dev/urandom >big'], { cwd: box.project });
     const child = spawn(join(broken, 'bin', 'cora'), ['save'], {
       cwd: box.project,
       env: { PATH: path, HOME: box.home, CORA_VAULT: box.vault, CORA_LOG: '' },
@@ -263,6 +265,92 @@ describe('without Node', () => {
     }
   });
 
+  test('a critical file that is gone or halved makes it SUSPECT, and so not latest', async () => {
+    writeFileSync(join(box.project, 'AI_WORK_LOG.md'), 'a line\n'.repeat(100));
+    writeFileSync(join(box.project, 'own.txt'), 'critical by configuration');
+    writeFileSync(join(box.project, 'cora.toml'), '[critical]\npatterns = ["own.txt", ".env*", "*.md"]\n');
+    const good = await box.snapshot(['save']);
+    rmSync(join(box.project, '.env'));
+    writeFileSync(join(box.project, 'AI_WORK_LOG.md'), 'a line\n');
+    const run = await brokenCora(['save', '--json']);
+    expect(run.code).toBe(3);
+    const { problems, result } = JSON.parse(run.stdout) as Document & { result: { snapshot_id: string } };
+    expect(result['status']).toBe('suspect');
+    expect(problems.map(({ code, path: name }) => `${code} ${name}`).sort()).toEqual(['lost .env', 'lost AI_WORK_LOG.md']);
+    expect((await box.json(['show'])).result['snapshot_id']).toBe(good.id);
+    expect(await box.cora(['list'])).toMatchObject({ code: 0, stdout: expect.stringContaining('SUSPECT') });
+    expect(await box.cora(['show', result.snapshot_id])).toMatchObject({ code: 0 });
+  });
+
+  test('a project that is empty now and has a history is refused', async () => {
+    await box.snapshot(['save']);
+    rmSync(join(box.project, 'one.txt'));
+    rmSync(join(box.project, '.env'));
+    expect((await brokenCora(['save'])).code).toBe(20);
+    expect(checkpoints()).toEqual([]);
+  });
+
+  test('under busybox, with options that only the engine knows', async () => {
+    const env = { PATH: path, HOME: box.home, CORA_VAULT: box.vault, CORA_LOG: '', CORA_FALLBACK: '1' };
+    const busybox = findProgram('busybox');
+    const [shell, first] = busybox === undefined ? ['sh', []] : [busybox, ['sh']];
+    const run = await execute(shell, [...first, join(broken, 'scripts', 'save.sh'), 'save', '--not-known-yet', '-vvv'], { cwd: box.project, env });
+    expect(run).toMatchObject({ code: 0 });
+    expect(run.stderr).toContain('--not-known-yet is passed over');
+  });
+
+  test.skipIf(noUser !== undefined)(
+    `an ordinary user has a vault of their own, and what they may not read is named${noUser === undefined ? '' : ` (skipped: ${noUser})`}`,
+    async () => {
+      const user = new Sandbox({ nobody: true });
+      try {
+        for (const name of ['readable', 'private']) writeFileSync(join(user.project, name), name);
+        user.own(join(user.project, 'readable'));
+        chmodSync(join(user.project, 'private'), 0o600);
+        const command = ['sh', join(repository, 'scripts', 'save.sh'), '--json'];
+        const drop = isRoot ? ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'] : [];
+        const [program = '', ...args] = [...drop, ...command];
+        const all = { PATH: process.env['PATH'], HOME: user.home, CORA_LOG: '', CORA_FALLBACK: '1' };
+        const own = await execute(program, args, { cwd: user.project, env: all });
+        const document = JSON.parse(own.stdout) as Document;
+        expect(document.result['path']).toContain(`${user.home}/.local/state/cora/project/progress/`);
+        expect(document.result['total_files_processed']).toBe(isRoot ? 1 : 2);
+        expect(document.problems.map(({ code, path: name }) => `${code} ${name}`)).toEqual(isRoot ? ['unreadable private'] : []);
+        expect(own.code).toBe(isRoot ? 3 : 0);
+      } finally {
+        await user.remove();
+      }
+    },
+  );
+
+  test.skipIf(!isRoot)('wherever the inodes of the disk end, or where it is read-only, it fails with a sentence and nothing is visible', async () => {
+    for (const name of ['a.db', 'b.db', 'c.db']) await execute('sqlite3', [join(box.project, name), 'create table t(a)']);
+    const disk = join(box.root, 'disk');
+    mkdirSync(disk);
+    const env = { CORA_VAULT: join(disk, 'vault') };
+    for (const inodes of [8, 14, 18, 22, 26, 29]) {
+      await execute('mount', ['-t', 'tmpfs', '-o', `size=8m,nr_inodes=${inodes}`, 'tmpfs', disk]);
+      try {
+        const run = await brokenCora(['save'], env);
+        expect(run.code).toBe(1);
+        expect(run.stderr).toMatch(/^(?:.*\n)*cora: .*(?:Cannot|No space|could not|cannot be read)/);
+        expect(existsSync(join(disk, 'vault')) ? readdirSync(join(disk, 'vault', 'progress')) : []).toEqual([]);
+      } finally {
+        await execute('umount', [disk]);
+      }
+    }
+    await execute('mount', ['-t', 'tmpfs', 'tmpfs', disk]);
+    try {
+      expect((await brokenCora(['save'], env)).code).toBe(0);
+      await execute('mount', ['-o', 'remount,ro', disk]);
+      const run = await brokenCora(['save'], env);
+      expect(run.code).toBe(1);
+      expect(run.stderr).toContain('read-only');
+    } finally {
+      await execute('umount', [disk]);
+    }
+  });
+
   test('other commands say in one sentence what is missing', async () => {
     const run = await brokenCora(['list']);
     expect(run).toMatchObject({ code: 70, stdout: '' });
@@ -271,7 +359,7 @@ describe('without Node', () => {
   });
 });
 
-describe('a broken engine', () => {
+describe.skipIf(lacking !== '')(`a broken engine${lacking}`, () => {
   /** The tree of this clone with one thing broken. */
   function tree(breakIt: (root: string) => void): (args: readonly string[]) => Promise<Run> {
     mkdirSync(join(broken, 'node_modules', 'better-sqlite3'), { recursive: true });

@@ -147,15 +147,17 @@ function preferBackup(refs: readonly SnapshotRef[]): SnapshotRef | undefined {
 
 function nthLatest(vault: Vault, all: readonly SnapshotRef[], back: number, now: number): SnapshotRef {
   const seen = new Set<string>();
-  const usable = (ref: SnapshotRef): Report | undefined => (timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref));
+  const usable = (ref: SnapshotRef): Report | undefined => {
+    const report = timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref);
+    // Critical files alone must not stand for the project.
+    return ref.kind === 'fallback' && report?.scope !== 'tree' ? undefined : report;
+  };
   // What was lost is not in a suspect snapshot; it is the last resort where there is no other.
   const onlySuspects = all.every((ref) => (usable(ref)?.status ?? 'suspect') === 'suspect');
   for (const ref of [...all].reverse()) {
     // A clock that ran ahead must not make one snapshot "latest" for ever.
     const report = seen.has(ref.id) ? undefined : usable(ref);
     if (report === undefined || (report.status === 'suspect' && !onlySuspects)) continue;
-    // Critical files alone must not stand for the project.
-    if (ref.kind === 'fallback' && report.scope !== 'tree') continue;
     if (seen.size === back) return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
     seen.add(ref.id);
   }
