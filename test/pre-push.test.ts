@@ -318,6 +318,7 @@ test('a vault that another run holds: the push returns within its budget, and th
 
 const LONG = process.env['CORA_TEST_SLOW'] === '1' ? 60 : 4;
 test(`a save that takes ${LONG} s: the push returns, and the save ends well, or its failure is counted`, async () => {
+  await shell('git config --unset cora.budget');
   const slow = join(sandbox.root, 'slow');
   writeFileSync(slow, `#!/bin/sh\nsleep ${LONG}\n[ ! -e ../broken ] || exit 70\nexec '${repository}/bin/cora' "$@"\n`, { mode: 0o755 });
   writeFileSync(at('.git/hooks/pre-push'), `#!/bin/sh\nCORA_LAUNCHER='${slow}' exec sh '${repository}/hooks/pre-push' "$@"\n`, { mode: 0o755 });
