@@ -204,6 +204,11 @@ describe('what is found and done', () => {
     const again = await init();
     expect(again.result['files']).toEqual([{ path: at('cora.toml'), action: 'kept', reason: 'it was edited since init wrote it' }]);
     expect([again.code, again.problems[0]?.code]).toEqual([3, 'hooks']);
+    const plan = await sandbox.json(['init', '--undo', '--dry-run']);
+    expect([plan.code, plan.result]).toEqual([
+      0,
+      expect.objectContaining({ files: [{ path: at('cora.toml'), action: 'keep' }], hooks: true, timers: true }),
+    ]);
     const undone = await sandbox.json(['init', '--undo', '--yes']);
     expect([undone.code, undone.result['kept']]).toEqual([3, expect.arrayContaining([expect.objectContaining({ path: at('cora.toml') })])]);
     expect([existsSync(at('cora.toml')), existsSync(at('.git/hooks/pre-push'))]).toEqual([true, true]);
@@ -273,6 +278,54 @@ describe('what is found and done', () => {
   });
 });
 
+describe('in a large, foreign or failing place', () => {
+  beforeEach(() => use());
+
+  test('over 5 GB it shows the biggest directories, and --yes goes on', async () => {
+    await shell('mkdir -p data/raw small && truncate -s 6G data/raw/sparse.bin && echo x > small/a');
+    const run = await sandbox.json(['init', '--dry-run']);
+    expect([run.code, run.stderr]).toEqual([
+      0,
+      expect.stringMatching(/This is large: 2 files, 6\.4 GB[\s\S]*data +6\.4 GB +1 file\n +data\/raw +6\.4 GB/),
+    ]);
+    expect(run.result['detected']).toMatchObject({ large_project: true, large_files: [{ path: 'data/raw/sparse.bin' }] });
+  });
+
+  test.skipIf(!isRoot)("root in somebody else's project: cora.toml and the hook are the owner's", async () => {
+    await shell(`${GIT} && chown -R 65534:65534 .`);
+    const run = await init();
+    expect([run.code, text(run.problems)]).toEqual([0, '[]']);
+    for (const path of ['cora.toml', '.git/hooks/pre-push']) expect([path, statSync(at(path)).uid]).toEqual([path, 65_534]);
+    expect(statSync(at('cora.toml')).mode & 0o7777).toBe(0o644);
+  });
+
+  test.skipIf(!isRoot)('a save that fails leaves the tree as it was, hook and configuration too', async () => {
+    await shell(`${GIT} && head -c 4000000 /dev/urandom > big`);
+    const small = join(sandbox.root, 'small');
+    mkdirSync(small);
+    const before = await fingerprint(sandbox.project);
+    await shell(`mount -t tmpfs -o size=1m none ${small}`);
+    try {
+      const run = await sandbox.json(['init', '--yes', '--unit-dir', units], { env: { CORA_VAULT: join(small, 'vault') } });
+      expect([run.code, run.error.code]).toEqual([1, 'no_space']);
+      expect(await fingerprint(sandbox.project)).toEqual(before);
+      expect(existsSync(units)).toBe(false);
+    } finally {
+      await shell(`umount ${small}`);
+    }
+  });
+
+  test('a project whose name is not UTF-8', async () => {
+    await shell(`mkdir "$(printf 'caf\\351')" && cd caf* && echo a > a`);
+    const run = await execute('/bin/sh', ['-c', `cd caf* && exec "$0" init --yes --no-timers`, join(import.meta.dirname, '..', 'bin', 'cora')], {
+      cwd: sandbox.project,
+      env: { ...env, CORA_VAULT: sandbox.vault, CORA_LOG: join(sandbox.root, 'cora.log') },
+    });
+    expect([run.code, run.stderr, run.stdout]).toEqual([3, expect.stringContaining('not UTF-8'), expect.stringContaining('Protected: 1 file, 0')]);
+    expect(await shell('ls; ls caf*')).not.toContain('cora.toml');
+  });
+});
+
 describe('where it refuses', () => {
   beforeEach(() => use());
   const refused = async (run: Promise<Run>): Promise<string> => {
@@ -323,13 +376,17 @@ describe.skipIf(noNobody !== undefined)(`as an ordinary user${noNobody === undef
     const vault = join(sandbox.root, 'elsewhere');
     const options = { env: { CORA_VAULT: '' } };
     const before = await shell(TREE, sandbox.root);
-    const run = await sandbox.json(['init', '--yes', '--no-timers', '--vault', vault], options);
+    const run = await sandbox.json(['init', '--yes', '--unit-dir', units, '--vault', vault], options);
     expect([run.code, text(run.problems)]).toEqual([0, '[]']);
+    expect(readFileSync(join(units, 'cora-save.service.d/50-cora.conf'), 'utf8')).not.toContain('CORA_VAULT');
     const note = join(sandbox.home, '.config/cora/project.toml');
     expect(readFileSync(note, 'utf8')).toContain(`vault = "${vault}"`);
     expect((await sandbox.json(['status'], options)).result['vault']).toMatchObject({ path: vault, exists: true });
-    const again = await sandbox.json(['init', '--yes', '--no-timers', '--vault', vault], options);
-    expect([again.code, again.result['save']]).toEqual([0, expect.objectContaining({ outcome: 'unchanged' })]);
+    for (const named of [['--vault', vault], []]) {
+      const again = await sandbox.json(['init', '--yes', '--unit-dir', units, ...named], options);
+      expect([again.code, again.result['save']]).toEqual([0, expect.objectContaining({ outcome: 'unchanged' })]);
+      expect((again.result['timers'] as { files: { change: string }[] }).files.map(({ change }) => change)).toEqual(Array(6).fill('same'));
+    }
     const other = await sandbox.json(['init', '--yes', '--no-timers', '--vault', join(sandbox.root, 'third')], options);
     expect([other.code, other.error.code]).toEqual([20, 'refused']);
     expect((await sandbox.json(['init', '--undo', '--yes'], options)).code).toBe(0);

@@ -112,7 +112,9 @@ function nearest(path: string): string {
 function probeFlag(directory: string): Pick<VaultPlace, 'seals' | 'reason'> {
   let made: string | undefined;
   try {
-    made = mkdtempSync(`${directory}/.cora-probe-`);
+    // In a vault that is there, what a crash would leave belongs to its staging.
+    const stage = `${directory}/${NAMES.stage}`;
+    made = mkdtempSync(`${exists(stage) ? stage : directory}/.cora-probe-`);
     const path = fromText(`${made}/file`);
     writeFileSync(fsPath(path), '');
     const failure = changeFlags('+i', [path]);

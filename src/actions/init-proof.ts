@@ -50,7 +50,8 @@ export async function proveRestore(project: { readonly root: Bytes }, location: 
     const to = fromText(`${stage.path}/restored`);
     const plan = await planRestore(project, location, { target: fromText(id), paths, to, critical: false, overwrite: undefined }, ctx);
     const restored = await applyRestore(plan, ctx);
-    if (restored.damaged > 0 || restored.problems.length > 0) throw failed(toText(paths[0] ?? bytes('')), restored.problems[0]?.message ?? 'damaged');
+    const wrong = restored.problems.find(({ severity }) => severity === 'error');
+    if (restored.damaged > 0 || wrong !== undefined) throw failed(wrong?.path ?? toText(paths[0] ?? bytes('')), wrong?.message ?? 'damaged');
     const compared = file === undefined ? undefined : compareFile(joinBytes(project.root, file), joinBytes(to, file), report);
     const rows = database === undefined ? 0 : await compareDatabase(database, joinBytes(to, pathOf(database)));
     return {

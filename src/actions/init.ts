@@ -52,6 +52,8 @@ export type InitSteps = {
   readonly files: readonly PlannedFile[];
   readonly machine: TimersMachine;
   readonly timers: TimersOptions;
+  /** True where the machine's own configuration names the vault. */
+  readonly recorded: boolean;
   /** Reads the configuration again, once it is written: that proves it valid. */
   readonly reopen: () => Promise<Opened>;
 };
@@ -78,7 +80,10 @@ export async function init(facts: InitFacts, steps: InitSteps, ctx: Context): Pr
   const written: WrittenFile[] = [];
   try {
     const files = steps.files.map((file) => writeFile(vault, file, written, ctx, problem));
-    const { project, location } = written.length > 0 ? await steps.reopen() : { project: facts.project, location: chosen };
+    const opened = written.length > 0 ? await steps.reopen() : { project: facts.project, location: chosen };
+    const { project } = opened;
+    // A vault that the machine's file names is found by it: timers need not carry it.
+    const location: VaultLocation = steps.recorded ? { ...opened.location, source: 'configured' } : opened.location;
     if (location.path !== vault.root && location.path !== answers.vault) throw otherVault(location.path, answers.vault);
     const hooks = answers.hooks ? wireHooks(facts, steps, vault, ctx, problem) : undefined;
     const saved = await save(project, location, { trigger: 'init' }, ctx);
@@ -106,6 +111,10 @@ function record(vault: Vault, ctx: Context, add: (now: InitRecord) => Partial<In
 
 function writeFile(vault: Vault, file: PlannedFile, written: WrittenFile[], ctx: Context, problem: (one: Problem) => void): FileOutcome {
   const { path, content } = file;
+  if (path.includes('\ufffd')) {
+    problem({ code: 'config', path: 'cora.toml', message: 'it is not written: the path of the project is not UTF-8', severity: 'error' });
+    return { path, action: 'failed', reason: 'the path of the project is not UTF-8' };
+  }
   const ours = readInitRecord(vault, ctx.now()).files.find((one) => one.path === path);
   if (exists(path)) {
     if (ours !== undefined && stateOfFile(ours) === 'same') return { path, action: 'same' };
@@ -140,8 +149,15 @@ function writeFile(vault: Vault, file: PlannedFile, written: WrittenFile[], ctx:
 function takeBack(facts: InitFacts, steps: InitSteps, written: readonly WrittenFile[], before: InitRecord, vault: Vault): void {
   for (const file of written) if (stateOfFile(file) === 'same') rmSync(file.path, { force: true });
   if (!hasInitRecord(vault)) return;
+  // What was thrown before is what a person must see; what cannot be taken back now stays in the record.
   const now = { ...readInitRecord(vault, 0), files: before.files, hooks: before.hooks };
-  if (readInitRecord(vault, 0).hooks && !before.hooks) removeHooks(facts.project.root, steps.machine);
+  if (readInitRecord(vault, 0).hooks && !before.hooks) {
+    try {
+      removeHooks(facts.project.root, steps.machine);
+    } catch {
+      now.hooks = true;
+    }
+  }
   const directories = removeEmpty(now.directories.filter((directory) => !before.directories.includes(directory)));
   if (now.files.length === 0 && !now.hooks && now.timers === null) removeInitRecord(vault);
   else writeInitRecord(vault, { ...now, directories: [...before.directories, ...directories] });

@@ -10,8 +10,16 @@ import { visible } from './render.ts';
 /** What was decided on the command line and is not asked. */
 export type Decided = { readonly vault: boolean; readonly hooks: boolean; readonly timers: boolean };
 
-/** @throws CoraError interrupted where the person ends it (Ctrl-C, Escape) */
-export async function askQuestions(facts: InitFacts, decided: Decided, signal: AbortSignal): Promise<InitAnswers> {
+/**
+ * @param whyNot why a vault must not be at a place that was typed; undefined where it may
+ * @throws CoraError interrupted where the person ends it (Ctrl-C, Escape)
+ */
+export async function askQuestions(
+  facts: InitFacts,
+  decided: Decided,
+  whyNot: (vault: string) => string | undefined,
+  signal: AbortSignal,
+): Promise<InitAnswers> {
   const common = { input: process.stdin, output: process.stderr, signal };
   const given = defaultAnswers(facts);
   if (facts.huge) {
@@ -25,7 +33,7 @@ export async function askQuestions(facts: InitFacts, decided: Decided, signal: A
           ...common,
           message: 'Where should the vault be? (a directory outside the project, best on another disk)',
           initialValue: given.vault,
-          validate: (value) => (value === undefined || /^(\/|~\/)./.test(value) ? undefined : 'An absolute path, or one that begins with ~/'),
+          validate: (value) => (/^(\/|~\/)./.test(value ?? '') ? whyNot(value ?? '') : 'An absolute path, or one that begins with ~/'),
         }),
       );
   const choices = criticalChoices(facts);

@@ -47,7 +47,7 @@ export function factsLines(facts: InitFacts): string[] {
   if (tree.large.length > 0) rows.push(['Large', listed(tree.large.map(({ path, size }) => `${name(path)} (${formatBytes(size)})`))]);
   const out = [...tree.rebuildable.filter(({ excluded }) => excluded), ...(facts.configured ? [] : leftOut(facts))];
   const maybe = tree.rebuildable.filter((one) => !out.includes(one));
-  if (out.length > 0) rows.push(['Left out', `${listed(out.map(sizeText))}: can be made again`]);
+  if (out.length > 0) rows.push(['Left out', `${listed(out.map(sizeText))}`]);
   if (maybe.length > 0) rows.push(['Saved too', `${listed(maybe.map(sizeText))}: look like build results (scan.exclude leaves them out)`]);
   rows.push(['Vault', vaultText(facts.vault)]);
   rows.push(['Seals', sealText(facts.vault)]);

@@ -15,8 +15,8 @@ export type VectorStore = { readonly kind: 'chroma' | 'lance' | 'faiss' | 'hnsw'
 export type Rebuildable = {
   readonly path: Bytes;
   /** What tells that it can be made again. */
-  readonly reason: 'name' | 'cache' | 'environment' | 'build';
-  /** True where it is left out already, by its name. */
+  readonly reason: 'name' | 'configuration' | 'cache' | 'environment' | 'build';
+  /** True where it is left out already, by its name or the configuration. */
   readonly excluded: boolean;
   readonly bytes: number;
   /** False where counting was given up: there is more. */
@@ -43,7 +43,7 @@ export type TreeFacts = {
 
 const MEMORY = /^(?:AI_[^/]*\.md|BOOTUP\.md|MVP_REQUIREMENTS\.md|CLAUDE\.md|AGENTS\.md|GEMINI\.md|MEMORY\.md)$/;
 /** Of all the .jsonl files those that are named as what was said and done; data sets are not memory. */
-const JOURNAL = /(?:memor|log|histor|session|conversation|transcript|chat|journal)[^/]*\.jsonl$/i;
+const JOURNAL = /(?:^|[^a-z])(?:memor|(?:work)?log|histor|session|conversation|transcript|chat|journal)[^/]*\.jsonl$/i;
 const CACHE_NAMES = new Set(['.next', '.nuxt', '.turbo', '.parcel-cache', '.pytest_cache', '.mypy_cache', '.ruff_cache', '.tox', '.gradle']);
 /** Directories of build results, where a file beside them says what makes them. */
 const BUILD_NAMES: Readonly<Record<string, readonly string[]>> = {
@@ -54,6 +54,8 @@ const BUILD_NAMES: Readonly<Record<string, readonly string[]>> = {
 const CACHE_TAG = 'Signature: 8a477f597d28d172789f06886806bc55';
 /** Entries that are counted in all that is left out anyway: enough for sizes that mean something. */
 const COUNT_LIMIT = 50_000;
+/** Patterns may leave out thousands of files; a save's report has them all. */
+const MOST_LEFT_OUT = 200;
 
 /**
  * @param root absolute
@@ -97,10 +99,16 @@ export function detectTree(root: Bytes, config: Config, signal: AbortSignal): Tr
   const sums = sumDirectories(scan);
   const budget = { entries: COUNT_LIMIT };
   const left = scan.notCovered
-    .filter(({ reason }) => reason.startsWith('excluded by default'))
-    .map(({ path }): Rebuildable => {
+    .filter(({ reason }) => reason.startsWith('excluded by '))
+    .slice(0, MOST_LEFT_OUT)
+    .map(({ path, reason }): Rebuildable => {
       const relative = bytes(Buffer.from(path).toString('latin1'));
-      return { path: relative, reason: 'name', excluded: true, ...countBelow(joinBytes(root, relative), budget, signal) };
+      return {
+        path: relative,
+        reason: reason.startsWith('excluded by default') ? 'name' : 'configuration',
+        excluded: true,
+        ...countBelow(joinBytes(root, relative), budget, signal),
+      };
     });
   return {
     files,
@@ -108,7 +116,7 @@ export function detectTree(root: Bytes, config: Config, signal: AbortSignal): Tr
     biggest: [...sums.entries()]
       .filter(([path]) => path !== '.' && path.split('/').length <= 2)
       .map(([path, sum]) => ({ path: bytes(path), ...sum }))
-      .toSorted((a, b) => b.bytes - a.bytes)
+      .toSorted((a, b) => b.bytes - a.bytes || (a.path < b.path ? -1 : 1))
       .slice(0, 10),
     databases,
     vectorStores: [...vectorStores.values()],

@@ -3,7 +3,7 @@
 
 import { lstatSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { type Bytes, basenameBytes, bytes, dirnameBytes, fsPath, joinBytes, toText } from '../base/bytes.ts';
+import { type Bytes, basenameBytes, dirnameBytes, fromBuffer, fsPath, joinBytes, toText } from '../base/bytes.ts';
 import { type Config, mergeConfig, type PartialConfig, parseConfig, withoutPrivilegedKeys } from '../base/config.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
 import { readTextIfThere } from '../os/files.ts';
@@ -16,7 +16,7 @@ export type Project = { readonly root: Bytes; readonly name: string; readonly co
  * @throws CoraError project_refused for `/` and the home directory; config_invalid
  */
 export async function findProject(cwd: Bytes, home: Bytes | undefined): Promise<Project> {
-  const root = findRoot(bytes(realpathSync(fsPath(cwd), { encoding: 'latin1' })));
+  const root = findRoot(fromBuffer(realpathSync.native(fsPath(cwd), { encoding: 'buffer' })));
   if (root === '/' || root === home || root === realHome()) {
     throw new CoraError('project_refused', `${toText(root)} is not taken for a project: it would save everything in it`, {
       hint: 'go to the directory of one project (cd), then run the command again',

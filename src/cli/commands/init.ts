@@ -1,11 +1,11 @@
 // `cora init`: find out, show, ask, do, prove. `--undo` takes it back.
 
 import { init } from '../../actions/init.ts';
-import { detectProject, type InitFacts, lookAtVault } from '../../actions/init-detect.ts';
+import { detectProject, type InitFacts, lookAtVault, refusePlaces } from '../../actions/init-detect.ts';
 import { defaultAnswers, type InitAnswers, planFiles } from '../../actions/init-plan.ts';
 import { applyUndo, planUndo } from '../../actions/init-undo.ts';
 import { type Bytes, fromText, toText } from '../../base/bytes.ts';
-import { CoraError, EXIT } from '../../base/errors.ts';
+import { CoraError, EXIT, messageOf } from '../../base/errors.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import {
   answersDocument,
@@ -37,7 +37,7 @@ export async function run({ options }: { readonly options: Options }, session: S
   const asks = session.interactive && globals.yes !== true && globals.json !== true && !dryRun;
   const goesOn = !dryRun && (asks || globals.yes === true);
   const facts = await detectProject(project, location, machine, goesOn, ctx);
-  session.show(factsLines(facts));
+  if (globals.quiet !== true) session.show(factsLines(facts));
   const answers = asks ? await askPerson(facts, options, session) : { ...defaultAnswers(facts), ...declined(options) };
   const named = answers.vault !== location.path || isTyped(location.path, location.source, session);
   const files = await planFiles(facts, answers, machine, named);
@@ -52,11 +52,12 @@ export async function run({ options }: { readonly options: Options }, session: S
     });
   }
   const chosen = answers.vault === location.path ? facts : { ...facts, vault: lookAtVault(project.root, answers.vault, true) };
-  const steps = { answers, files, machine, timers: timersOptions(options, session), reopen: () => session.open() };
+  const steps = { answers, files, machine, recorded: named, timers: timersOptions(options, session), reopen: () => session.open() };
   const result = await init(chosen, steps, ctx);
   return {
     result: { ...document, ...factsDocument(chosen), ...doneDocument(result) },
     lines: doneLines(result, chosen),
+    summary: result.problems.length === 0,
     exitCode: exitCodeOf(result.problems, result.proof.report),
     problems: result.problems,
   };
@@ -74,11 +75,22 @@ function isTyped(path: string, source: string, { machine }: Session): boolean {
 
 async function askPerson(facts: InitFacts, options: Options, session: Session): Promise<InitAnswers> {
   const { askQuestions } = await import('../init-questions.ts');
-  const decided = { vault: session.globals.vault !== undefined, hooks: options.noHook === true, timers: options.noTimers === true };
-  const answers = await askQuestions(facts, decided, session.ctx.signal);
   const { home } = session.machine;
-  const vault = answers.vault.startsWith('~/') && home !== undefined ? `${home}${answers.vault.slice(1)}` : answers.vault;
-  return { ...answers, vault: toText(session.absolute(fromText(vault))) };
+  const absolute = (typed: string) => {
+    const path = typed.startsWith('~/') && home !== undefined ? `${home}${typed.slice(1)}` : typed;
+    return toText(session.absolute(fromText(path)));
+  };
+  const whyNot = (typed: string) => {
+    try {
+      refusePlaces(facts.project.root, absolute(typed));
+      return undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  };
+  const decided = { vault: session.globals.vault !== undefined, hooks: options.noHook === true, timers: options.noTimers === true };
+  const answers = await askQuestions(facts, decided, whyNot, session.ctx.signal);
+  return { ...answers, vault: absolute(answers.vault) };
 }
 
 async function undo(options: Options, session: Session): Promise<Outcome> {
