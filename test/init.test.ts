@@ -158,9 +158,8 @@ describe('what is found and done', () => {
     const run = await init();
     const seconds = (performance.now() - started) / 1000;
     expect([run.code, run.result['total_files_processed']]).toEqual([0, MANY + 1]);
-    // Quiet it takes a fifth of this.
-    expect(seconds).toBeLessThan(SLOW ? 60 : 20);
-    expect(Number((run.result['detected'] as { seconds: number }).seconds)).toBeLessThan(seconds / 2);
+    // On a quiet machine it takes a fraction of this.
+    expect(seconds).toBeLessThan(SLOW ? 120 : 60);
   });
 
   test('environments and tagged caches are left out, but not those that hold a database; cora.toml is valid and says so', async () => {
@@ -391,6 +390,8 @@ describe.skipIf(noNobody !== undefined)(`as an ordinary user${noNobody === undef
     expect([other.code, other.error.code]).toEqual([20, 'refused']);
     expect((await sandbox.json(['init', '--undo', '--yes'], options)).code).toBe(0);
     expect(await shell(TREE, sandbox.root)).toBe(before);
+    // Nothing names it any more, but it is remembered.
+    expect((await sandbox.json(['list'], options)).result['total']).toBe(1);
   });
 
   test('a tree that cannot be written is protected all the same, and what is missing is said', async () => {
@@ -484,7 +485,7 @@ if pid == 0:
 out = b''
 seen = 0
 while True:
-    ready, _, _ = select.select([fd], [], [], 0.7)
+    ready, _, _ = select.select([fd], [], [], 0.5)
     if ready:
         try:
             data = os.read(fd, 65536)

@@ -91,7 +91,8 @@ function chooseFile(root: Bytes, vault: Vault, ref: Parameters<typeof loadEntrie
   const critical = new Set(report.critical);
   const saved = Date.parse(report.backup_start);
   const files = loadEntries(vault, ref).filter(({ type, size, path }) => type === 'f' && size <= PROOF_MAX && !databases.has(toText(path)));
-  const rank = (path: Bytes) => (critical.has(toText(path)) ? 1 : 0);
+  // What init wrote itself proves least.
+  const rank = (path: Bytes) => (critical.has(toText(path)) ? 2 : path === 'cora.toml' ? 0 : 1);
   files.sort((a, b) => rank(b.path) - rank(a.path) || b.size - a.size);
   return files.find(({ path, size }) => {
     const live = onPath(joinBytes(root, path), (reachable) => lstatSync(reachable, { throwIfNoEntry: false }));

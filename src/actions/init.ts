@@ -52,7 +52,9 @@ export type InitSteps = {
   readonly files: readonly PlannedFile[];
   readonly machine: TimersMachine;
   readonly timers: TimersOptions;
-  /** True where the machine's own configuration names the vault. */
+  /** Where the vault is to be. */
+  readonly location: VaultLocation;
+  /** True where the machine's own configuration names it. */
   readonly recorded: boolean;
   /** Reads the configuration again, once it is written: that proves it valid. */
   readonly reopen: () => Promise<Opened>;
@@ -70,10 +72,7 @@ export async function init(facts: InitFacts, steps: InitSteps, ctx: Context): Pr
     ctx.monitor.problem(one);
   };
   refusePlaces(facts.project.root, answers.vault);
-  const chosen: VaultLocation =
-    answers.vault === facts.location.path
-      ? facts.location
-      : { path: answers.vault, source: 'explicit', expectedId: undefined, memory: facts.location.memory };
+  const chosen = steps.location;
   const { vault, release } = openForWriting(facts.project, chosen, ctx);
   release();
   const before = readInitRecord(vault, ctx.now());
@@ -82,8 +81,8 @@ export async function init(facts: InitFacts, steps: InitSteps, ctx: Context): Pr
     const files = steps.files.map((file) => writeFile(vault, file, written, ctx, problem));
     const opened = written.length > 0 ? await steps.reopen() : { project: facts.project, location: chosen };
     const { project } = opened;
-    // A vault that the machine's file names is found by it: timers need not carry it.
-    const location: VaultLocation = steps.recorded ? { ...opened.location, source: 'configured' } : opened.location;
+    // As later runs will find it, whatever was typed for this one: timers then need not carry it.
+    const location = steps.recorded ? chosen : opened.location;
     if (location.path !== vault.root && location.path !== answers.vault) throw otherVault(location.path, answers.vault);
     const hooks = answers.hooks ? wireHooks(facts, steps, vault, ctx, problem) : undefined;
     const saved = await save(project, location, { trigger: 'init' }, ctx);

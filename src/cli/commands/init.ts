@@ -52,7 +52,8 @@ export async function run({ options }: { readonly options: Options }, session: S
     });
   }
   const chosen = answers.vault === location.path ? facts : { ...facts, vault: lookAtVault(project.root, answers.vault, true) };
-  const steps = { answers, files, machine, recorded: named, timers: timersOptions(options, session), reopen: () => session.open() };
+  const found = named ? await session.engine.locateVault(project, answers.vault, environmentOf(session)) : location;
+  const steps = { answers, files, machine, location: found, recorded: named, timers: timersOptions(options, session), reopen: () => session.open() };
   const result = await init(chosen, steps, ctx);
   return {
     result: { ...document, ...factsDocument(chosen), ...doneDocument(result) },
@@ -66,6 +67,13 @@ export async function run({ options }: { readonly options: Options }, session: S
 const declined = (options: Options): Partial<InitAnswers> => ({
   ...(options.noHook === true ? { hooks: false } : {}),
   ...(options.noTimers === true ? { timers: false } : {}),
+});
+
+const environmentOf = ({ machine }: Session) => ({
+  explicit: undefined,
+  uid: machine.uid,
+  home: machine.home,
+  xdgStateHome: machine.env('XDG_STATE_HOME'),
 });
 
 /** `--vault` that was typed is a choice to remember; CORA_VAULT says it at each run, in hooks and timers too. */
