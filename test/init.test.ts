@@ -314,6 +314,14 @@ describe('in a large, foreign or failing place', () => {
     }
   });
 
+  test.skipIf(!isRoot)('a probe that a killed run left is taken away by the next one', async () => {
+    expect((await init(['--no-timers'])).code).toBe(0);
+    const probe = join(sandbox.vault, '.stage', '.cora-probe-aB3xYz');
+    await shell(`mkdir ${probe} && touch ${probe}/file && chattr +i ${probe}/file && touch -d '2 minutes ago' ${probe}`);
+    expect((await init(['--no-timers'])).code).toBe(0);
+    expect(existsSync(probe)).toBe(false);
+  });
+
   test('a project whose name is not UTF-8', async () => {
     await shell(`mkdir "$(printf 'caf\\351')" && cd caf* && echo a > a`);
     const run = await execute('/bin/sh', ['-c', `cd caf* && exec "$0" init --yes --no-timers`, join(import.meta.dirname, '..', 'bin', 'cora')], {

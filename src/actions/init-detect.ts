@@ -1,13 +1,13 @@
 // Everything that `cora init` finds out before it asks or writes: the tree, its git, the machine and the
 // place of the vault. The one thing it may write is a probe for the immutable flag, which it removes.
 
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Bytes, fromText, fsPath, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import { changeFlags, flagReason, readFlags } from '../os/chattr.ts';
-import { exists, freeBytes, readTextIfThere } from '../os/files.ts';
+import { exists, freeBytes, namesIn, readTextIfThere } from '../os/files.ts';
 import { findProgram } from '../os/run.ts';
 import { isBooted } from '../os/systemctl.ts';
 import { detectTree, type TreeFacts } from '../source/detect.ts';
@@ -114,7 +114,9 @@ function probeFlag(directory: string): Pick<VaultPlace, 'seals' | 'reason'> {
   try {
     // In a vault that is there, what a crash would leave belongs to its staging.
     const stage = `${directory}/${NAMES.stage}`;
-    made = mkdtempSync(`${exists(stage) ? stage : directory}/.cora-probe-`);
+    const place = exists(stage) ? stage : directory;
+    removeOldProbes(place);
+    made = mkdtempSync(`${place}/.cora-probe-`);
     const path = fromText(`${made}/file`);
     writeFileSync(fsPath(path), '');
     const failure = changeFlags('+i', [path]);
@@ -125,6 +127,18 @@ function probeFlag(directory: string): Pick<VaultPlace, 'seals' | 'reason'> {
     return { seals: undefined, reason: messageOf(error) };
   } finally {
     if (made !== undefined) rmSync(made, { recursive: true, force: true });
+  }
+}
+
+const OLD_PROBE_MS = 60_000;
+
+/** A run that was killed in the middle leaves a file that only its flag keeps from being deleted. */
+function removeOldProbes(directory: string): void {
+  for (const name of namesIn(directory)) {
+    const path = `${directory}/${name}`;
+    if (!/^\.cora-probe-[A-Za-z0-9]{6}$/.test(name) || Date.now() - lstatSync(path).mtimeMs < OLD_PROBE_MS) continue;
+    if (exists(`${path}/file`)) changeFlags('-i', [fromText(`${path}/file`)]);
+    rmSync(path, { recursive: true, force: true });
   }
 }
 
