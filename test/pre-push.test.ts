@@ -212,7 +212,7 @@ test('[hook] is read in every form that Cora takes, the file of the machine firs
     const { code: got, stderr } = await run({ CI: '1' });
     expect([text, got, stderr]).toEqual([text, code, said === '' ? '' : expect.stringContaining(said)]);
   }
-  writeFileSync(at('cora.toml'), 'name = "an_other"\n[hook]\nskip_branches = [\n"x", "ma*"\n]\nblock_size = "1MB"\n');
+  writeFileSync(at('cora.toml'), 'name = "an_other" # the project x\n[hook]\nskip_branches = [\n"x", "ma*"\n]\nblock_size = "1MB"\n');
   writeFileSync(machine, '[hook]\nblock_size = "off"\n');
   expect(await run()).toMatchObject({ code: 0, stderr: 'cora: this push is not saved: the branch is in hook.skip_branches\n' });
   // What the reader would overlook, Cora refuses: at the same push.
