@@ -326,6 +326,8 @@ test('list, show, status and backup print what they know', async () => {
       largeFiles: [],
       growth: [{ path: 'AI_WORK_LOG.md', size: 1_200_000, grown: 340_000, days: 7 }],
       failures: { count: 0, last: undefined, pushesWithoutSave: 0 },
+      losses: [],
+      frozen: false,
       warnings: [{ message: 'There is no backup yet', next: 'cora backup now' }],
     }),
     backup: async () => ({

@@ -77,7 +77,8 @@ async function attempt(
     release();
   }
   if (options.mode === 'auto' && options.label === undefined) {
-    const good = newestGood(vault, ctx.now());
+    // While a loss stands no backup can be good: one of this state is enough, not one a push.
+    const good = newestBackup(vault, ctx.now(), saved.result.losses.length > 0 ? (report) => isGood(report) || report.status === 'suspect' : isGood);
     if (good !== undefined && !isNeeded(vault, project, saved, good, ctx.now())) {
       return {
         outcome: 'not_needed',
@@ -107,16 +108,17 @@ type Good = { readonly ref: SnapshotRef; readonly report: Report };
 /** Of these databases everything is there that the live one has. */
 const KEPT_RAW = new Set(['db_corrupt', 'db_encrypted']);
 
-/** Complete, or incomplete with every critical file and database there; not dated in the future. */
-function newestGood(vault: Vault, now: number): Good | undefined {
+/** The newest that is wanted and is not dated in the future. */
+function newestBackup(vault: Vault, now: number, isWanted: (report: Report) => boolean): Good | undefined {
   for (const ref of listSnapshots(vault).reverse()) {
     if (ref.kind !== 'backup' || timeOfId(ref.id) > now + 120_000) continue;
     const report = tryReport(vault, ref);
-    if (report !== undefined && isGood(report)) return { ref, report };
+    if (report !== undefined && isWanted(report)) return { ref, report };
   }
   return undefined;
 }
 
+/** Complete, or incomplete with every critical file and database there. */
 export function isGood(report: Report): boolean {
   if (report.status !== 'partial') return report.status === 'complete';
   const critical = new Set(report.critical);

@@ -1,14 +1,16 @@
 // `cora lost`: the losses that stand, and their acceptance by a person.
 
-import { bytes } from '../base/bytes.ts';
+import { type Bytes, bytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
-import type { LossReport } from '../format/report.ts';
-import { listSnapshots, tryReport } from '../vault/catalog.ts';
+import type { LossReport, Report } from '../format/report.ts';
+import { resolveSnapshot, tryReport } from '../vault/catalog.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
-import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import type { Vault } from '../vault/vault.ts';
-import { encodePath, unacceptedLosses } from './loss-watch.ts';
+import { keyOf, newestSave } from './loss-baseline.ts';
+import { encodePath } from './loss-ledger.ts';
+import { unsettledLosses } from './loss-watch.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
 import { type SaveResult, saveInto } from './save.ts';
 
@@ -16,47 +18,79 @@ export type LostResult = {
   readonly losses: readonly LossReport[];
   readonly accepted: readonly LossReport[];
   /** The save that the acceptance made. */
-  readonly save: SaveResult | undefined;
+  readonly save: SaveResult;
 };
 
 /** @throws CoraError vault_missing, vault_foreign */
-export function listLost(location: VaultLocation): readonly LossReport[] {
-  return lossesOf(openLocated(location));
+export function listLost(
+  project: { readonly root: Bytes },
+  location: VaultLocation,
+): { readonly vault: Vault; readonly losses: readonly LossReport[] } {
+  const vault = openLocated(location);
+  requireOwn(vault, project);
+  return { vault, losses: lossesOf(vault) };
 }
 
-/** What the newest save lost and nobody accepted. While there is any, nothing old may be cleaned up: it may be the last that holds it. */
+/** What the newest save found lost, and nobody accepted or restored since. */
 export function lossesOf(vault: Vault): readonly LossReport[] {
-  const last = listSnapshots(vault).findLast(({ kind }) => kind === 'save');
-  const losses = last === undefined ? undefined : tryReport(vault, last)?.losses;
-  return losses === undefined || losses.length === 0 ? [] : unacceptedLosses(vault, losses);
+  const last = newestSave(vault);
+  return last?.losses === undefined ? [] : unsettledLosses(vault, last.losses, last.snapshot_id);
+}
+
+/** True while a loss stands: then nothing old may be cleaned up, because it may be the last that holds what was lost. */
+export function isFrozen(vault: Vault): boolean {
+  // A restore settles a loss only when the next save has seen the file.
+  return (newestSave(vault)?.losses?.length ?? 0) > 0;
+}
+
+/**
+ * The standing losses that names stand for.
+ * @param names paths, or snapshots that are marked for a loss
+ * @throws CoraError refused where a name stands for none
+ */
+export function namedLosses(vault: Vault, names: readonly Bytes[], now: number): readonly LossReport[] {
+  const standing = lossesOf(vault);
+  const matchers = names.map((name) => matcherOf(vault, name, standing, now));
+  return standing.filter((loss) => matchers.some((matches) => matches(loss)));
+}
+
+function matcherOf(vault: Vault, name: Bytes, standing: readonly LossReport[], now: number): (loss: LossReport) => boolean {
+  const path = bytes(name.replace(/^\.\/(?=.)/, ''));
+  if (standing.some((loss) => keyOf(loss) === path)) return (loss) => keyOf(loss) === path;
+  const marked = new Set(reportNamed(vault, toText(name), now)?.losses?.map((loss) => keyOf(loss)));
+  const matches = (loss: LossReport): boolean => marked.has(keyOf(loss));
+  if (standing.some(matches)) return matches;
+  throw new CoraError('refused', `No loss of ${toText(name)} is known`, { hint: 'cora lost lists them' });
+}
+
+function reportNamed(vault: Vault, name: string, now: number): Report | undefined {
+  try {
+    return tryReport(vault, resolveSnapshot(vault, name, now));
+  } catch {
+    // No snapshot either: the caller says so.
+    return undefined;
+  }
 }
 
 /**
  * Writes the acceptance into the ledger and makes a save that is good again. The caller has asked a person.
- * @param names paths, or ids of snapshots that are marked for them; undefined for all
- * @throws CoraError refused where no loss has that name
+ * @param names as for `namedLosses`
+ * @throws CoraError refused where no loss has that name; what `save` throws
  */
-export async function acceptLosses(project: ProjectFacts, location: VaultLocation, names: readonly string[], ctx: Context): Promise<LostResult> {
+export async function acceptLosses(project: ProjectFacts, location: VaultLocation, names: readonly Bytes[], ctx: Context): Promise<LostResult> {
   const { vault, release } = openForWriting(project, location, ctx);
   try {
-    const standing = lossesOf(vault);
-    const last = listSnapshots(vault).findLast(({ kind }) => kind === 'save');
-    for (const name of names) {
-      if (name !== last?.id && !standing.some(({ path }) => path === name)) {
-        throw new CoraError('refused', `No loss of ${name} is known`, { hint: 'cora lost lists them' });
-      }
-    }
-    const accepted = standing.filter(({ path }) => names.includes(path) || (last !== undefined && names.includes(last.id)));
+    const accepted = namedLosses(vault, names, ctx.now());
+    const last = newestSave(vault);
     for (const loss of accepted) {
-      const path =
-        loss.path_base64 === undefined ? Buffer.from(loss.path).toString('latin1') : Buffer.from(loss.path_base64, 'base64').toString('latin1');
-      appendLine(vault.root, readHead(vault.root), {
+      const line = {
         kind: 'accept',
-        id: last?.id ?? '-',
+        id: last?.snapshot_id ?? '-',
         time: new Date(ctx.now()).toISOString(),
         sums: '-',
-        extra: encodePath(bytes(path)),
-      });
+        extra: encodePath(keyOf(loss)),
+      };
+      appendLine(vault.root, readHead(vault.root), line);
     }
     const saved = await saveInto(vault, project, { trigger: 'manual' }, { check: 'quick_check', rereadSlice: -1 }, ctx);
     return { losses: saved.result.losses, accepted, save: saved.result };

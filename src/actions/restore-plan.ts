@@ -68,6 +68,7 @@ export async function planRestore(
   const vault = openLocated(location);
   const { ref, paths } = findTarget(vault, options, ctx.now());
   const report = readReport(vault, ref);
+  if (report.status === 'suspect') ctx.monitor.note(`${ref.id} is SUSPECT: when it was made something was lost (cora show ${ref.id})`);
   const directory = options.to ?? inPlaceRoot(project, vault);
   // Where nothing is, nothing needs to be looked at.
   const fresh = options.to !== undefined && options.overwrite === undefined;

@@ -1,32 +1,43 @@
-// A restore in place makes files older on purpose. The ledger says which ones, so that the loss watch
-// does not take them for losses.
+// A restore in place makes files older on purpose. The ledger says which of those that the loss watch
+// looks at, so that it compares them with the restored snapshot and not with the newer one.
 
+import { toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
 import { lockForWriting } from '../vault/vault.ts';
-import { encodePath } from './loss-watch.ts';
+import { encodePath } from './loss-ledger.ts';
 import type { RestorePlan } from './restore-plan.ts';
 
-/** More than this many paths are one `*`. */
-const NAMED_MOST = 100;
+/** Characters of one line's paths: short enough for people and tools that read the ledger. */
+const LINE_LENGTH = 3000;
 
 /** Where it cannot be written (read-only vault) the next save may call a loss what was a restore. */
 export function recordRestore(plan: RestorePlan, ctx: Context): void {
   if (!plan.inPlace) return;
-  const replaced = plan.changes.filter(({ action }) => action === 'replace').map(({ path }) => encodePath(path));
-  if (replaced.length === 0) return;
-  const { vault } = plan.work;
+  const { vault, report } = plan.work;
+  const watched = new Set(report.critical);
+  const written = plan.changes.filter(({ action, path }) => action !== 'keep' && watched.has(toText(path))).map(({ path }) => encodePath(path));
+  if (written.length === 0) return;
   try {
     const lock = lockForWriting(vault, ctx.lockWait);
     try {
-      const extra = replaced.length > NAMED_MOST ? '*' : replaced.join(',');
-      const line = { kind: 'restore', id: plan.id, time: new Date(ctx.now()).toISOString(), sums: '-', extra };
-      appendLine(vault.root, readHead(vault.root), line);
+      const line = { kind: 'restore', id: plan.id, time: new Date(ctx.now()).toISOString(), sums: '-' };
+      for (const extra of inLines(written)) appendLine(vault.root, readHead(vault.root), { ...line, extra });
     } finally {
       lock.release();
     }
   } catch (error) {
     ctx.monitor.note(`This restore is not recorded: ${messageOf(error)}`);
   }
+}
+
+function inLines(paths: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const path of paths) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + path.length > LINE_LENGTH) lines.push(path);
+    else lines[lines.length - 1] = `${line},${path}`;
+  }
+  return lines;
 }

@@ -14,7 +14,7 @@ import { appendLine, readHead } from '../vault/chain.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
 import { scanProject } from './capture.ts';
-import { encodePath } from './loss-watch.ts';
+import { encodePath } from './loss-ledger.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
 import { applyRestore } from './restore.ts';
 import { planRestore } from './restore-plan.ts';

@@ -10,15 +10,18 @@ import { endPhase } from '../os/memory.ts';
 import { findUnits } from '../source/databases.ts';
 import { appendSegment } from '../store/object-index.ts';
 import { FLAG_DATABASE, loadTree, storeTree, type Tree } from '../store/stat-cache.ts';
+import { tryReport } from '../vault/catalog.ts';
 import { appendLine, findLast, readHead } from '../vault/chain.ts';
 import { NAMES, parseId, type SnapshotId, saveDirectory, timeOfId } from '../vault/layout.ts';
-import type { VaultLocation } from '../vault/locate.ts';
+import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { commitSnapshot } from '../vault/snapshot.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
 import { type Scanned, scanProject } from './capture.ts';
 import { standingProblems, toCarry } from './capture-problems.ts';
 import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
-import { baselineOf, findLosses, lossProblems, notedLosses, standingLosses, type WatchList, withId } from './loss-watch.ts';
+import type { WatchList } from './loss-baseline.ts';
+import { lossProblems } from './loss-text.ts';
+import { findLosses, notedLosses, standingLosses, unsettledLosses, withId } from './loss-watch.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
 import { type Captured, type CaptureMode, captureInto, LARGE_TREE } from './save-capture.ts';
 import { writeListing } from './save-listing.ts';
@@ -55,7 +58,7 @@ export type SaveResult = {
  */
 export async function save(project: ProjectFacts, location: VaultLocation, options: SaveOptions, ctx: Context): Promise<SaveResult> {
   if (options.ifOlder !== undefined) {
-    const recent = recentSave(location.path, options.ifOlder, ctx.now());
+    const recent = recentSave(project, location, options.ifOlder, ctx);
     if (recent !== undefined) return recent;
   }
   const { vault, release } = openForWriting(project, location, ctx);
@@ -67,14 +70,21 @@ export async function save(project: ProjectFacts, location: VaultLocation, optio
   }
 }
 
-function recentSave(vaultPath: string, ifOlder: number, now: number): SaveResult | undefined {
-  if (!exists(`${vaultPath}/${NAMES.vaultJson}`)) return undefined;
-  const line = findLast(vaultPath, ({ kind }) => kind === 'save' || kind === 'unchanged');
+/** A loss that the newest save has found stands, whether or not another save is due. */
+function recentSave(project: ProjectFacts, location: VaultLocation, ifOlder: number, ctx: Context): SaveResult | undefined {
+  if (!exists(`${location.path}/${NAMES.vaultJson}`)) return undefined;
+  const line = findLast(location.path, ({ kind }) => kind === 'save' || kind === 'unchanged');
   const id = parseId(line?.id ?? '');
   if (line === undefined || id === undefined) return undefined;
-  const age = now - Date.parse(line.time);
+  const age = ctx.now() - Date.parse(line.time);
   if (age < 0 || age > ifOlder) return undefined;
-  return { outcome: 'recent', id, path: `${vaultPath}/${saveDirectory(id)}`, ageMs: now - timeOfId(id), report: undefined, problems: [], losses: [] };
+  const vault = openLocated(location);
+  const directory = saveDirectory(id);
+  const noted = tryReport(vault, { id, kind: 'save', directory, sequence: undefined })?.losses ?? [];
+  const losses = unsettledLosses(vault, noted, id);
+  const problems: Problem[] = [];
+  takeOver(problems, lossProblems(losses, { root: project.root, vault }), ctx);
+  return { outcome: 'recent', id, path: `${location.path}/${directory}`, ageMs: ctx.now() - timeOfId(id), report: undefined, problems, losses };
 }
 
 /** What a backup needs after its save. */
@@ -83,6 +93,7 @@ export type Saved = { readonly result: SaveResult; readonly tree: Tree; readonly
 /** The save itself, into a vault that the caller has locked. */
 export async function saveInto(vault: Vault, project: ProjectFacts, options: SaveOptions, mode: CaptureMode, ctx: Context): Promise<Saved> {
   const last = lastSave(vault);
+  const place = { root: project.root, vault };
   const old = loadTree(vault.root);
   const scanned = scanProject(project.root, project.config, old, mode.rereadSlice, ctx);
   const problems = [...scanned.scan.problems];
@@ -94,7 +105,7 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
   const asBefore =
     old !== undefined && last !== undefined && old.snapshot === last && standing.length === notedLosses(old) && options.note === undefined;
   if (nothingToRead && asBefore) {
-    takeOver(problems, [...standingProblems(old, scanned, () => false), ...lossProblems(standing, project.root)], ctx);
+    takeOver(problems, [...standingProblems(old, scanned, () => false), ...lossProblems(standing, place)], ctx);
     return unchanged(vault, last, old, scanned, problems, standing, ctx);
   }
   const stage = openStage(vault);
@@ -110,13 +121,12 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
     if (scanned.scan.paths.length > LARGE_TREE) endPhase();
     const built = buildTree(project.root, captured.scanned, captured.old, captured.stored);
     const databases = collectDatabases(built.tree, captured, old);
-    const { losses, watch } = findLosses(vault, project.root, baselineOf(vault, old), built.tree, captured.scanned.isCritical, databases);
-    takeOver(problems, lossProblems(losses, project.root), ctx);
+    const { losses, watch } = findLosses(vault, project.root, old, built.tree, captured.scanned, databases);
+    takeOver(problems, lossProblems(losses, place), ctx);
     const notes = {
       databases: Object.fromEntries(databases.map((database) => [database.path, database])),
       problems: toCarry(problems),
       losses,
-      watch,
     };
     const tree: Tree = { ...built.tree, notes };
     if (!built.changed && captured.old !== undefined && asBefore && captured.old.snapshot === last) {

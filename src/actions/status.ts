@@ -5,7 +5,7 @@ import { statSync } from 'node:fs';
 import { type Bytes, fsPath, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { formatAge, formatBytes } from '../base/units.ts';
-import type { Report, SnapshotKind } from '../format/report.ts';
+import type { LossReport, Report, SnapshotKind } from '../format/report.ts';
 import { exists, freeBytes } from '../os/files.ts';
 import { readRuns } from '../os/run-log.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
@@ -16,7 +16,7 @@ import { protectionsOf, sealedInLedger } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
 import { isGood } from './backup.ts';
 import { bytesBelow } from './list.ts';
-import { lossesOf } from './lost.ts';
+import { isFrozen, lossesOf } from './lost.ts';
 import { type Failures, failuresOf, type Growth, growthOf, WEEK } from './status-runs.ts';
 
 export type LastRun = { readonly id: string; readonly time: number; readonly ok: boolean };
@@ -45,6 +45,10 @@ export type StatusResult = {
   /** Critical files that grew over the last week (or since the oldest save), most first. */
   readonly growth: readonly Growth[];
   readonly failures: Failures;
+  /** What the newest save found lost and nobody accepted. */
+  readonly losses: readonly LossReport[];
+  /** A loss stands: nothing old is cleaned up. */
+  readonly frozen: boolean;
   readonly warnings: readonly { readonly message: string; readonly next: string }[];
 };
 
@@ -74,6 +78,8 @@ export async function status(
       largeFiles: [],
       growth: [],
       failures,
+      losses: [],
+      frozen: false,
       warnings: [{ message: 'Nothing is saved yet', next: 'cora save' }, ...failureWarnings(failures)],
     };
   }
@@ -104,6 +110,8 @@ export async function status(
     ].filter((protection) => protection === 'kernel').length,
     ...overTime(vault, refs, ctx.now()),
     failures,
+    losses: lossesOf(vault),
+    frozen: isFrozen(vault),
   };
   return { ...result, warnings: warningsOf(result, vault, ctx.now()) };
 }
@@ -167,14 +175,16 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   const { lastSave: save, lastBackup: backup, lastVerify: verified } = result;
   if (save === undefined) warn('Nothing is saved yet', 'cora save');
   else if (now - save.time > DAY) warn(`The last save is from ${formatAge(now - save.time)}`, 'cora save');
-  if (save?.ok === false) warn(`The save ${save.id} is incomplete or gone`, `cora show ${save.id}`);
+  const isSuspect = (kind: 'save' | 'backup', run: LastRun): boolean => reportOf(vault, kind, run.id)?.status === 'suspect';
+  if (save?.ok === false && !isSuspect('save', save)) warn(`The save ${save.id} is incomplete or gone`, `cora show ${save.id}`);
   const checkpoint = save === undefined ? undefined : reportOf(vault, 'fallback', save.id);
   if (checkpoint !== undefined) {
     const what = checkpoint.scope === 'tree' ? 'a plain checkpoint' : 'a checkpoint of critical files and databases only';
     warn(`The last save is ${what}, made without the engine${checkpoint.reason === undefined ? '' : ` (${checkpoint.reason})`}`, 'cora doctor');
   }
   if (backup === undefined) warn('There is no backup yet', 'cora backup now');
-  if (backup?.ok === false) warn(`The backup ${backup.id} is incomplete or gone`, `cora show ${backup.id}`);
+  if (backup?.ok === false && !isSuspect('backup', backup)) warn(`The backup ${backup.id} is incomplete or gone`, `cora show ${backup.id}`);
+  else if (backup?.ok === false && !result.frozen) warn(`The backup ${backup.id} was made while something was lost`, 'cora backup now');
   const leftOut = (kind: 'save' | 'backup', run: LastRun | undefined): boolean =>
     run?.ok === true && reportOf(vault, kind, run.id)?.status === 'partial';
   if (save !== undefined && leftOut('save', save)) warn(`The save ${save.id} counts, but is not complete`, `cora show ${save.id}`);
@@ -186,8 +196,9 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   if (result.vault.freeBytes < LITTLE_SPACE) warn(`The vault's disk has only ${formatBytes(result.vault.freeBytes)} left`, 'free space on it');
   const lost = [...sealedInLedger(vault).values()].filter((kind) => kind === 'seal').length - result.sealed;
   if (lost > 0) warn(`${lost === 1 ? 'A backup has' : `${lost} backups have`} lost the immutable flag`, 'cora protect');
-  const losses = lossesOf(vault).length;
+  const losses = result.losses.length;
   if (losses > 0) warn(`${losses === 1 ? 'Something critical is' : `${losses} critical things are`} lost since the last good save`, 'cora lost');
+  else if (result.frozen) warn('What was lost was put back since the last save, and no save has seen it yet', 'cora save');
   warnings.push(...failureWarnings(result.failures));
   if (!exists(`${vault.root}/${NAMES.restoreScript}`)) warn('restore.sh is missing from the vault', 'cora save puts it back');
   return warnings;

@@ -61,6 +61,7 @@ export function backupDocument(result: BackupResult): Document {
     snapshot_id: result.id,
     path: result.path,
     age_seconds: Math.round(result.ageMs / 1000),
+    losses: result.save?.losses ?? [],
     ...(result.report === undefined
       ? {}
       : { ...figures(result.report), size: result.bytes, archive_seconds: result.archiveSeconds, ...sealFields(result.seal) }),
@@ -168,6 +169,8 @@ export function statusDocument(result: StatusResult): Document {
       last: result.failures.last === undefined ? null : { ...result.failures.last, time: rfc3339(result.failures.last.time) },
       pushes_without_save: result.failures.pushesWithoutSave,
     },
+    losses: result.losses,
+    frozen: result.frozen,
     warnings: result.warnings,
   };
 }

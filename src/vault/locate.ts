@@ -108,7 +108,7 @@ export function openLocated(location: VaultLocation): Vault {
       hint: 'mount the right disk, or name the vault with --vault to accept it',
     });
   }
-  return vault;
+  return location.source === 'explicit' ? { ...vault, named: true } : vault;
 }
 
 /** @throws CoraError vault_foreign where the vault holds another project's history */

@@ -22,7 +22,12 @@ export type VaultInfo = {
 };
 
 /** An opened vault. `root` is the real path. */
-export type Vault = { readonly root: string; readonly info: VaultInfo };
+export type Vault = {
+  readonly root: string;
+  readonly info: VaultInfo;
+  /** It was named by --vault or CORA_VAULT: a command that people are to paste has to name it too. */
+  readonly named?: true;
+};
 
 const README = `This is a Cora vault: the history of one project, readable without Cora.
 

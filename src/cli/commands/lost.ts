@@ -1,47 +1,54 @@
 // `cora lost`: what was lost, and `--accept` by a person at a terminal.
 
-import { acceptCommand, describeLoss, restoreCommand } from '../../actions/loss-watch.ts';
-import { acceptLosses, listLost } from '../../actions/lost.ts';
-import { type Bytes, bytes, toText } from '../../base/bytes.ts';
+import { acceptCommand, describeLoss, type Place, restoreCommand } from '../../actions/loss-text.ts';
+import { acceptLosses, listLost, namedLosses } from '../../actions/lost.ts';
+import type { Bytes } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
 import type { LossReport } from '../../format/report.ts';
-import type { Outcome, Session } from '../command.ts';
+import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import { counted, saveLines, visible } from '../render.ts';
 
 type Input = { readonly options: { readonly accept?: boolean }; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
 
 export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
-  const names = [...args, ...paths].map((name) => toText(name));
+  const names = [...args, ...paths];
   const { project, location } = await session.open();
-  const document = (losses: readonly LossReport[]) =>
-    losses.map((loss) => ({ ...loss, restore: restoreCommand(loss, project.root), accept: acceptCommand(loss) }));
+  const { vault, losses } = listLost(project, location);
+  const place: Place = { root: project.root, vault };
   if (options.accept !== true) {
     if (names.length > 0) throw new CoraError('usage', 'lost takes names with --accept only', { hint: 'cora lost --accept PATH' });
-    const losses = listLost(location);
     return {
-      result: { losses: document(losses) },
-      lines: losses.length === 0 ? ['Nothing is lost'] : losses.flatMap((loss) => lossLines(loss, project.root)),
+      result: { losses: document(losses, place) },
+      lines: losses.length === 0 ? ['Nothing is lost'] : losses.flatMap((loss) => lossLines(loss, place)),
       exitCode: losses.length === 0 ? EXIT.ok : EXIT.incomplete,
     };
   }
   if (names.length === 0) throw new CoraError('usage', '--accept needs the path of a loss, or the id of a save', { hint: 'cora lost lists them' });
-  if (!(await session.confirmInPerson(`Accept that ${names.map(visible).join(', ')} is lost, so that what is there now counts as good?`))) {
+  // What cannot be accepted is not asked about.
+  const meant = namedLosses(vault, names, session.ctx.now());
+  session.show(meant.map((loss) => `${visible(loss.path)}: ${visible(describeLoss(loss))}`));
+  if (!(await session.confirmInPerson(`Accept ${counted(meant.length, 'loss', 'losses')}, so that what is there now counts as good?`))) {
     throw new CoraError('refused', 'No loss was accepted: a person at a terminal has to say yes', {
       hint: 'run it in a terminal; --yes does not answer this',
     });
   }
   const result = await acceptLosses(project, location, names, session.ctx);
   return {
-    result: { accepted: result.accepted, losses: document(result.losses), snapshot_id: result.save?.id ?? null },
-    lines: [`Accepted: ${counted(result.accepted.length, 'loss', 'losses')}`, ...(result.save === undefined ? [] : saveLines(result.save))],
-    exitCode: result.losses.length === 0 ? EXIT.ok : EXIT.incomplete,
+    result: { accepted: document(result.accepted, place), losses: document(result.losses, place), snapshot_id: result.save.id },
+    lines: [`Accepted: ${counted(result.accepted.length, 'loss', 'losses')}`, ...saveLines(result.save)],
+    exitCode: exitCodeOf(result.save.problems, result.save.report),
+    problems: result.save.problems,
   };
 }
 
-function lossLines(loss: LossReport, root: Bytes): string[] {
+function document(losses: readonly LossReport[], place: Place): readonly object[] {
+  return losses.map((loss) => ({ ...loss, restore: restoreCommand(loss, place), accept: acceptCommand(loss, place) }));
+}
+
+function lossLines(loss: LossReport, place: Place): string[] {
   return [
     `${visible(loss.path)}: ${visible(describeLoss(loss))}`,
-    `  back:    ${visible(restoreCommand(loss, bytes(root)))}`,
-    `  accept:  ${visible(acceptCommand(loss))}`,
+    `  back:    ${visible(restoreCommand(loss, place))}`,
+    `  accept:  ${visible(acceptCommand(loss, place))}`,
   ];
 }

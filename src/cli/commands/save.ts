@@ -25,7 +25,7 @@ export async function run({ options }: { readonly options: Options }, session: S
     lines: saveLines(result),
     summary: true,
     // Not a failure and not a save: whoever asked for a recent one has it.
-    exitCode: result.outcome === 'recent' ? EXIT.skipped : exitCodeOf(result.problems, result.report),
+    exitCode: result.outcome === 'recent' && result.losses.length === 0 ? EXIT.skipped : exitCodeOf(result.problems, result.report),
     problems: result.problems,
   };
 }
