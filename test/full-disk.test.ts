@@ -132,6 +132,17 @@ async function expectGoneByConfiguration(): Promise<void> {
   expect(await execute('/bin/ls', ['-A', sandbox.vault])).toMatchObject({ stdout: '' });
 }
 
+test('first runs at once make one vault between them', async () => {
+  writeFileSync(at('a.txt'), 'one\n');
+  for (let round = 0; round < 3; round++) {
+    const env = { CORA_VAULT: join(sandbox.root, `first-${round}`) };
+    const runs = await Promise.all([1, 2, 3, 4].map((n) => sandbox.cora(['save', '-m', `run ${n}`], { env })));
+    expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual(runs.map(() => [0, '']));
+    expect(await ids(env)).toHaveLength(4);
+  }
+  expect((await execute('/bin/ls', ['-A', sandbox.root])).stdout).not.toContain('.new-');
+});
+
 test('a backup is not hurt by saves that clean up while it begins its export', async () => {
   writeFileSync(at('a.txt'), 'one\n');
   await sandbox.cora(['save']);

@@ -4,8 +4,8 @@
 // missing VAULT.json at a known place is an unmounted disk, not an empty vault.
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { chmodSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { type Bytes, base64Of, fromText, isText, toText } from '../base/bytes.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
 import { exists, makePath, namesIn, removeBelow, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
@@ -99,7 +99,7 @@ export function rootOf(info: VaultInfo): Bytes {
 }
 
 /**
- * Creates a vault at a path that does not exist.
+ * Creates a vault at a path that does not exist; where another run is doing the same, one of them makes it.
  * @param restoreScript text of restore.sh
  * @throws CoraError vault_missing where the path exists, no_space, read_only, io
  */
@@ -114,21 +114,24 @@ export function createVault(path: string, project: { readonly name: string; read
     ...(isText(project.root) ? {} : { root_base64: base64Of(project.root) }),
     created_at: new Date(now).toISOString(),
   };
-  let building: string | undefined;
+  // Made beside its place and renamed into it, so that another first run never sees half a vault.
+  const building = `${dirname(path)}/.${basename(path)}.new-${randomBytes(4).toString('hex')}`;
   try {
     makePath(fromText(dirname(path)));
-    mkdirSync(path, { mode: 0o700 });
-    building = path;
-    chmodSync(path, 0o700);
-    for (const directory of [NAMES.progress, NAMES.ledger, NAMES.stage, NAMES.cache]) mkdirSync(`${path}/${directory}`, { mode: 0o700 });
-    writeNewFile(`${path}/${NAMES.readme}`, README);
-    writeNewFile(`${path}/${NAMES.restoreScript}`, restoreScript);
-    chmodSync(`${path}/${NAMES.restoreScript}`, 0o700);
-    // Last: a directory without it is not a vault.
-    replaceFile(`${path}/${NAMES.vaultJson}`, `${JSON.stringify(info, null, 2)}\n`, true);
+    mkdirSync(building, { mode: 0o700 });
+    chmodSync(building, 0o700);
+    for (const directory of [NAMES.progress, NAMES.ledger, NAMES.stage, NAMES.cache]) mkdirSync(`${building}/${directory}`, { mode: 0o700 });
+    writeNewFile(`${building}/${NAMES.readme}`, README);
+    writeNewFile(`${building}/${NAMES.restoreScript}`, restoreScript);
+    chmodSync(`${building}/${NAMES.restoreScript}`, 0o700);
+    replaceFile(`${building}/${NAMES.vaultJson}`, `${JSON.stringify(info, null, 2)}\n`, true);
+    renameSync(building, path);
     syncDirectory(dirname(path));
   } catch (error) {
-    if (building !== undefined) removeBelow(dirname(path), path);
+    if (exists(building)) removeBelow(dirname(path), building);
+    const taken = errnoOf(error) === 'ENOTEMPTY' || errnoOf(error) === 'EEXIST';
+    // The other run was first; this one works in its vault.
+    if (taken) return openVault(path);
     throw writeFailure(error, path);
   }
   return { root: realpathSync(path), info };
