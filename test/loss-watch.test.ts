@@ -295,3 +295,12 @@ test('the arithmetic of a loss', () => {
   expect(lossOf('d', rows(10), { size: 0 })?.kind).toBe('emptied');
   expect(lossOf('d', file(100), { size: 1, database: true })).toBeUndefined();
 });
+
+test('a vault that lost all but its backups names the newest of them and how it is read by hand', async () => {
+  writeFileSync(at('a'), 'a');
+  const { id } = await sandbox.snapshot(['backup', 'now']);
+  for (const name of ['VAULT.json', 'README.txt', 'restore.sh', 'ledger', 'progress']) rmSync(join(sandbox.vault, name), { recursive: true });
+  const refused = await sandbox.json(['list']);
+  expect(refused.code).toBe(10);
+  expect(JSON.stringify(refused)).toContain(`${sandbox.vault}/${id} run sha256sum -c SHA256SUMS.txt`);
+});

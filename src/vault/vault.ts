@@ -10,7 +10,7 @@ import { type Bytes, base64Of, fromText, isText, toText } from '../base/bytes.ts
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
 import { exists, makePath, namesIn, removeBelow, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
 import { type Lock, takeLock, tryLock } from '../os/lock.ts';
-import { FORMAT, NAMES } from './layout.ts';
+import { FORMAT, NAMES, parseId } from './layout.ts';
 
 export type VaultInfo = {
   readonly format: number;
@@ -58,7 +58,7 @@ export function openVault(path: string): Vault {
       'vault_missing',
       exists(path) ? `${path} has no VAULT.json: it is not a vault, or its disk is not mounted` : `There is no vault at ${path}`,
       {
-        hint: exists(path) ? 'mount the disk, or name another vault with --vault' : 'cora save makes it',
+        hint: exists(path) ? (handHint(path) ?? 'mount the disk, or name another vault with --vault') : 'cora save makes it',
         cause: error,
       },
     );
@@ -70,6 +70,21 @@ export function openVault(path: string): Vault {
     });
   }
   return { root: realpathSync(path), info };
+}
+
+/** What to do about a vault that lost everything but its sealed backups (`rm -rf` ends like that); undefined where there are none. */
+function handHint(path: string): string | undefined {
+  let newest: string | undefined;
+  try {
+    newest = namesIn(path)
+      .filter((name) => parseId(name) !== undefined)
+      .sort()
+      .at(-1);
+  } catch {
+    return undefined;
+  }
+  if (newest === undefined) return undefined;
+  return `its backups are still there and need no Cora: in ${path}/${newest} run sha256sum -c SHA256SUMS.txt, then tar -xzf *-full.tar.gz -C DIR; for new saves name another vault with --vault`;
 }
 
 function parseInfo(text: string, path: string): VaultInfo {
