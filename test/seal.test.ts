@@ -1,8 +1,10 @@
 // Sealed backups and append-only files: what the kernel then refuses, and that nothing is claimed
 // where it does not.
 
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { appendFileSync, chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { fromText } from '../src/base/bytes.ts';
 import { readFlags } from '../src/os/chattr.ts';
@@ -36,6 +38,23 @@ const chain = () =>
     .trim()
     .split('\n')
     .map((line) => line.split(' ')[1]);
+
+/** A vault in the memory of the user whose sandbox it is. */
+function remember(user: Sandbox, name: string, vault: string): void {
+  const state = join(user.root, 'state/cora/projects');
+  mkdirSync(state, { recursive: true });
+  writeFileSync(join(state, `${name}.json`), JSON.stringify({ root: user.project, vault, vault_id: 'x' }));
+}
+
+/** What the cora-seal timer does: as the owner, with one ambient capability. */
+async function sealEvery(user: Sandbox, ...more: readonly string[]) {
+  remember(user, '9', user.vault);
+  const args = ['--reuid', '65534', '--regid', '65534', '--clear-groups', '--inh-caps=+linux_immutable', '--ambient-caps=+linux_immutable', '--'];
+  const env = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', XDG_STATE_HOME: join(user.root, 'state'), CORA_LOG: '' };
+  const run = await execute('setpriv', [...args, CORA, 'protect', '--seals', '--json', ...more], { cwd: '/', env });
+  const document = JSON.parse(run.stdout) as { result: Record<string, unknown>; problems: { code: string; message: string }[] };
+  return { code: run.code, stderr: run.stderr, ...document };
+}
 
 /** A shell command at a terminal, its questions answered. */
 async function atTerminal(command: string, answer: string) {
@@ -202,12 +221,7 @@ test.skipIf(noNobody !== undefined)(`an ordinary user gets a backup and no claim
     ]);
     // DESIGN: the cora-seal timer runs as the owner with one ambient capability.
     if (!isRoot) return;
-    const state = join(user.root, 'state/cora/projects');
-    mkdirSync(state, { recursive: true });
-    writeFileSync(join(state, 'x.json'), JSON.stringify({ root: user.project, vault: user.vault, vault_id: 'x' }));
-    const args = ['--reuid', '65534', '--regid', '65534', '--clear-groups', '--inh-caps=+linux_immutable', '--ambient-caps=+linux_immutable', '--'];
-    const env = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', XDG_STATE_HOME: join(user.root, 'state'), CORA_LOG: '' };
-    const sealed = await execute('setpriv', [...args, CORA, 'protect', '--seals', '--json'], { cwd: '/', env });
+    const sealed = await sealEvery(user);
     expect([sealed.code, sealed.stderr]).toEqual([0, '']);
     expect(flagsOf(String(result['path']))?.immutable).toBe(true);
     expect((await user.cora(['verify', '--all'])).code).toBe(0);
@@ -238,4 +252,203 @@ test.skipIf(!isRoot)('names that look like the answer of lsattr do not fool it (
   await execute('chattr', ['+i', '--', odd[1] ?? '', odd[4] ?? '']);
   const flags = readFlags([odd[0], gone, ...odd.slice(1)].map((path) => fromText(path ?? '')));
   expect(flags.map((flag) => flag?.immutable)).toEqual([false, undefined, true, false, false, true]);
+});
+
+test.skipIf(!isRoot)('protect seals again what lost the flag of one file inside, as verify says it does (needs root)', async () => {
+  fill();
+  const { id, path } = await sandbox.snapshot(['backup', 'now']);
+  await execute('chattr', ['-i', join(path, 'MANIFEST.txt')]);
+  expect((await sandbox.cora(['verify', id])).code).toBe(3);
+  const { code, result } = await sandbox.json(['protect']);
+  expect([code, (result['backups'] as { snapshot_id: string; protection: string }[]).map((one) => [one.snapshot_id, one.protection])]).toEqual([
+    0,
+    [[id, 'kernel']],
+  ]);
+  expect((await sandbox.cora(['verify', id])).code).toBe(0);
+});
+
+test.skipIf(!isRoot)('a file that cannot be sealed keeps the whole backup from being called sealed (needs root)', async () => {
+  const user = new Sandbox({ nobody: true });
+  try {
+    writeFileSync(join(user.project, 'AI_WORK_LOG.md'), 'x\n');
+    const { path } = await user.snapshot(['backup', 'now']);
+    // The one capability does not let an owner flag what is another's.
+    chownSync(join(path, 'MANIFEST.txt'), 0, 0);
+    chmodSync(join(path, 'MANIFEST.txt'), 0o644);
+    const { code, result } = await sealEvery(user);
+    expect([code, result['backups']]).toEqual([3, [expect.objectContaining({ protection: 'permissions' })]]);
+    expect((result['backups'] as { protection_reason: string }[])[0]?.protection_reason).toMatch(/^2 of \d+ files and directories have no flag/);
+    const { snapshots } = (await user.json(['list'])).result as { snapshots: { protection: string }[] };
+    expect(snapshots.map(({ protection }) => protection)).toEqual(['permissions']);
+    expect(flagsOf(path)?.immutable).toBe(false);
+    chownSync(join(path, 'MANIFEST.txt'), 65534, 65534);
+    expect((await sealEvery(user)).code).toBe(0);
+    expect(flagsOf(path)?.immutable).toBe(true);
+  } finally {
+    await user.remove();
+  }
+});
+
+test.skipIf(!isRoot)(
+  'protect --seals: a vault that is away or locked is named and does not keep the others from their seals (needs root)',
+  async () => {
+    const user = new Sandbox({ nobody: true });
+    const lock = join(user.vault, '.lock');
+    try {
+      writeFileSync(join(user.project, 'a'), 'x\n');
+      const { path } = await user.snapshot(['backup', 'now']);
+      const busy = join(user.root, 'busy');
+      expect((await user.cora(['backup', 'now', '--vault', busy])).code).toBe(0);
+      remember(user, '0', join(user.root, 'away'));
+      remember(user, '1', busy);
+      const holder = spawn('flock', [join(busy, '.lock'), 'sleep', '60'], { stdio: 'ignore', detached: true });
+      try {
+        while ((await execute('flock', ['-n', join(busy, '.lock'), 'true'])).code === 0) await sleep(20);
+        const { code, problems } = await sealEvery(user, '--lock-wait', '0s');
+        expect(code).toBe(3);
+        expect(problems.map((problem) => [problem.code, problem.message])).toEqual([
+          ['vault_skipped', expect.stringContaining('There is no vault at')],
+          ['vault_skipped', expect.stringContaining('Another Cora is working')],
+        ]);
+      } finally {
+        if (holder.pid !== undefined) process.kill(-holder.pid);
+      }
+      expect(existsSync(lock)).toBe(true);
+      expect(flagsOf(path)?.immutable).toBe(true);
+    } finally {
+      await user.remove();
+    }
+  },
+);
+
+test.skipIf(!isRoot)('neither a seal nor a verification takes the place of the line that a crash kept out of the ledger (needs root)', async () => {
+  for (const command of [
+    ['protect', '--seals'],
+    ['verify', '--all'],
+  ]) {
+    const user = new Sandbox({ nobody: true });
+    try {
+      writeFileSync(join(user.project, 'a'), 'x\n');
+      const { id } = await user.snapshot(['backup', 'now']);
+      const file = join(user.vault, 'ledger/chain.log');
+      const lines = readFileSync(file, 'utf8').trim().split('\n');
+      expect(lines.at(-1)).toContain(`backup ${id}`);
+      // As after a crash between the rename and the append.
+      writeFileSync(file, `${lines.slice(0, -1).join('\n')}\n`);
+      if (command[0] === 'protect') await sealEvery(user);
+      else expect((await user.cora(command)).code).toBe(0);
+      const kinds = readFileSync(file, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ')[1]);
+      expect([command, kinds.slice(0, 2)]).toEqual([command, ['save', 'backup']]);
+      expect(kinds.length).toBeGreaterThan(2);
+    } finally {
+      await user.remove();
+    }
+  }
+});
+
+test.skipIf(!isRoot)('a person who may not unseal leaves the seal, its record and the next verify as they were (needs root)', async () => {
+  fill();
+  const { id, path } = await sandbox.snapshot(['backup', 'now']);
+  const asked = await atTerminal(`setpriv --bounding-set=-linux_immutable --inh-caps=-linux_immutable -- ${CORA} unprotect ${id}`, 'y');
+  expect(asked.stdout).toContain('still sealed');
+  expect(chain()).toEqual(['save', 'backup', 'seal']);
+  await execute('chattr', ['-R', '-i', path]);
+  expect((await sandbox.cora(['verify', id])).code).toBe(3);
+  expect((await sandbox.json(['status'])).result['warnings']).toContainEqual({
+    message: 'A backup has lost the immutable flag',
+    next: 'cora protect',
+  });
+});
+
+test.skipIf(!isRoot)(
+  'a restore in place over any file with +a works, whoever set it, and is refused whole where it cannot be lifted (needs root)',
+  async () => {
+    fill();
+    sh('ln a.txt hard', sandbox.project);
+    const save = await sandbox.snapshot(['save']);
+    const backup = await sandbox.snapshot(['backup', 'now']);
+    for (const { id } of [save, backup]) {
+      await execute('chattr', ['+a', at('a.txt')]);
+      appendFileSync(at('a.txt'), 'more\n');
+      const held = await execute('setpriv', ['--bounding-set=-linux_immutable', '--inh-caps=-linux_immutable', '--', CORA, 'restore', id, '--yes'], {
+        cwd: sandbox.project,
+        env: { PATH: '/usr/bin:/bin', HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' },
+      });
+      expect([held.code, held.stderr]).toEqual([20, expect.stringContaining('a.txt is append-only')]);
+      expect(readFileSync(at('a.txt'), 'utf8')).toBe('a\nmore\n');
+      expect(existsSync(join(sandbox.vault, 'ledger/lifted.json'))).toBe(false);
+      const run = await sandbox.cora(['restore', id, 'a.txt', 'hard', 'AI_WORK_LOG.md', '--yes']);
+      expect([run.code, run.stderr]).toEqual([0, expect.not.stringContaining('error')]);
+      expect(readFileSync(at('hard'), 'utf8')).toBe('a\n');
+      expect(flagsOf(at('a.txt'))?.append).toBe(true);
+      await execute('chattr', ['-a', at('a.txt')]);
+    }
+    await execute('chattr', ['+i', at('a.txt')]);
+    const immutable = await sandbox.cora(['restore', save.id, '--yes']);
+    expect([immutable.code, immutable.stderr]).toEqual([20, expect.stringContaining('a.txt is immutable')]);
+    expect(readdirSync(sandbox.project).filter((name) => name.startsWith('.cora-restore'))).toEqual([]);
+  },
+);
+
+test.skipIf(!isRoot)('a flag that a crash left lifted waits for a run that may set it (needs root)', async () => {
+  fill();
+  await sandbox.cora(['protect']);
+  await execute('chattr', ['-a', at('AI_WORK_LOG.md')]);
+  writeFileSync(join(sandbox.vault, 'ledger/lifted.json'), '[{"path":"AI_WORK_LOG.md"},{"path":"gone"}]');
+  const env = { PATH: '/usr/bin:/bin', HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' };
+  const weak = await execute('setpriv', ['--bounding-set=-linux_immutable', '--inh-caps=-linux_immutable', '--', CORA, 'save'], {
+    cwd: sandbox.project,
+    env,
+  });
+  expect([weak.code, weak.stderr]).toEqual([0, expect.stringContaining('AI_WORK_LOG.md was append-only')]);
+  expect(flagsOf(at('AI_WORK_LOG.md'))?.append).toBe(false);
+  expect((await sandbox.cora(['save'])).stderr).not.toContain('append-only');
+  expect(flagsOf(at('AI_WORK_LOG.md'))?.append).toBe(true);
+  expect(existsSync(join(sandbox.vault, 'ledger/lifted.json'))).toBe(false);
+});
+
+test.skipIf(!isRoot)('protect keeps inside the project, passes settings by, and seals no save (needs root)', async () => {
+  fill();
+  const outside = join(sandbox.root, 'outside');
+  mkdirSync(outside);
+  writeFileSync(join(outside, 'f'), '');
+  sh(`ln -s '${outside}' way-out && echo K=1 > .env`, sandbox.project);
+  writeFileSync(at('cora.toml'), '[critical]\nappend_only = [".env*", "notes.db"]\n');
+  expect((await sandbox.cora(['protect', 'way-out/f'])).code).toBe(20);
+  expect(flagsOf(join(outside, 'f'))?.append).toBe(false);
+  const { code, result } = await sandbox.json(['protect']);
+  expect([code, result['files']]).toEqual([
+    3,
+    [
+      { path: '.env', append_only: false, reason: expect.stringContaining('settings'), warning: null },
+      { path: 'notes.db', append_only: false, reason: expect.stringContaining('live database'), warning: null },
+    ],
+  ]);
+  const save = await sandbox.snapshot(['save']);
+  const named = await sandbox.cora(['protect', save.id]);
+  expect([named.code, named.stderr]).toEqual([20, expect.stringContaining('is a save')]);
+  expect((await sandbox.cora(['protect', save.path])).code).toBe(20);
+  expect(flagsOf(save.path)?.immutable).toBe(false);
+});
+
+test.skipIf(!isRoot)('unprotect makes no vault, and a vault that others reach is not called protected (needs root)', async () => {
+  fill();
+  expect((await atTerminal(`${CORA} unprotect`, 'y')).stdout).toContain('There is no vault');
+  expect(existsSync(sandbox.vault)).toBe(false);
+  await sandbox.cora(['save']);
+  const env = { PATH: '/usr/bin:/bin', HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' };
+  const weak = async () => {
+    const args = ['--bounding-set=-linux_immutable', '--inh-caps=-linux_immutable', '--', CORA, 'backup', 'now', '--json'];
+    const { result } = JSON.parse((await execute('setpriv', args, { cwd: sandbox.project, env })).stdout) as { result: Record<string, unknown> };
+    return [result['protection'], result['protection_reason']];
+  };
+  expect(await weak()).toEqual(['permissions', expect.stringMatching(/may$/)]);
+  chmodSync(sandbox.vault, 0o777);
+  expect(await weak()).toEqual(['none', expect.stringContaining('others may write')]);
+  chmodSync(sandbox.vault, 0o700);
+  chownSync(sandbox.vault, 65534, 65534);
+  expect(await weak()).toEqual(['none', expect.stringContaining('belongs to another user')]);
 });

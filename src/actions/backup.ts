@@ -172,10 +172,8 @@ async function exportBackup(vault: Vault, project: ProjectFacts, options: Backup
     if (sync !== undefined) runSync(sync, ['-f', '--', stage.path], { timeout: 600_000 });
     const lock = lockForWriting(vault, Math.max(ctx.lockWait, 60_000));
     try {
-      return {
-        ...commitBackup({ vault, project, options, saved, exported, stage: stage.path, described }, ctx),
-        seal: sealNew(vault, project.config.seal, ctx),
-      };
+      const made = commitBackup({ vault, project, options, saved, exported, stage: stage.path, described }, ctx);
+      return { ...made, seal: sealNew(vault, made.id, project.config.seal, ctx) };
     } finally {
       lock.release();
       await recordRuns(vault, ctx);

@@ -37,7 +37,8 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
     repairVault(vault, restoreScript);
     const rotated = recoverSwap(vault, project.root);
     if (rotated !== undefined) ctx.monitor.note(`The rotation of ${toText(rotated)} that was cut off is put right`);
-    setAgain(vault, project.root);
+    for (const path of setAgain(vault, project.root))
+      ctx.monitor.note(`${toText(path)} was append-only, and this process may not set that again; cora protect as root does`);
     return { vault, release: lock.release };
   } catch (error) {
     lock.release();

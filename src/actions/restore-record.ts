@@ -5,6 +5,7 @@ import { toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
+import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { lockForWriting } from '../vault/vault.ts';
 import { encodePath } from './loss-ledger.ts';
 import type { RestorePlan } from './restore-plan.ts';
@@ -22,6 +23,8 @@ export function recordRestore(plan: RestorePlan, ctx: Context): void {
   try {
     const lock = lockForWriting(vault, ctx.lockWait);
     try {
+      // What a crash kept out of the ledger comes before a line of ours, or it could never be put in again.
+      adoptUnrecorded(vault);
       const line = { kind: 'restore', id: plan.id, time: new Date(ctx.now()).toISOString(), sums: '-' };
       for (const extra of inLines(written)) appendLine(vault.root, readHead(vault.root), { ...line, extra });
     } finally {

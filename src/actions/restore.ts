@@ -26,9 +26,9 @@ import { findProgram, runSync } from '../os/run.ts';
 import { setJournalMode } from '../os/sqlite.ts';
 import { setExactTimes } from '../os/times.ts';
 import { temporaryName } from '../store/read-jobs.ts';
-import { liftAppendOnly, protectedPaths, setAgain } from '../vault/append-only.ts';
-import { lockForReading, lockForWriting } from '../vault/vault.ts';
+import { lockForReading } from '../vault/vault.ts';
 import { restoreFromArchive } from './restore-archive.ts';
+import { liftForRestore } from './restore-flags.ts';
 import { restoreFromObjects } from './restore-objects.ts';
 import type { RestorePlan } from './restore-plan.ts';
 import { recordRestore } from './restore-record.ts';
@@ -146,19 +146,6 @@ function makeDirectories(root: Bytes, entries: readonly Entry[], target: Restore
     if ((live.mode & 0o700) !== 0o700 && !target.owners) onPath(path, (reachable) => chmodSync(reachable, live.mode | 0o700));
   }
   return made;
-}
-
-/** Append-only files that will be replaced are lifted under the write lock, which is held until they have their flag again. */
-function liftForRestore({ inPlace, directory, changes, work: { vault } }: RestorePlan, ctx: Context): (() => void) | undefined {
-  const guarded = inPlace ? new Set<string>(protectedPaths(vault)) : new Set<string>();
-  const replaced = changes.filter(({ action, path }) => action === 'replace' && guarded.has(path)).map(({ path }) => path);
-  if (replaced.length === 0) return undefined;
-  const write = lockForWriting(vault, ctx.lockWait);
-  liftAppendOnly(vault, directory, replaced);
-  return () => {
-    setAgain(vault, directory);
-    write.release();
-  };
 }
 
 /** Puts a finished temporary entry in its place. */

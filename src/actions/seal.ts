@@ -2,29 +2,34 @@
 // cora-seal timer for vaults of ordinary users.
 
 import { readFileSync } from 'node:fs';
-import type { Context } from '../base/context.ts';
+import type { Context, Problem } from '../base/context.ts';
+import { messageOf } from '../base/errors.ts';
 import { namesIn } from '../os/files.ts';
 import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
-import { protectionsOf, type SealState, sealedInLedger, sealSnapshot, sealStateOf, unsealSnapshot } from '../vault/seal.ts';
+import { openSealed, protectionsOf, type SealState, sealedInLedger, sealSnapshot, sealStateOf, unsealSnapshot } from '../vault/seal.ts';
+import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { lockForWriting, openVault, type Vault } from '../vault/vault.ts';
 
 export type SealedBackup = SealState & { readonly vault: string; readonly id: string };
 
+/** How to look for what lacks its flag: `quick` at the directories, `whole` at every file, `again` also at what a person unsealed. */
+type Look = 'quick' | 'whole' | 'again';
+
 /**
- * Seals what is not sealed. The caller holds the write lock.
+ * Seals what is not sealed. The caller holds the write lock and has put the ledger right after a crash (`adoptUnrecorded`).
  * @param refs backups
- * @param again true: also those that a person unsealed
  * @returns one entry for each that was not sealed before
  */
-export function sealBackups(vault: Vault, refs: readonly SnapshotRef[], again: boolean, ctx: Context): SealedBackup[] {
+export function sealBackups(vault: Vault, refs: readonly SnapshotRef[], look: Look, ctx: Context): SealedBackup[] {
   const ledger = sealedInLedger(vault);
-  const now = protectionsOf(vault, refs);
+  const quick = protectionsOf(vault, refs);
+  const isSealed = (ref: SnapshotRef) => quick.get(ref) === 'kernel' && (look === 'quick' || sealStateOf(vault, ref).protection === 'kernel');
   const results: SealedBackup[] = [];
   for (const ref of refs) {
-    const unsealedOnPurpose = ledger.get(ref.id) === 'unseal' && !again;
+    const unsealedOnPurpose = ledger.get(ref.id) === 'unseal' && look !== 'again';
     const recorded = ledger.get(ref.id) === 'seal';
-    if (unsealedOnPurpose || (now.get(ref) === 'kernel' && recorded)) continue;
+    if (unsealedOnPurpose || (recorded && isSealed(ref))) continue;
     const state = sealSnapshot(vault, ref);
     if (state.protection === 'kernel' && !recorded) record(vault, 'seal', ref.id, ctx);
     results.push({ vault: vault.root, id: ref.id, ...state });
@@ -34,21 +39,39 @@ export function sealBackups(vault: Vault, refs: readonly SnapshotRef[], again: b
 
 /**
  * Seals the backup that was just made, and those that a crash left without their flag. A seal that cannot be is told,
- * and is never an error. The caller holds the write lock.
+ * and is never an error: the backup stands. The caller holds the write lock.
+ * @param id of the backup that was made
  */
-export function sealNew(vault: Vault, policy: 'auto' | 'off', ctx: Context): SealState {
-  const backups = listBackups(vault);
-  const made = backups.at(-1);
-  if (made === undefined) throw new RangeError('a backup was just made');
-  if (policy === 'off') return { ...sealStateOf(vault, made), reason: 'sealing is switched off (seal = "off")' };
-  return sealBackups(vault, backups, false, ctx).find(({ id }) => id === made.id) ?? sealStateOf(vault, made);
+export function sealNew(vault: Vault, id: string, policy: 'auto' | 'off', ctx: Context): SealState {
+  try {
+    const backups = listBackups(vault);
+    const made = backups.find((ref) => ref.id === id);
+    if (made === undefined) return { protection: 'none', reason: 'it is not there any more' };
+    if (policy === 'off') return { ...sealStateOf(vault, made), reason: 'sealing is switched off (seal = "off")' };
+    // The new one first: what another backup's disk does must not cost it its seal.
+    const [sealed] = sealBackups(vault, [made], 'quick', ctx);
+    try {
+      sealBackups(vault, backups, 'quick', ctx);
+    } catch (error) {
+      ctx.monitor.note(`Older backups that lack their seal could not be sealed: ${messageOf(error)}`);
+    }
+    return sealed ?? sealStateOf(vault, made);
+  } catch (error) {
+    return { protection: 'none', reason: `whether it is sealed is not known: ${messageOf(error)}` };
+  }
 }
 
-/** @returns true where the backup has no immutable flag any more. The caller holds the write lock. */
-export function unsealBackup(vault: Vault, ref: SnapshotRef, ctx: Context): boolean {
-  // First the ledger: a crash in between leaves a sealed backup that is said to be unsealed, not the other way round.
-  record(vault, 'unseal', ref.id, ctx);
-  return unsealSnapshot(vault, ref);
+/**
+ * Unseals a backup for a person who asked for it. The caller holds the write lock.
+ * @returns what protects it now: the kernel still, where this process may not take the flag
+ */
+export function unsealBackup(vault: Vault, ref: SnapshotRef, ctx: Context): SealState {
+  // A flag that stays must not be said to be gone; and a crash before the line leaves a seal that is missing, which the next run sets again.
+  if (openSealed(vault, ref)) {
+    if (sealedInLedger(vault).get(ref.id) !== 'unseal') record(vault, 'unseal', ref.id, ctx);
+    unsealSnapshot(vault, ref);
+  }
+  return sealStateOf(vault, ref);
 }
 
 function record(vault: Vault, kind: 'seal' | 'unseal', id: string, ctx: Context): void {
@@ -61,33 +84,45 @@ export function listBackups(vault: Vault): SnapshotRef[] {
 
 /**
  * Seals the backups of every vault that this user's projects are remembered to have (`cora protect --seals`).
- * A vault that cannot be opened now is passed over with a note: its disk may be away.
+ * A vault that cannot be worked on now (its disk is away, another Cora is busy in it) is a problem, and the others get their seals.
  * @param state the directory of Cora's own state
  */
-export function sealEveryVault(state: string, ctx: Context): SealedBackup[] {
-  const results: SealedBackup[] = [];
+export function sealEveryVault(state: string, ctx: Context): { readonly backups: readonly SealedBackup[]; readonly problems: readonly Problem[] } {
+  const backups: SealedBackup[] = [];
+  const problems: Problem[] = [];
   const roots = new Set<string>();
-  for (const name of namesIn(`${state}/projects`)) {
-    const vault = remembered(`${state}/projects/${name}`, ctx);
-    if (vault === undefined || roots.has(vault.root)) continue;
-    roots.add(vault.root);
-    const lock = lockForWriting(vault, ctx.lockWait);
+  for (const name of namesIn(`${state}/projects`).filter((one) => one.endsWith('.json'))) {
     try {
-      results.push(...sealBackups(vault, listBackups(vault), false, ctx));
-    } finally {
-      lock.release();
+      const vault = remembered(`${state}/projects/${name}`);
+      if (vault === undefined || roots.has(vault.root)) continue;
+      roots.add(vault.root);
+      backups.push(...sealVault(vault, ctx));
+    } catch (error) {
+      const problem: Problem = {
+        code: 'vault_skipped',
+        message: `The backups of a vault could not be sealed: ${messageOf(error)}`,
+        severity: 'error',
+      };
+      problems.push(problem);
+      ctx.monitor.problem(problem);
     }
   }
-  return results;
+  return { backups, problems };
 }
 
-function remembered(file: string, ctx: Context): Vault | undefined {
+function sealVault(vault: Vault, ctx: Context): SealedBackup[] {
+  const lock = lockForWriting(vault, ctx.lockWait);
   try {
-    const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
-    if (typeof value !== 'object' || value === null || !('vault' in value) || typeof value.vault !== 'string') return undefined;
-    return openVault(value.vault);
-  } catch (error) {
-    ctx.monitor.note(`${file} names a vault that cannot be opened: ${error instanceof Error ? error.message : String(error)}`);
-    return undefined;
+    // A line of ours before the one that a crash kept away would make that backup look like an intruder for ever.
+    adoptUnrecorded(vault);
+    return sealBackups(vault, listBackups(vault), 'whole', ctx);
+  } finally {
+    lock.release();
   }
+}
+
+function remembered(file: string): Vault | undefined {
+  const value: unknown = JSON.parse(readFileSync(file, 'utf8'));
+  if (typeof value !== 'object' || value === null || !('vault' in value) || typeof value.vault !== 'string') return undefined;
+  return openVault(value.vault);
 }

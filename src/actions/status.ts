@@ -12,7 +12,7 @@ import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts'
 import { type ChainLine, findLast } from '../vault/chain.ts';
 import { NAMES, parseId, timeOfId } from '../vault/layout.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
-import { protectionsOf, sealedInLedger } from '../vault/seal.ts';
+import { lostSeals, protectionsOf } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
 import { isGood } from './backup.ts';
 import { bytesBelow } from './list.ts';
@@ -194,7 +194,10 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   if (newest !== undefined && timeOfId(newest) > now + DAY) warn('The newest snapshot is dated in the future', 'check the clock (date)');
   if (result.vault.sameDisk) warn('The vault lies on the same disk as the project', 'name a vault on another disk with --vault');
   if (result.vault.freeBytes < LITTLE_SPACE) warn(`The vault's disk has only ${formatBytes(result.vault.freeBytes)} left`, 'free space on it');
-  const lost = [...sealedInLedger(vault).values()].filter((kind) => kind === 'seal').length - result.sealed;
+  const lost = lostSeals(
+    vault,
+    listSnapshots(vault).filter(({ kind }) => kind === 'backup'),
+  ).length;
   if (lost > 0) warn(`${lost === 1 ? 'A backup has' : `${lost} backups have`} lost the immutable flag`, 'cora protect');
   const losses = result.losses.length;
   if (losses > 0) warn(`${losses === 1 ? 'Something critical is' : `${losses} critical things are`} lost since the last good save`, 'cora lost');

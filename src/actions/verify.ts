@@ -8,6 +8,7 @@ import { listSnapshots, resolveSnapshot, type SnapshotRef } from '../vault/catal
 import { appendLine, readHead } from '../vault/chain.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { type SealState, sealedInLedger, sealStateOf } from '../vault/seal.ts';
+import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { lockForReading, lockForWriting, type Vault } from '../vault/vault.ts';
 import { stopIfAborted } from './settle.ts';
 import { checkBackupDeeply } from './verify-backup.ts';
@@ -115,6 +116,8 @@ function recordVerify(vault: Vault, snapshots: readonly VerifiedSnapshot[], ctx:
   try {
     const lock = lockForWriting(vault, 1000);
     try {
+      // What a crash kept out of the ledger comes before a line of ours, or it could never be put in again.
+      adoptUnrecorded(vault);
       let head = readHead(vault.root);
       for (const snapshot of snapshots) {
         head = appendLine(vault.root, head, {

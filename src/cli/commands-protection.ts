@@ -18,7 +18,7 @@ export const PROTECTION_COMMANDS: readonly Command[] = [
       ['cora protect AI_WORK_LOG.md', 'one file that only grows'],
       ['cora protect 20261121-031500', 'one backup'],
     ],
-    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.refused],
     logged: true,
     load: () => import('./commands/protect.ts'),
   }),

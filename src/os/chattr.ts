@@ -7,8 +7,11 @@ import { findProgram, type RunResult, runSync } from './run.ts';
 export type Flags = { readonly immutable: boolean; readonly append: boolean };
 export type FlagChange = '+i' | '-i' | '+a' | '-a';
 
-/** Why no flag was set: `denied` (no CAP_LINUX_IMMUTABLE), `unsupported` (this file system has none), `no_tool`. */
-export type FlagFailure = 'denied' | 'unsupported' | 'no_tool';
+/** Why no flag was set: `denied` (no CAP_LINUX_IMMUTABLE), `unsupported` (this file system has none), `read_only`, `no_tool`, or what chattr alone knows. */
+export type FlagFailure = 'denied' | 'unsupported' | 'read_only' | 'no_tool' | 'failed';
+
+/** As many names at a time as their answer fits in memory with room to spare. */
+const BATCH = 20_000;
 
 /**
  * The flags of files and directories, in the order of `paths`.
@@ -18,6 +21,7 @@ export type FlagFailure = 'denied' | 'unsupported' | 'no_tool';
 export function readFlags(paths: readonly Bytes[]): (Flags | undefined)[] {
   const lsattr = findProgram('lsattr');
   if (lsattr === undefined || paths.length === 0) return paths.map(() => undefined);
+  if (paths.length > BATCH) return [...readFlags(paths.slice(0, BATCH)), ...readFlags(paths.slice(BATCH))];
   const text = onEach(lsattr, ['-d', '--'], paths).stdout.toString('latin1');
   let at = 0;
   return paths.map((path) => {
@@ -42,7 +46,9 @@ export function changeFlags(change: FlagChange, paths: readonly Bytes[]): FlagFa
   if (paths.length === 0) return undefined;
   const { exitCode, stderr } = onEach(chattr, [change, '--'], paths);
   if (exitCode === 0) return undefined;
-  return stderr.includes('not permitted') || stderr.includes('Permission denied') ? 'denied' : 'unsupported';
+  if (/not permitted|Permission denied/.test(stderr)) return 'denied';
+  if (stderr.includes('Read-only file system')) return 'read_only';
+  return /not supported|Inappropriate ioctl|not implemented/.test(stderr) ? 'unsupported' : 'failed';
 }
 
 /** xargs hands names over as bytes, which our own arguments cannot be, and as many at a time as the kernel takes. */
@@ -56,6 +62,8 @@ export function flagReason(failure: FlagFailure): string {
   return {
     denied: 'this process may not set such flags: only root (with CAP_LINUX_IMMUTABLE) may',
     unsupported: 'this file system has no such flags',
+    read_only: 'this file system is mounted read-only',
     no_tool: 'the program chattr is not installed (apt-get install e2fsprogs)',
+    failed: 'chattr could not set the flag',
   }[failure];
 }

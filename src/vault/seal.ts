@@ -19,26 +19,38 @@ export type SealState = {
   readonly reason: string | undefined;
 };
 
-/** Seals a directory and everything in it, and reads each flag back. Never throws for a flag that cannot be set. */
+/**
+ * Seals everything in a backup and, only once each flag is read back, its directory: so the directory's own flag stands for the
+ * whole, also after a crash half way. Never throws for a flag that cannot be set.
+ */
 export function sealSnapshot(vault: Vault, ref: SnapshotRef): SealState {
   const directory = fromText(`${vault.root}/${ref.directory}`);
   const entries = entriesBelow(directory);
-  const failure = changeFlags('+i', entries);
+  const content = entries.slice(0, -1);
+  let failure = changeFlags('+i', content);
+  if (readFlags(content).every((flags) => flags?.immutable === true)) failure = changeFlags('+i', [directory]);
   onPath(directory, syncDirectory);
   const missing = readFlags(entries).filter((flags) => flags?.immutable !== true).length;
   if (missing === 0) return { protection: 'kernel', reason: undefined };
   const reason = flagReason(failure ?? 'unsupported');
-  return {
-    protection: withoutKernel(vault),
-    reason: missing === entries.length ? reason : `${missing} of ${entries.length} files have no flag: ${reason}`,
-  };
+  return withoutKernel(vault, missing === entries.length ? reason : `${missing} of ${entries.length} files and directories have no flag: ${reason}`);
 }
 
-/** Takes the flag away again. @returns true where nothing of the backup has it any more */
+/**
+ * Takes the flag away again, first from the directory itself, so that what is half done never looks sealed.
+ * @returns true where nothing of the backup has it any more
+ */
 export function unsealSnapshot(vault: Vault, ref: SnapshotRef): boolean {
-  const entries = entriesBelow(fromText(`${vault.root}/${ref.directory}`));
+  const entries = entriesBelow(fromText(`${vault.root}/${ref.directory}`)).reverse();
   changeFlags('-i', entries);
   return readFlags(entries).every((flags) => flags?.immutable !== true);
+}
+
+/** Takes the flag from the directory itself alone. @returns false where it stays: then nothing else can be unsealed either */
+export function openSealed(vault: Vault, ref: SnapshotRef): boolean {
+  const directory = fromText(`${vault.root}/${ref.directory}`);
+  changeFlags('-i', [directory]);
+  return readFlags([directory])[0]?.immutable !== true;
 }
 
 /** Looks at every file and directory. */
@@ -47,13 +59,13 @@ export function sealStateOf(vault: Vault, ref: SnapshotRef): SealState {
   const missing = readFlags(entries).filter((flags) => flags?.immutable !== true).length;
   if (missing === 0) return { protection: 'kernel', reason: undefined };
   const reason = missing === entries.length ? 'it is not sealed' : `${missing} of ${entries.length} files and directories have no immutable flag`;
-  return { protection: withoutKernel(vault), reason };
+  return withoutKernel(vault, reason);
 }
 
-/** A quick look, for lists: the directory itself alone, all of them in one call. */
+/** A quick look, for lists: the directory itself alone, which gets its flag last; all of them in one call. */
 export function protectionsOf(vault: Vault, refs: readonly SnapshotRef[]): Map<SnapshotRef, Protection> {
   const flags = readFlags(refs.map(({ directory }) => fromText(`${vault.root}/${directory}`)));
-  const otherwise = withoutKernel(vault);
+  const otherwise = withoutKernel(vault, '').protection;
   return new Map(refs.map((ref, index) => [ref, flags[index]?.immutable === true ? 'kernel' : otherwise]));
 }
 
@@ -64,18 +76,30 @@ export function sealedInLedger(vault: Vault): Map<string, 'seal' | 'unseal'> {
   return last;
 }
 
-/** Others cannot enter a directory of mode 0700; its owner can still delete by a slip. */
-function withoutKernel(vault: Vault): Protection {
-  return (lstatSync(vault.root).mode & 0o077) === 0 ? 'permissions' : 'none';
+/** Those of `refs` that the ledger calls sealed and a quick look does not. */
+export function lostSeals(vault: Vault, refs: readonly SnapshotRef[]): SnapshotRef[] {
+  const ledger = sealedInLedger(vault);
+  return [...protectionsOf(vault, refs)].flatMap(([ref, protection]) => (protection !== 'kernel' && ledger.get(ref.id) === 'seal' ? [ref] : []));
 }
 
-/** The directory, its directories and regular files; links and pipes have no flags. */
+/** Whom nobody but us can reach is protected from all others; we ourselves can still delete by a slip. */
+function withoutKernel(vault: Vault, reason: string): SealState {
+  const { mode, uid } = lstatSync(vault.root);
+  if (uid !== process.geteuid?.()) return { protection: 'none', reason: `${reason}; the vault belongs to another user (${uid})` };
+  if ((mode & 0o022) !== 0) return { protection: 'none', reason: `${reason}; others may write into the vault's directory` };
+  return { protection: 'permissions', reason };
+}
+
+/**
+ * The directory's content and then itself, so that a seal that a crash cut off never looks whole; links and pipes have no flags.
+ */
 function entriesBelow(directory: Bytes): Bytes[] {
-  const entries: Bytes[] = [directory];
+  const entries: Bytes[] = [];
   for (const entry of onPath(directory, (path) => readdirSync(path, { withFileTypes: true, encoding: 'buffer' }))) {
     const path = joinBytes(directory, fromBuffer(entry.name));
     if (entry.isDirectory()) entries.push(...entriesBelow(path));
     else if (entry.isFile()) entries.push(path);
   }
+  entries.push(directory);
   return entries;
 }

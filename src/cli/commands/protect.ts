@@ -14,16 +14,18 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
   if (options.seals === true) {
     if (targets.length > 0)
       throw new CoraError('usage', '--seals takes no names: it seals the backups of every known vault', { hint: 'cora protect ID' });
-    return outcomeOf([], sealAll(session));
+    return sealAll(session);
   }
   const { project, location } = await session.open();
   const { files, backups } = await protect(project, location, targets, session.ctx);
   return outcomeOf(files, backups);
 }
 
-function sealAll({ machine, ctx }: Session): readonly SealedBackup[] {
+function sealAll({ machine, ctx }: Session): Outcome {
   if (machine.state === undefined) throw new CoraError('usage', 'No vaults are known: HOME is not set', { hint: 'set HOME, or XDG_STATE_HOME' });
-  return sealEveryVault(machine.state, ctx);
+  const { backups, problems } = sealEveryVault(machine.state, ctx);
+  const outcome = outcomeOf([], backups);
+  return problems.length === 0 ? outcome : { ...outcome, lines: backups.length === 0 ? [] : outcome.lines, exitCode: EXIT.incomplete, problems };
 }
 
 function outcomeOf(files: Parameters<typeof protectLines>[0]['files'], backups: readonly SealedBackup[]): Outcome {
