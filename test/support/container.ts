@@ -124,7 +124,11 @@ export class Container {
   /** Ends everything, in whatever state it is. */
   async remove(): Promise<void> {
     const closed = new Promise((resolve) => this.#keeper.once('close', resolve));
-    // nspawn dies with the keeper, the container's processes with nspawn, and the mounts with the last of them.
+    // The first process of the container takes all others along, and does not always die with nspawn.
+    if (/^systemd$/m.test(readIfThere(`/proc/${this.#leader}/comm`)) && /^NSpid:.*\t1$/m.test(readIfThere(`/proc/${this.#leader}/status`))) {
+      process.kill(Number(this.#leader), 'SIGKILL');
+    }
+    // nspawn dies with the keeper, and the mounts with the last process.
     if (this.#keeper.exitCode === null && this.#keeper.kill('SIGKILL')) await closed;
     rmSync(this.#directory, { recursive: true, force: true });
   }
