@@ -35,8 +35,7 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
     if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
     clearStages(vault);
     repairVault(vault, restoreScript);
-    const rotated = recoverSwap(vault, project.root);
-    if (rotated !== undefined) ctx.monitor.note(`The rotation of ${toText(rotated)} that was cut off is put right`);
+    recoverSwap(vault, project.root, ctx.monitor);
     for (const path of setAgain(vault, project.root))
       ctx.monitor.note(`${toText(path)} was append-only, and this process may not set that again; cora protect as root does`);
     return { vault, release: lock.release };

@@ -1,11 +1,13 @@
 // `cora rotate`: a memory file or log that outgrew its limit is cut to its newest part. The whole file is
 // in the vault, read back and compared, before a byte of it changes; a line at the top says where it is.
 
-import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
-import { type Bytes, basenameBytes, bytes, fromText, joinBytes, toText } from '../base/bytes.ts';
+import { accessSync, constants, lstatSync } from 'node:fs';
+import { type Bytes, dirnameBytes, fromText, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
-import { CoraError } from '../base/errors.ts';
+import { CoraError, messageOf } from '../base/errors.ts';
+import { pathFields } from '../base/path-fields.ts';
+import { readFlags } from '../os/chattr.ts';
+import { findWriters } from '../os/holders.ts';
 import { onPath } from '../os/long-path.ts';
 import { compilePatterns } from '../source/patterns.ts';
 import { liftAppendOnly, setAgain } from '../vault/append-only.ts';
@@ -18,7 +20,10 @@ import { encodePath } from './loss-ledger.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
 import { applyRestore } from './restore.ts';
 import { planRestore } from './restore-plan.ts';
-import { stayingWriters, swapFile } from './rotate-swap.ts';
+import { stayingWriters } from './rotate-drain.ts';
+import { findCut, hashOf, type Measured, measure, NEWLINE, readRange, sizeOf } from './rotate-measure.ts';
+import { POINTER_MAX, pointerLength, pointerLine } from './rotate-pointer.ts';
+import { refuseUnfinished, reportSwap, swapFile } from './rotate-swap.ts';
 import { saveInto } from './save.ts';
 import { hasSqliteHeader } from './sqlite-probe.ts';
 
@@ -32,7 +37,8 @@ export type RotateOptions = {
 
 export type RotatedFile = {
   readonly path: Bytes;
-  readonly action: 'rotated' | 'within' | 'would_rotate';
+  /** `refused`: its problem says why; only where no file was named. */
+  readonly action: 'rotated' | 'within' | 'would_rotate' | 'refused';
   readonly size: number;
   readonly lines: number;
   readonly removedLines: number;
@@ -41,31 +47,79 @@ export type RotatedFile = {
   readonly id: string | undefined;
   /** Bytes that came in while it was replaced, and were kept. */
   readonly drained: number;
+  /** False where a program still has the old file open, or rewrote it: its problem says so. */
+  readonly complete: boolean;
 };
 
-const CHUNK = 1 << 20;
-const NEWLINE = 10;
+const NOT_AGAIN = 'It was append-only, and the flag could not be set again; cora protect as root does';
 
 /**
  * @throws CoraError refused (a link, a database, one line alone, a program that keeps it open), validation_failed where the
- * vault does not give back what the file holds; in each case the file is as it was
+ * vault does not give back what the file holds; in each case the file is as it was. Without a path such a file is a problem, and the
+ * others are rotated
  */
 export async function rotate(project: ProjectFacts, location: VaultLocation, options: RotateOptions, ctx: Context): Promise<readonly RotatedFile[]> {
+  if (options.dryRun) return await eachFile(project, options, ctx, async (path) => planOne(project, path, options).facts);
   const { vault, release } = openForWriting(project, location, ctx);
   try {
-    const paths = options.path === undefined ? matching(project, ctx) : [options.path];
-    const results: RotatedFile[] = [];
-    for (const path of paths) results.push(await rotateOne(vault, project, location, path, options, ctx));
-    return results;
+    return await eachFile(project, options, ctx, (path) => rotateOne(vault, project, location, path, options, ctx));
   } finally {
     release();
   }
 }
 
+async function eachFile(
+  project: ProjectFacts,
+  { path: named }: RotateOptions,
+  ctx: Context,
+  take: (path: Bytes) => Promise<RotatedFile>,
+): Promise<readonly RotatedFile[]> {
+  if (named !== undefined) return [await take(named)];
+  const results: RotatedFile[] = [];
+  for (const path of matching(project, ctx)) {
+    try {
+      results.push(await take(path));
+    } catch (error) {
+      if (!(error instanceof CoraError) || error.code !== 'refused') throw error;
+      ctx.monitor.problem({ code: 'rotating', ...pathFields(path), message: messageOf(error), severity: 'error' });
+      const size = onPath(joinBytes(project.root, path), (file) => lstatSync(file, { throwIfNoEntry: false }))?.size ?? 0;
+      results.push({ ...untouched(path, { size, lines: 0 }), action: 'refused', complete: false });
+    }
+  }
+  return results;
+}
+
 function matching({ root, config }: ProjectFacts, ctx: Context): Bytes[] {
   const isWanted = compilePatterns(config.rotate.patterns);
   const { scan } = scanProject(root, config, undefined, -1, ctx);
-  return scan.paths.filter((path) => isWanted(path, false) && onPath(joinBytes(root, path), (file) => lstatSync(file)).isFile());
+  return scan.paths.filter(
+    (path) => isWanted(path, false) && onPath(joinBytes(root, path), (file) => lstatSync(file, { throwIfNoEntry: false }))?.isFile() === true,
+  );
+}
+
+function untouched(path: Bytes, { size, lines }: Measured): RotatedFile {
+  return { path, action: 'within', size, lines, removedLines: 0, removedBytes: 0, id: undefined, drained: 0, complete: true };
+}
+
+/** What is to be done with a file, by looking alone. */
+function planOne(project: ProjectFacts, path: Bytes, options: RotateOptions): { readonly facts: RotatedFile; readonly cut: Measured } {
+  const live = joinBytes(project.root, path);
+  refuseUnfit(live, path);
+  const maxSize = options.maxSize ?? project.config.rotate.maxSize;
+  const maxLines = options.maxLines ?? project.config.rotate.maxLines;
+  const measured = measure(live);
+  const facts = untouched(path, measured);
+  // The pointer of the last time counts for nothing: else a small limit would never be met.
+  const pointer = pointerLength(readRange(live, 0, POINTER_MAX));
+  const own = { size: measured.size - pointer, lines: measured.lines - (pointer > 0 ? 1 : 0) };
+  if (own.size <= maxSize && own.lines <= maxLines) return { facts, cut: { size: 0, lines: 0 } };
+  const cut = findCut(live, measured, maxSize / 2, Math.floor(maxLines / 2));
+  if (cut.size <= pointer) {
+    throw new CoraError('refused', `${toText(path)} is one line of ${own.size} bytes, which cannot be cut at a line`, {
+      hint: 'cora save keeps it whole',
+    });
+  }
+  return { facts: { ...facts, action: 'would_rotate', removedLines: cut.lines, removedBytes: cut.size }, cut };
 }
 
 async function rotateOne(
@@ -77,25 +131,10 @@ async function rotateOne(
   ctx: Context,
 ): Promise<RotatedFile> {
   const live = joinBytes(project.root, path);
-  refuseUnfit(live, path);
-  const maxSize = options.maxSize ?? project.config.rotate.maxSize;
-  const maxLines = options.maxLines ?? project.config.rotate.maxLines;
-  const measured = measure(live);
-  const facts = { path, size: measured.size, lines: measured.lines, removedLines: 0, removedBytes: 0, id: undefined, drained: 0 };
-  if (measured.size <= maxSize && measured.lines <= maxLines) return { ...facts, action: 'within' };
-  const cut = findCut(live, measured, maxSize / 2, Math.floor(maxLines / 2));
-  if (cut.offset === 0) {
-    throw new CoraError('refused', `${toText(path)} is one line of ${measured.size} bytes, which cannot be cut at a line`, {
-      hint: 'cora save keeps it whole',
-    });
-  }
-  if (options.dryRun) return { ...facts, action: 'would_rotate', removedLines: cut.lines, removedBytes: cut.offset };
-  const [holder] = stayingWriters(live);
-  if (holder !== undefined) {
-    throw new CoraError('refused', `${toText(path)} is kept open for writing by ${holder.program} (process ${holder.pid})`, {
-      hint: 'end that program, or let it open the file for each line; nothing was changed',
-    });
-  }
+  const { facts, cut } = planOne(project, path, options);
+  if (facts.action === 'within') return facts;
+  refuseUnfinished(vault, live);
+  refuseHeld(live, path, ctx);
   const time = new Date(ctx.now()).toISOString();
   const label = `rotated-${time.slice(0, 10)}`;
   const note = `${toText(path)} whole, before cora rotate`;
@@ -103,81 +142,64 @@ async function rotateOne(
   const stage = openStage(vault);
   try {
     const kept = await readBack(vault, project, location, path, result.id, stage.path, ctx);
-    const pointer = pointerLine(path, time, cut.lines, cut.offset, result.id);
+    const pointer = pointerLine({ path, time, lines: cut.lines, size: cut.size, id: result.id });
     // The ledger knows of the cut before it is made: a save after a crash must not call it a loss.
     appendLine(vault.root, readHead(vault.root), { kind: 'rotate', id: result.id, time, sums: '-', extra: encodePath(path) });
     liftAppendOnly(vault, project.root, [path]);
     try {
-      const swapped = swapFile(vault, project.root, path, cut.offset, pointer, (fresh, old, copied) =>
-        prove({ kept, fresh, old, cut: cut.offset, pointer: Buffer.byteLength(pointer), copied, path }),
+      if (readFlags([live])[0]?.append === true) refuse(path, 'it is append-only, and the flag cannot be lifted here');
+      const swapped = swapFile(vault, project.root, path, cut.size, pointer, (fresh, end) =>
+        prove({ kept, fresh, old: live, cut: cut.size, pointer: Buffer.byteLength(pointer), end, path }),
       );
-      return { ...facts, action: 'rotated', removedLines: cut.lines, removedBytes: cut.offset, id: result.id, drained: swapped.drained };
+      reportSwap(path, swapped.holders, swapped.rewritten, ctx.monitor);
+      const complete = swapped.holders.length === 0 && swapped.rewritten === undefined;
+      return { ...facts, action: 'rotated', id: result.id, drained: swapped.drained, complete };
     } finally {
-      setAgain(vault, project.root);
+      for (const left of setAgain(vault, project.root)) {
+        ctx.monitor.problem({ code: 'rotating', ...pathFields(left), message: NOT_AGAIN, severity: 'warning' });
+      }
     }
   } finally {
     stage.release();
   }
 }
 
+function refuse(path: Bytes, why: string, hint = 'cora rotate FILE takes a text file that programs append to'): never {
+  throw new CoraError('refused', `${toText(path)} is not rotated: ${why}`, { hint });
+}
+
 function refuseUnfit(live: Bytes, path: Bytes): void {
   const stat = onPath(live, (file) => lstatSync(file, { throwIfNoEntry: false }));
-  const refuse = (why: string): never => {
-    throw new CoraError('refused', `${toText(path)} is not rotated: ${why}`, { hint: 'cora rotate FILE takes a text file that programs append to' });
-  };
   if (stat === undefined) throw new CoraError('not_found', `${toText(path)} is not there`, { hint: 'name a file of the project' });
-  if (stat.isSymbolicLink()) refuse('it is a symbolic link; name the file it points to');
-  if (!stat.isFile()) refuse('it is no regular file');
-  if (stat.nlink > 1) refuse('it has other names (hard links), which would keep the old content');
-  if (hasSqliteHeader(live)) refuse('it is a database');
-}
-
-type Measured = { readonly size: number; readonly lines: number };
-
-/** Bytes and newlines of the file as it is now. */
-function measure(file: Bytes): Measured {
-  let lines = 0;
-  let size = 0;
-  eachChunk(file, 0, Number.POSITIVE_INFINITY, (chunk) => {
-    size += chunk.length;
-    for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) lines += 1;
-    return true;
-  });
-  return { size, lines };
-}
-
-/** The first line start from which on at most so many bytes and lines are left; the last line stays in any case. */
-function findCut(file: Bytes, { size, lines }: Measured, keepBytes: number, keepLines: number): { readonly offset: number; readonly lines: number } {
-  let passed = 0;
-  let cut = { offset: 0, lines: 0 };
-  let base = 0;
-  eachChunk(file, 0, size, (chunk) => {
-    for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) {
-      const offset = base + at + 1;
-      const enough = size - cut.offset <= keepBytes && lines - cut.lines <= keepLines;
-      if (offset >= size || (cut.offset > 0 && enough)) return false;
-      passed += 1;
-      cut = { offset, lines: passed };
-    }
-    base += chunk.length;
-    return true;
-  });
-  return cut;
-}
-
-/** @param take gives false where it has seen enough */
-function eachChunk(file: Bytes, start: number, end: number, take: (chunk: Buffer) => boolean): void {
-  const fd = onPath(file, (path) => openSync(path, 'r'));
+  if (stat.isSymbolicLink()) refuse(path, 'it is a symbolic link; name the file it points to');
+  if (!stat.isFile()) refuse(path, 'it is no regular file');
+  if (stat.nlink > 1) refuse(path, 'it has other names (hard links), which would keep the old content');
+  if (hasSqliteHeader(live)) refuse(path, 'it is a database');
+  const user = process.geteuid?.() ?? 0;
+  // A new file takes its place, which would be this user's.
+  if (user !== 0 && stat.uid !== user) refuse(path, 'it belongs to another user', 'run it as that user or as root');
+  const flags = readFlags([live])[0];
+  if (flags?.immutable === true) refuse(path, 'it is immutable', 'chattr -i FILE, if it may change');
+  if (flags?.append === true && user !== 0) refuse(path, 'it is append-only, and only root can lift that', 'run it as root');
   try {
-    const buffer = Buffer.allocUnsafe(CHUNK);
-    for (let at = start; at < end; ) {
-      const count = readSync(fd, buffer, 0, Math.min(CHUNK, end - at), at);
-      if (count === 0 || !take(buffer.subarray(0, count))) return;
-      at += count;
-    }
-  } finally {
-    closeSync(fd);
+    onPath(dirnameBytes(live), (directory) => accessSync(directory, constants.W_OK | constants.X_OK));
+  } catch {
+    refuse(path, 'its directory cannot be written', 'make it writable, or run it as root');
   }
+}
+
+function refuseHeld(live: Bytes, path: Bytes, ctx: Context): void {
+  const stat = onPath(live, (file) => lstatSync(file));
+  const [holder] = stayingWriters(stat);
+  if (holder !== undefined) {
+    throw new CoraError('refused', `${toText(path)} is kept open for writing by ${holder.program} (process ${holder.pid})`, {
+      hint: 'end that program, or let it open the file for each line; nothing was changed',
+    });
+  }
+  const { unseen } = findWriters(stat);
+  if (unseen === 0) return;
+  const message = "Other users' programs cannot be seen: one that keeps it open would go on writing to a file without a name. root sees them all";
+  ctx.monitor.problem({ code: 'unseen_writers', ...pathFields(path), message, severity: 'warning' });
 }
 
 /** The file as the vault gives it back, restored from the new save. */
@@ -203,46 +225,23 @@ type Proof = {
   readonly old: Bytes;
   readonly cut: number;
   readonly pointer: number;
-  readonly copied: number;
+  /** Where the new file's part of the old one ends. */
+  readonly end: number;
   readonly path: Bytes;
 };
 
 /** What was cut, as the vault has it, and what stays, as the new file has it, are together the old file, byte for byte. */
-function prove({ kept, fresh, old, cut, pointer, copied, path }: Proof): void {
-  const whole = hashOf([{ file: old, start: 0, end: cut + copied }]);
+function prove({ kept, fresh, old, cut, pointer, end, path }: Proof): string {
+  const whole = hashOf([{ file: old, start: 0, end }]);
+  const size = pointer + end - cut;
   const parts = hashOf([
     { file: kept, start: 0, end: cut },
-    { file: fresh, start: pointer, end: pointer + copied },
+    { file: fresh, start: pointer, end: size },
   ]);
-  if (whole === parts && sizeOf(fresh) === pointer + copied) return;
+  // A file that was edited since it was measured may have its lines elsewhere.
+  const isAtLine = readRange(kept, cut - 1, cut)[0] === NEWLINE;
+  if (whole === parts && isAtLine && sizeOf(fresh) === size) return whole;
   throw new CoraError('validation_failed', `The cut part and the rest of ${toText(path)} are not together what it holds; it is left as it was`, {
-    hint: 'cora verify latest --deep, then run it again',
+    hint: 'if a program changed it just now, run it again; else cora verify latest --deep',
   });
-}
-
-function hashOf(ranges: readonly { readonly file: Bytes; readonly start: number; readonly end: number }[]): string {
-  const digest: Hash = createHash('sha256');
-  for (const { file, start, end } of ranges) {
-    eachChunk(file, start, end, (chunk) => {
-      digest.update(chunk);
-      return true;
-    });
-  }
-  return digest.digest('hex');
-}
-
-function sizeOf(file: Bytes): number {
-  const fd = onPath(file, (path) => openSync(path, 'r'));
-  try {
-    return fstatSync(fd).size;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** One line, a comment where the kind of file has such. Its own id leads to the line before it, and so on back. */
-function pointerLine(path: Bytes, time: string, lines: number, size: number, id: string): string {
-  const quoted = /^[A-Za-z0-9_./-]+$/.test(path) ? toText(path) : `'${toText(path).replaceAll("'", "'\\''").replaceAll('\n', '?')}'`;
-  const text = `cora rotate, ${time}: ${lines} older lines (${size} bytes) are in the vault: cora restore ${id} --to DIR -- ${quoted}`;
-  return /\.(?:md|markdown|html)$/i.test(toText(bytes(basenameBytes(path)))) ? `<!-- ${text} -->\n` : `# ${text}\n`;
 }

@@ -68,7 +68,7 @@ export const PROTECTION_COMMANDS: readonly Command[] = [
       ['cora rotate', 'every file of rotate.patterns that outgrew its limit'],
       ['cora rotate app.log --max-size 5MB', 'one file, with a limit of its own'],
     ],
-    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.noVault, EXIT.locked, EXIT.refused],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.refused],
     logged: true,
     load: () => import('./commands/rotate.ts'),
   }),

@@ -53,6 +53,15 @@ export function replaceFile(path: string, content: string | Uint8Array, durable:
   if (durable) syncDirectory(dirname(path));
 }
 
+/** Calls `use` and closes the descriptor, whatever happens. */
+export function closing<T>(fd: number, use: () => T): T {
+  try {
+    return use();
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** fsync of a directory: without it a name in it can be gone after a power cut. */
 export function syncDirectory(path: string | Buffer): void {
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);

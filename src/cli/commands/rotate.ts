@@ -1,8 +1,9 @@
 // `cora rotate`.
 
 import { type RotatedFile, rotate } from '../../actions/rotate.ts';
+import { restoreLine } from '../../actions/rotate-pointer.ts';
 import { type Bytes, bytes, toText } from '../../base/bytes.ts';
-import { CoraError } from '../../base/errors.ts';
+import { CoraError, EXIT } from '../../base/errors.ts';
 import { pathFields } from '../../base/path-fields.ts';
 import { formatBytes, parseBytes } from '../../base/units.ts';
 import type { Outcome, Session } from '../command.ts';
@@ -29,6 +30,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
     result: { dry_run: options.dryRun === true, files: files.map(document) },
     lines: files.length === 0 ? ['No file of rotate.patterns is here'] : files.map(line),
     summary: true,
+    ...(files.every(({ complete }) => complete) ? {} : { exitCode: EXIT.incomplete }),
   };
 }
 
@@ -43,9 +45,11 @@ function line(file: RotatedFile): string {
   const cut = `${counted(file.removedLines, 'older line')} (${formatBytes(file.removedBytes)})`;
   if (file.action === 'within') return `${name}: within its limits (${now})`;
   if (file.action === 'would_rotate') return `${name} (${now}): would move ${cut} to the vault`;
-  return `${name} (${now}): ${cut} moved to the vault, in save ${file.id ?? ''}; cora restore ${file.id ?? ''} --to DIR -- ${name}`;
+  if (file.action === 'refused') return `${name}: not rotated`;
+  return `${name} (${now}): ${cut} moved to the vault, in save ${file.id ?? ''}; ${restoreLine(file.path, file.id ?? '')}`;
 }
 
-function document({ path, action, size, lines, removedLines, removedBytes, id, drained }: RotatedFile): Readonly<Record<string, unknown>> {
-  return { ...pathFields(path), action, size, lines, removed_lines: removedLines, removed_bytes: removedBytes, snapshot_id: id ?? null, drained };
+function document({ path, action, size, lines, removedLines, removedBytes, id, drained, complete }: RotatedFile): Readonly<Record<string, unknown>> {
+  const removed = { removed_lines: removedLines, removed_bytes: removedBytes };
+  return { ...pathFields(path), action, size, lines, ...removed, snapshot_id: id ?? null, drained, complete };
 }
