@@ -200,7 +200,7 @@ test('what is not cut says why, and is untouched', async () => {
 
 test('kill -9 at any moment: the file is whole or cut, every line is somewhere, and the next run puts it right', async () => {
   const begun = numbered(0, 40_000);
-  for (let round = 0; round < (SLOW ? 100 : 5); round++) {
+  for (let round = 0; round < (SLOW ? 100 : 4); round++) {
     writeFileSync(at(LOG), begun);
     await sandbox.cora(['save']);
     const env = { PATH: '/usr/bin:/bin', HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' };

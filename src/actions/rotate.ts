@@ -55,8 +55,8 @@ const NOT_AGAIN = 'It was append-only, and the flag could not be set again; cora
 
 /**
  * @throws CoraError refused (a link, a database, one line alone, a program that keeps it open), validation_failed where the
- * vault does not give back what the file holds; in each case the file is as it was. Without a path such a file is a problem, and the
- * others are rotated
+ * vault does not give back what the file holds; in each case the file is as it was. Without a path such a file is a problem
+ * where others are rotated
  */
 export async function rotate(project: ProjectFacts, location: VaultLocation, options: RotateOptions, ctx: Context): Promise<readonly RotatedFile[]> {
   if (options.dryRun) return await eachFile(project, options, ctx, async (path) => planOne(project, path, options).facts);
@@ -76,16 +76,27 @@ async function eachFile(
 ): Promise<readonly RotatedFile[]> {
   if (named !== undefined) return [await take(named)];
   const results: RotatedFile[] = [];
+  const refusals: { readonly path: Bytes; readonly error: CoraError }[] = [];
   for (const path of matching(project, ctx)) {
     try {
       results.push(await take(path));
     } catch (error) {
       if (!(error instanceof CoraError) || error.code !== 'refused') throw error;
-      ctx.monitor.problem({ code: 'rotating', ...pathFields(path), message: messageOf(error), severity: 'error' });
+      refusals.push({ path, error });
       const size = onPath(joinBytes(project.root, path), (file) => lstatSync(file, { throwIfNoEntry: false }))?.size ?? 0;
       results.push({ ...untouched(path, { size, lines: 0 }), action: 'refused', complete: false });
     }
   }
+  // Where nothing was done the run itself is refused.
+  const [first] = refusals;
+  const isDone = results.some(({ action }) => action === 'rotated' || action === 'would_rotate');
+  if (first !== undefined && !isDone) {
+    if (refusals.length === 1) throw first.error;
+    const { code, message, hint } = first.error;
+    throw new CoraError(code, [message, ...refusals.slice(1).map(({ error }) => error.message)].join('; '), hint === undefined ? {} : { hint });
+  }
+  for (const { path, error } of refusals)
+    ctx.monitor.problem({ code: 'rotating', ...pathFields(path), message: messageOf(error), severity: 'error' });
   return results;
 }
 
