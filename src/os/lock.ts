@@ -1,14 +1,14 @@
 // Locks that the kernel releases when their holder dies: flock(2) on a descriptor of ours, taken by
 // flock(1) on our behalf (Node has no flock). There is never a stale lock and nothing to unlock by hand.
 
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { CoraError } from '../base/errors.ts';
 import { requireProgram, runSync } from './run.ts';
 
 export type Lock = { readonly release: () => void };
 
 /**
- * @param path the lock file; made where it is missing, never removed
+ * @param path the lock file; made where it is missing. Who removes one must hold it.
  * @param kind shared locks stand beside each other, an exclusive one stands alone
  * @param waitMilliseconds how long to wait for another holder; 0 does not wait
  * @throws CoraError locked where another process keeps it
@@ -35,6 +35,11 @@ export function tryLock(path: string, kind: 'shared' | 'exclusive', waitMillisec
     throw new CoraError('io', `The file system of ${path} has no locks: ${result.stderr.trim()}`, {
       hint: 'put the vault on a local file system (ext4, xfs, btrfs) with --vault',
     });
+  }
+  // Its holder may have removed the file after it was opened here: the lock of a removed file keeps nobody out.
+  if (statSync(path, { throwIfNoEntry: false })?.ino !== fstatSync(fd).ino) {
+    closeSync(fd);
+    return tryLock(path, kind, waitMilliseconds);
   }
   // For people who ask who holds it; the lock itself is the kernel's.
   if (kind === 'exclusive') writeFileSync(path, `pid ${process.pid}\n`);

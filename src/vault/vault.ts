@@ -199,7 +199,7 @@ export function openStage(vault: Vault): Stage {
       syncDirectory(vault.root);
     }
     for (;;) {
-      // The lock comes first: a directory without one is what a dead run left, and clean-up removes it.
+      // The lock comes first: a directory that nobody holds is what a dead run left, and clean-up removes it.
       const path = `${parent}/run-${randomBytes(3).toString('hex')}`;
       const lock = tryLock(`${path}.lock`, 'exclusive', 0);
       if (lock === undefined) continue;
@@ -209,9 +209,7 @@ export function openStage(vault: Vault): Stage {
         removeBelow(parent, `${path}.lock`);
         lock.release();
       };
-      if (exists(`${path}.lock`)) return { path, release };
-      // Clean-up took the lock file, before it was ours, for one that a dead run left.
-      release();
+      return { path, release };
     }
   } catch (error) {
     throw writeFailure(error, parent);
@@ -229,7 +227,7 @@ export function clearStages(vault: Vault): number {
     }
     const lock = tryLock(`${parent}/${name}.lock`, 'exclusive', 0);
     if (lock === undefined) continue;
-    if (lstatSync(`${parent}/${name}`).isDirectory()) removeBelow(parent, `${parent}/${name}`);
+    if (lstatSync(`${parent}/${name}`, { throwIfNoEntry: false })?.isDirectory() === true) removeBelow(parent, `${parent}/${name}`);
     removeBelow(parent, `${parent}/${name}.lock`);
     lock.release();
     cleared += 1;
