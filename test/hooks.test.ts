@@ -173,7 +173,7 @@ test('lefthook: its configuration of this machine gets the command, and its own 
   expect(existsSync(at('lefthook-local.yml'))).toBe(false);
   writeFileSync(at('lefthook-local.yml'), 'pre-push:\n  parallel: true\n');
   const kept = await cora(['hooks', 'install']);
-  expect([kept.code, kept.stdout]).toEqual([3, expect.stringContaining('add to its commands')]);
+  expect([kept.code, kept.stdout]).toEqual([3, expect.stringContaining('add to the commands of its pre-push')]);
   expect(readFileSync(at('lefthook-local.yml'), 'utf8')).toBe('pre-push:\n  parallel: true\n');
 });
 
@@ -269,4 +269,34 @@ test('other hooks save too, when they are asked for, and stop nothing', async ()
 test('where there is no git there is no hook, and it is said', async () => {
   rmSync(at('.git'), { recursive: true });
   for (const command of ['install', 'status', 'remove']) expect((await cora(['hooks', command])).code).toBe(20);
+});
+
+test('blocks from the time of another manager are taken out, and the hook that runs now gets one', async () => {
+  await cora(['hooks', 'install']);
+  await execute(join(modules, '.bin/node'), [join(modules, 'husky/bin.js')], { cwd: sandbox.project, env });
+  expect((await cora(['hooks', 'install'])).code).toBe(0);
+  expect(existsSync(hook())).toBe(false);
+  expect(readFileSync(at('.husky/pre-push'), 'utf8')).toContain('# >>> cora');
+  await expectSavedPush();
+  expect(await saves()).toBe(1);
+  await cora(['hooks', 'remove']);
+  expect(existsSync(at('.husky/pre-push'))).toBe(false);
+});
+
+test('a hook that a person wrote is not called a second time, and one that is switched off is told', async () => {
+  writeFileSync(hook(), `#!/bin/sh\n${CORA} hook pre-push "$@"\n`, { mode: 0o755 });
+  const own = readFileSync(hook(), 'utf8');
+  expect((await cora(['hooks', 'install'])).code).toBe(0);
+  expect(readFileSync(hook(), 'utf8')).toBe(own);
+  expect(await status()).toMatchObject({ installed: true, runs: true });
+  await expectSavedPush();
+  await shell('git config cora.hook off');
+  expect(await status()).toMatchObject({ installed: true, runs: false, reason: expect.stringContaining('switches it off') });
+});
+
+test('below the top of the work tree it is the same hook', async () => {
+  mkdirSync(at('packages/app'), { recursive: true });
+  await cora(['hooks', 'install'], at('packages/app'));
+  expect(readFileSync(hook(), 'utf8')).toContain('# >>> cora');
+  expect(await status(at('packages/app'))).toMatchObject({ installed: true, runs: true });
 });

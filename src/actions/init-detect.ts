@@ -16,7 +16,7 @@ import { NAMES } from '../vault/layout.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import { type ProjectFacts, refuseInside } from './open-project.ts';
 
-export type InitMachine = { readonly uid: number; readonly home: string | undefined };
+export type InitMachine = { readonly uid: number; readonly home: string | undefined; env?(name: string): string | undefined };
 
 export type VaultPlace = {
   readonly path: string;
@@ -64,7 +64,7 @@ export async function detectProject(
   refusePlaces(project.root, location.path);
   ctx.monitor.phase('scan');
   const tree = detectTree(project.root, project.config, ctx.signal);
-  const git = await detectGit(project.root, machine.home);
+  const git = await detectGit(project.root, machine);
   return {
     project,
     location,

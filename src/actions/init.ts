@@ -21,7 +21,8 @@ import {
 } from '../vault/init-record.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import type { Vault } from '../vault/vault.ts';
-import { type HooksResult, hooksStatus, installHooks, removeHooks } from './hooks.ts';
+import { type HooksResult, installHooks, removeHooks } from './hooks.ts';
+import { hooksStatus } from './hooks-status.ts';
 import { type InitFacts, refusePlaces } from './init-detect.ts';
 import { type InitAnswers, missingDirectories, type PlannedFile } from './init-plan.ts';
 import { proveRestore, type RestoreProof } from './init-proof.ts';
@@ -177,7 +178,7 @@ export function removeEmpty(directories: readonly string[]): string[] {
 function wireHooks(facts: InitFacts, steps: InitSteps, vault: Vault, ctx: Context, problem: (one: Problem) => void): HooksResult | undefined {
   try {
     const { root } = facts.project;
-    const owner = findHookOwner(toText(root), steps.machine.home);
+    const owner = findHookOwner(toText(root), steps.machine);
     const wasThere = hooksStatus(root, steps.machine).hooks.some(({ installed }) => installed);
     const directories = missingDirectories(owner.huskyDirectory ?? owner.directory);
     if (!wasThere) record(vault, ctx, (now) => ({ hooks: true, directories: [...new Set([...now.directories, ...directories])] }));

@@ -1,7 +1,7 @@
 // The part of `cora status` that tells whether Cora runs by itself: the push hook and the timers. What
 // cannot be asked is left out; it never keeps the rest of the status from being shown.
 
-import { type HooksStatus, hooksStatus } from '../actions/hooks.ts';
+import { type HooksStatus, hooksStatus } from '../actions/hooks-status.ts';
 import { type TimersStatus, timersStatus } from '../actions/timers-status.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import type { Project } from '../vault/project.ts';

@@ -1,6 +1,7 @@
 // `cora hooks ...` as lines for people. Pure.
 
-import type { HooksResult, HooksStatus } from '../actions/hooks.ts';
+import type { HooksResult } from '../actions/hooks.ts';
+import type { HooksStatus } from '../actions/hooks-status.ts';
 import { visible } from './render.ts';
 
 export function hooksLines({ manager, changes }: HooksResult): string[] {

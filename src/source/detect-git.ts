@@ -6,7 +6,7 @@ import { messageOf } from '../base/errors.ts';
 import { findRepository, gitIn } from '../os/git.ts';
 import { findProgram } from '../os/run.ts';
 import { parseConfigList, remotesOf } from './git-config.ts';
-import { findHookOwner, type HookManager } from './hook-owner.ts';
+import { findHookOwner, type GitUser, type HookManager } from './hook-owner.ts';
 
 export type GitFacts = {
   readonly kind: 'plain' | 'worktree' | 'submodule';
@@ -25,7 +25,7 @@ const KNOWN_LIMIT = 104_857_600;
 const LIMITED_HOST = /^(?:[a-z+]+:\/\/)?(?:[^@/]*@)?(?:ssh\.|altssh\.)?(?:github|gitlab)\.com[:/]/i;
 
 /** Undefined outside a work tree whose top is the project. */
-export async function detectGit(root: Bytes, home: string | undefined): Promise<GitFacts | undefined> {
+export async function detectGit(root: Bytes, user: GitUser): Promise<GitFacts | undefined> {
   const place = findRepository(root);
   if (place === undefined || place.workTree !== root) return undefined;
   const kind = place.gitDir !== place.commonDir ? 'worktree' : /\/modules\//.test(place.gitDir) ? 'submodule' : 'plain';
@@ -38,7 +38,7 @@ export async function detectGit(root: Bytes, home: string | undefined): Promise<
     return { name, url, limit: LIMITED_HOST.test(url) ? KNOWN_LIMIT : undefined };
   });
   try {
-    const owner = findHookOwner(toText(root), home);
+    const owner = findHookOwner(toText(root), user);
     const hooksPath = owner.configured === undefined ? undefined : `${owner.configured.path} (${owner.configured.scope})`;
     return { kind, remotes, manager: owner.manager, lfs: owner.lfs, hooksPath, reason: undefined };
   } catch (error) {

@@ -31,6 +31,8 @@ export type BlockOptions = {
   readonly lfs: boolean;
   /** Another hook that would be shadowed: it gets the input too. */
   readonly chain: string | undefined;
+  /** The hook that was here and was set aside: it goes on in our place. husky reads its own with `sh -e`, executable or not. */
+  readonly aside: { readonly path: string; readonly husky: boolean } | undefined;
   readonly words: readonly string[];
 };
 
@@ -40,51 +42,68 @@ export function shellQuoted(text: string): string {
 }
 
 export function blockText(options: BlockOptions): string {
-  return wrapped(options.hook === 'pre-push' ? prePushBody(options) : saveBody(options), options.words);
+  const { aside } = options;
+  // What git passed over because it was not executable is passed over still.
+  const goOn =
+    aside === undefined
+      ? ''
+      : `if [ ${aside.husky ? '-e' : '-x'} ${shellQuoted(aside.path)} ]; then exec ${aside.husky ? 'sh -e ' : ''}${shellQuoted(aside.path)} "$@"; fi\n`;
+  return wrapped((options.hook === 'pre-push' ? prePushBody(options) : saveBody(options)) + goOn, options.words);
 }
 
-/**
- * The same for lefthook, whose own hook files it writes again at will: a part of `lefthook-local.yml`, which it merges
- * into its configuration (https://lefthook.dev/configuration). The launcher is tried alone: the file is one machine's.
- */
-export function lefthookText(hooks: readonly HookName[], launcher: string, words: readonly string[]): string {
-  const parts = hooks.map((hook) => {
-    const command =
-      hook === 'pre-push'
-        ? `${shellQuoted(launcher)} hook pre-push {1} {2}`
-        : `${shellQuoted(launcher)} save --if-older 60s --trigger hook --quiet || true`;
-    const stdin = hook === 'pre-push' ? '      use_stdin: true\n' : '';
-    return `${hook}:\n  commands:\n    cora:\n      run: ${JSON.stringify(command)}\n${stdin}`;
-  });
-  return wrapped(parts.join(''), words);
+/** Files are handled as latin1, a character a byte: what comes from outside (paths in UTF-8) is brought into that form here. */
+export function wrapped(body: string, words: readonly string[]): string {
+  const text = Buffer.from(body).toString('latin1');
+  return `# >>> cora v1 sha=${hashOf(text)} >>>${words.map((word) => ` ${word}`).join('')}\n${text}${END}\n`;
 }
 
-function wrapped(body: string, words: readonly string[]): string {
-  return `# >>> cora v1 sha=${hashOf(body)} >>>${words.map((word) => ` ${word}`).join('')}\n${body}${END}\n`;
-}
-
-/** The clone it was installed from may move: then the installed one, then the one in PATH. */
-function findLauncher(launcher: string): string {
+/** The clone it was installed from may move: then the installed one, then the one in PATH. `${HOME:-}`: a hook may run with `set -u`. */
+export function findLauncher(launcher: string): string {
   return `# Written by cora hooks install; cora hooks remove takes it out again.
 _cora=
-for _c in ${shellQuoted(launcher)} /opt/cora/current/bin/cora "$HOME/.local/share/cora/current/bin/cora" "$(command -v cora || :)"; do
+for _c in ${shellQuoted(launcher)} ${FALLBACKS.map((path) => path.replace('~', `"\${HOME:-}"`)).join(' ')} "$(command -v cora || :)"; do
   if [ -x "$_c" ]; then _cora=$_c; break; fi
 done
 `;
 }
 
+/** Where a block looks when the Cora that wrote it is gone; `~` is the home. PATH comes last. */
+export const FALLBACKS: readonly string[] = ['/opt/cora/current/bin/cora', '~/.local/share/cora/current/bin/cora'];
+
+const LAUNCHER = /^for _c in '((?:[^']|'\\'')*)' \//m;
+const RUN = /^\s*run(?::| =) ("(?:[^"\\]|\\.)*")/m;
+
+/** The path of Cora in a block; undefined where somebody changed that line. */
+export function launcherOf(text: string, { start, end }: FoundBlock): string | undefined {
+  const body = Buffer.from(text.slice(start, end), 'latin1').toString();
+  const quoted = RUN.exec(body)?.[1];
+  const script = quoted === undefined ? body : (JSON.parse(quoted) as string);
+  return LAUNCHER.exec(script)?.[1]?.replaceAll("'\\''", "'");
+}
+
+export const GONE = "echo 'cora: it is not where it was installed, so this push is not saved; cora hooks install sets it up again' >&2";
+
 function prePushBody({ launcher, lfs, chain }: BlockOptions): string {
-  // `replay PROGRAM`: the input as it was, an empty one too (a here-document would add a line).
+  // `replay PROGRAM`: the input as it was, an empty one too (a here-document would add a line). No pipe: a program that
+  // does not read it would fail the push under `set -o pipefail`.
   const lines = [
     `${findLauncher(launcher)}_cora_in=$(cat)`,
-    '_cora_replay() { if [ -n "$_cora_in" ]; then printf \'%s\\n\' "$_cora_in" | "$@"; else "$@" </dev/null; fi; }',
+    '_cora_replay() { if [ -n "$_cora_in" ]; then "$@" <<_CORA_INPUT',
+    '$_cora_in',
+    '_CORA_INPUT',
+    'else "$@" </dev/null; fi; }',
     'if [ -n "$_cora" ]; then',
     '  _cora_replay "$_cora" hook pre-push "$@" || exit $?',
     'else',
-    "  echo 'cora: it is not where it was installed, so this push is not saved; cora hooks install sets it up again' >&2",
+    `  ${GONE}`,
     'fi',
-    ...(chain === undefined ? [] : [`if [ -x ${chain} ]; then _cora_replay ${chain} "$@" || exit $?; fi`]),
-    ...(lfs ? ['if command -v git-lfs >/dev/null 2>&1; then _cora_replay git lfs pre-push "$@" || exit $?; fi'] : []),
+    ...(chain === undefined ? [] : [`if [ -x ${shellQuoted(chain)} ]; then _cora_replay ${shellQuoted(chain)} "$@" || exit $?; fi`]),
+    ...(lfs
+      ? [
+          'if command -v git-lfs >/dev/null 2>&1; then _cora_replay git lfs pre-push "$@" || exit $?',
+          "else echo 'cora: git-lfs is not in PATH: this push uploads pointers without their files' >&2; fi",
+        ]
+      : []),
     'if [ -n "$_cora_in" ]; then',
     'exec <<_CORA_INPUT',
     '$_cora_in',
@@ -106,7 +125,7 @@ function hashOf(body: string): string {
  * @returns undefined where there is none
  * @throws RangeError for a begin without an end
  */
-export function findBlock(text: string): FoundBlock | undefined {
+function findBlock(text: string): FoundBlock | undefined {
   const begin = BEGIN.exec(text);
   if (begin === null) return undefined;
   const bodyStart = begin.index + begin[0].length + 1;
@@ -126,6 +145,19 @@ export function findBlock(text: string): FoundBlock | undefined {
   };
 }
 
+/**
+ * All of them: a file that was copied or merged may hold more than one.
+ * @throws RangeError for a begin without an end
+ */
+export function findBlocks(text: string): FoundBlock[] {
+  const blocks: FoundBlock[] = [];
+  for (let from = 0; ; from = blocks.at(-1)?.end ?? text.length) {
+    const block = findBlock(text.slice(from));
+    if (block === undefined) return blocks;
+    blocks.push({ ...block, start: block.start + from, end: block.end + from });
+  }
+}
+
 /** The block goes behind the first line where that names the shell, else to the top. A file without a last newline stays so. */
 export function insertBlock(text: string, block: string): string {
   const firstLine = text.startsWith('#!') ? text.indexOf('\n') + 1 || text.length : 0;
@@ -133,9 +165,18 @@ export function insertBlock(text: string, block: string): string {
   return text.slice(0, firstLine) + block + text.slice(firstLine);
 }
 
-export function removeBlock(text: string, block: FoundBlock): string {
+export function removeBlocks(text: string, blocks: readonly FoundBlock[]): string {
+  return blocks.reduceRight((rest, block) => removeBlock(rest, block), text);
+}
+
+function removeBlock(text: string, block: FoundBlock): string {
   const cutNewline = text[block.end - 1] !== '\n' && text[block.start - 1] === '\n';
   return text.slice(0, cutNewline ? block.start - 1 : block.start) + text.slice(block.end);
+}
+
+/** Whether a file without a block calls Cora's hook all the same, because a person wrote that into it. */
+export function callsByHand(text: string): boolean {
+  return /^(?!\s*#).*\bcora['"]*\s+hook\s+pre-push\b/m.test(text);
 }
 
 /** Whether a hook is shell text, which the block can be put into. No first line at all is run by sh (husky). */

@@ -1,6 +1,6 @@
 // `cora hooks status`.
 
-import { hooksStatus } from '../../actions/hooks.ts';
+import { hooksStatus } from '../../actions/hooks-status.ts';
 import { EXIT } from '../../base/errors.ts';
 import type { Outcome, Session } from '../command.ts';
 import { hooksStatusLines } from '../render-hooks.ts';
