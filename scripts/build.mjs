@@ -1,6 +1,8 @@
-// Bundles src into dist/: main.js (the program) and worker.js (the store's threads) with shared
-// chunks beside them. New files come first and main.js last, each by rename, and a chunk nobody
-// names any more stays for an hour: a command that runs during a build finds what it imports.
+// Bundles src into dist/, one file each: main.js (what starts), cli.js (everything else, whose parts
+// and Node's own modules are loaded when a command first needs them) and worker.js (the store's
+// threads). CommonJS: `cora backup auto` with nothing to do took 115 ms so, and 195 ms from 60 ES
+// modules. New files come first and main.js last, each by rename: a command that runs during a build finds
+// what it loads. What nobody names any more stays for an hour.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
@@ -11,11 +13,12 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const STALE_MS = 3_600_000;
 
-// CommonJS packages inside the bundle call require for node: modules.
-const BANNER = "import { createRequire as __cr } from 'node:module'; const require = __cr(import.meta.url);";
+// CommonJS has no import.meta; these are what the sources use of it.
+const BANNER = "const __url = require('node:url').pathToFileURL(__filename).href;";
+const META = { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename', 'import.meta.url': '__url' };
 
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const entries = { main: 'src/main.ts', worker: 'src/store/worker.ts' };
+const entries = { main: 'src/main.ts', cli: 'src/cli.ts', worker: 'src/store/worker.ts' };
 const entryPoints = {};
 for (const [name, path] of Object.entries(entries)) {
   if (existsSync(join(root, path))) entryPoints[name] = join(root, path);
@@ -29,13 +32,15 @@ const result = await build({
   outdir: dist,
   write: false,
   bundle: true,
-  splitting: true,
-  format: 'esm',
+  format: 'cjs',
   platform: 'node',
   target: 'node22',
-  chunkNames: 'chunk-[hash]',
+  minifyWhitespace: true,
+  // main.js sets up the compile cache before it loads the rest; require, so that Node's loader of ES modules stays out.
+  plugins: [{ name: 'cli', setup: ({ onResolve }) => onResolve({ filter: /^\.\/cli\.ts$/ }, () => ({ path: './cli.js', external: true })) }],
+  supported: { 'dynamic-import': false },
   external: ['better-sqlite3'],
-  define: { CORA_VERSION: JSON.stringify(version) },
+  define: { CORA_VERSION: JSON.stringify(version), ...META },
   banner: { js: BANNER },
   legalComments: 'none',
   sourcemap: false,
@@ -47,6 +52,7 @@ const result = await build({
 
 mkdirSync(dist, { recursive: true });
 const fresh = new Set();
+result.outputFiles.push({ path: join(dist, 'package.json'), contents: Buffer.from('{ "type": "commonjs" }\n') });
 // Every vault gets a copy of it; src/vault/restore-script.ts reads it from beside the bundle.
 result.outputFiles.push({ path: join(dist, 'restore.sh'), contents: readFileSync(join(root, 'src/vault/restore.sh')) });
 for (const file of result.outputFiles.toSorted((a, b) => rank(a.path) - rank(b.path))) {

@@ -26,16 +26,23 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const args = process.argv.slice(2);
-let main: typeof import('./cli.ts').main;
-try {
-  const { VERSION } = await import('./base/version.ts');
-  useCompileCache(VERSION);
-  ({ main } = await import('./cli.ts'));
-} catch (error) {
-  if (isSave()) fallBack(error instanceof Error ? error.message : String(error));
-  throw error;
+void start();
+
+async function start(): Promise<void> {
+  const main = await load();
+  process.exitCode = await main(args, process.env, { fallBack });
 }
-process.exitCode = await main(args, process.env, { fallBack });
+
+async function load(): Promise<typeof import('./cli.ts').main> {
+  try {
+    const { VERSION } = await import('./base/version.ts');
+    useCompileCache(VERSION);
+    return (await import('./cli.ts')).main;
+  } catch (error) {
+    if (isSave()) fallBack(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
 
 /** As bin/cora finds it: the first word that is no option, nor an option's value. */
 function isSave(): boolean {

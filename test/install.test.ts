@@ -83,7 +83,7 @@ test('installed, it works without the clone and without Node in PATH; an upgrade
 test('a release that does not prove itself changes nothing', async () => {
   expect((await install()).code).toBe(0);
   const broken = cloneOf('0.9.0');
-  for (const name of readdirSync(join(broken, 'dist'))) if (name.startsWith('chunk-')) rmSync(join(broken, 'dist', name));
+  rmSync(join(broken, 'dist/cli.js'));
   const run = await install(broken);
   expect([run.code, run.stderr]).toEqual([1, expect.stringContaining('0.9.0 did not prove itself, so nothing was changed; 0.1.0 stays')]);
   expect(readdirSync(prefix).toSorted()).toEqual(['0.1.0', 'current']);
