@@ -160,7 +160,7 @@ export function removeBelow(root: string, path: string): void {
 }
 
 /** Bytes that we may write on the file system of `path`. */
-export function freeBytes(path: string): number {
+export function freeBytes(path: string | Buffer): number {
   const stat = statfsSync(path);
   // ramfs and some network file systems have no limit of their own to tell.
   return stat.blocks === 0 ? Number.MAX_SAFE_INTEGER : stat.bavail * stat.bsize;

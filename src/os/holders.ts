@@ -1,33 +1,49 @@
-// Which processes have a file open for writing, by /proc (proc(5)). Of other users' processes an ordinary
-// user sees nothing; how many those are is told, so that nobody takes silence for an answer.
+// Which processes have a file open, by /proc (proc(5)). Of other users' processes an ordinary user sees
+// nothing; how many those are is told, so that nobody takes silence for an answer.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 
 export type Holder = { readonly pid: number; readonly program: string };
 
-export type Holders = { readonly writers: readonly Holder[]; readonly unseen: number };
+/** `unseen`: processes that could not be looked at. */
+export type Writers = { readonly writers: readonly Holder[]; readonly unseen: number };
+export type Holders = { readonly holders: readonly Holder[]; readonly unseen: number };
 
-/** @param file device and inode, as stat gives them */
-export function findWriters(file: { readonly dev: number; readonly ino: number }): Holders {
-  const writers: Holder[] = [];
+/** A file by device and inode, as stat gives them. */
+type FileIdentity = { readonly dev: number; readonly ino: number };
+
+/** Processes that have the file open for writing; this one is left out. */
+export function findWriters(file: FileIdentity): Writers {
+  const { holders, unseen } = search([file], true);
+  return { writers: holders, unseen };
+}
+
+/** Processes that have any of the files open, for reading too; this one is left out. */
+export function findHolders(files: readonly FileIdentity[]): Holders {
+  return search(files, false);
+}
+
+function search(files: readonly FileIdentity[], writing: boolean): Holders {
+  const holders: Holder[] = [];
   let unseen = 0;
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     try {
-      if (readdirSync(`/proc/${pid}/fd`).some((fd) => isWriter(pid, fd, file))) writers.push({ pid, program: programOf(pid) });
+      if (readdirSync(`/proc/${pid}/fd`).some((fd) => isOpen(pid, fd, files, writing))) holders.push({ pid, program: programOf(pid) });
     } catch (error) {
       // It ended meanwhile, or it is not ours to look at.
       if (error instanceof Error && 'code' in error && error.code === 'EACCES') unseen += 1;
     }
   }
-  return { writers, unseen };
+  return { holders, unseen };
 }
 
-function isWriter(pid: number, fd: string, file: { readonly dev: number; readonly ino: number }): boolean {
+function isOpen(pid: number, fd: string, files: readonly FileIdentity[], writing: boolean): boolean {
   try {
     const stat = statSync(`/proc/${pid}/fd/${fd}`);
-    if (stat.ino !== file.ino || stat.dev !== file.dev) return false;
+    if (!files.some(({ dev, ino }) => stat.ino === ino && stat.dev === dev)) return false;
+    if (!writing) return true;
     const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8'))?.[1] ?? '0';
     // O_WRONLY or O_RDWR.
     return (Number.parseInt(flags, 8) & 3) !== 0;

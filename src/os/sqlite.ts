@@ -29,11 +29,12 @@ export type CopyCheck = {
 /** An open database of Cora's own. */
 export type CoraDatabase = Database;
 
+/** Opens a database; SQLite's own errors are thrown. */
 type Open = (path: string, options: Options) => Database;
 let opener: Open | undefined;
 
 /** Loads the native module. Below N-API 10 it would crash the process instead of failing, so that is asked first. */
-async function loadOpener(): Promise<Open> {
+export async function loadOpener(): Promise<Open> {
   if (opener !== undefined) return opener;
   if (Number(process.versions['napi']) < 10) {
     throw new CoraError('tool_missing', `Node ${process.version} cannot load the SQLite module`, {

@@ -1,0 +1,30 @@
+// A SQLite database as files: the main file with its -wal, -shm and -journal, and who holds them.
+// Only looks.
+
+import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs';
+import { type Bytes, bytes, fromBuffer } from '../base/bytes.ts';
+import { findHolders, type Holders } from './holders.ts';
+import { onPath } from './long-path.ts';
+
+/** What SQLite keeps beside a main file. */
+const SIDECARS = ['-wal', '-shm', '-journal'] as const;
+
+/** The file itself, links followed: SQLite keeps its own files beside that one. */
+export function realDatabase(path: Bytes): Bytes {
+  return onPath(path, (reachable) => fromBuffer(realpathSync.native(reachable, { encoding: 'buffer' })));
+}
+
+/** The absolute paths of a database's files that are there, the main file first. */
+export function databaseFiles(live: Bytes): Bytes[] {
+  return ['', ...SIDECARS].map((suffix) => bytes(`${live}${suffix}`)).filter((path) => onPath(path, isThere));
+}
+
+/** Which processes have the database, its -wal, -shm or -journal open, for reading too. This process is left out. */
+export function findDatabaseHolders(live: Bytes): Holders {
+  return findHolders(databaseFiles(realDatabase(live)).map((path) => onPath(path, (reachable) => statSync(reachable))));
+}
+
+/** Also a link to nothing. */
+export function isThere(path: string | Buffer): boolean {
+  return existsSync(path) || lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
