@@ -24,6 +24,7 @@ export const ERROR_EXIT = {
   usage: EXIT.usage,
   unknown_snapshot: EXIT.usage,
   ambiguous_snapshot: EXIT.usage,
+  ambiguous_moment: EXIT.usage,
   config_invalid: EXIT.usage,
   project_refused: EXIT.usage,
   target_not_empty: EXIT.refused,

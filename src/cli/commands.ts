@@ -7,6 +7,7 @@ import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
 import type { FlagTable } from './flags.ts';
+import { MOMENT_FLAGS } from './snapshot-name.ts';
 
 const note = { kind: 'text', short: 'm', value: 'NOTE', aliases: ['note', 'description'], help: 'a note that list and show print' } as const;
 const label = { kind: 'text', short: 'l', value: 'LABEL', help: 'a label; labelled snapshots are kept until a person deletes them' } as const;
@@ -19,6 +20,7 @@ const LIST_FLAGS = {
 } as const satisfies FlagTable;
 
 const VERIFY_FLAGS = {
+  ...MOMENT_FLAGS,
   all: { kind: 'switch', help: 'every snapshot' },
   deep: { kind: 'switch', aliases: ['read-data'], help: 'also decode everything and check each file and database inside' },
   maxDuration: { kind: 'duration', value: 'TIME', help: 'stop after TIME (5m, 1h); the next run goes on with the rest' },
@@ -87,7 +89,7 @@ export const COMMANDS: readonly Command[] = [
   command({
     name: 'backup verify',
     summary: 'Verify a backup (the newest one by default)',
-    usage: '[ID] [--all] [--deep]',
+    usage: '[ID | @WHEN] [--all] [--deep]',
     flags: VERIFY_FLAGS,
     maxArgs: 1,
     examples: [['cora backup verify', 'read the newest backup back from the disk']],
@@ -113,11 +115,18 @@ export const COMMANDS: readonly Command[] = [
   command({
     name: 'show',
     summary: 'Show what one snapshot holds and how it was made',
-    usage: '[ID]',
-    about: ['ID: an id or its beginning, latest (default), latest~1, a git sha, or a label.'],
-    flags: {},
+    usage: '[ID | @WHEN]',
+    about: [
+      'ID: an id or its beginning, latest (default), latest~1, a git sha, or a label.',
+      'WHEN: "2 hours ago", yesterday, "last friday 3pm", "2026-11-20 14:30", "before v1.2" (a commit or a label): the newest good snapshot not after it.',
+    ],
+    flags: MOMENT_FLAGS,
     maxArgs: 1,
-    examples: [['cora show latest', 'the newest']],
+    examples: [
+      ['cora show latest', 'the newest'],
+      ['cora show "@2 hours ago"', 'the newest one of before that'],
+      ['cora show --latest daily', 'the newest daily backup'],
+    ],
     exitCodes: [EXIT.ok, EXIT.usage, EXIT.noVault, EXIT.damaged],
     load: () => import('./commands/show.ts'),
   }),
@@ -125,7 +134,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'verify',
     aliases: ['check'],
     summary: 'Read snapshots back from the disk and name what is damaged',
-    usage: '[ID] [--all] [--deep] [--max-duration TIME]',
+    usage: '[ID | @WHEN] [--all] [--deep] [--max-duration TIME]',
     about: ['Reads the disk itself, not the cache of memory. Without ID: the newest snapshot.'],
     flags: VERIFY_FLAGS,
     maxArgs: 1,
@@ -133,6 +142,7 @@ export const COMMANDS: readonly Command[] = [
       ['cora verify', 'the newest snapshot'],
       ['cora verify --all --max-duration 5m', 'as much as five minutes allow'],
       ['cora verify 20261121-143000 --deep', 'one snapshot, every file inside'],
+      ['cora verify @yesterday', 'the newest one of yesterday or before'],
     ],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.noVault, EXIT.damaged, EXIT.interrupted],
     logged: true,

@@ -5,12 +5,13 @@ import type { VaultLocation } from '../vault/locate.ts';
 import type { Outcome, Session } from './command.ts';
 import { counted, verifyLines } from './render.ts';
 import { verifyDocument } from './results.ts';
+import type { NamedSnapshot } from './snapshot-name.ts';
 
 export type VerifyCommandOptions = { readonly all?: boolean; readonly deep?: boolean; readonly maxDuration?: number };
 
-/** @param target a snapshot's name, `all`, or undefined for the newest */
+/** @param named its target: a snapshot's name, `all`, or undefined for the newest */
 export async function verifySnapshots(
-  target: string | undefined,
+  { target, fields }: NamedSnapshot,
   options: VerifyCommandOptions,
   location: VaultLocation,
   session: Session,
@@ -20,7 +21,7 @@ export async function verifySnapshots(
     { target, deep: options.deep === true, ...(options.maxDuration === undefined ? {} : { maxDuration: options.maxDuration }) },
     session.ctx,
   );
-  const document = verifyDocument(result);
+  const document = { ...verifyDocument(result), ...fields };
   const damaged = result.snapshots.reduce((sum, snapshot) => sum + snapshot.damaged.length, 0);
   if (damaged === 0) {
     const unsealed = result.snapshots.some(({ sealMissing }) => sealMissing);

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { CoraError } from '../base/errors.ts';
-import type { Report, SnapshotKind } from '../format/report.ts';
+import type { BackupType, Report, SnapshotKind } from '../format/report.ts';
 import { exists, namesIn } from '../os/files.ts';
 import { readChain } from './chain.ts';
 import { NAMES, parseId, type SnapshotId, saveDirectory, snapshotDirectory, timeOfId } from './layout.ts';
@@ -95,8 +95,17 @@ export function tryReport(vault: Vault, ref: SnapshotRef): Report | undefined {
   }
 }
 
-/** What a name stands for may be limited to one kind. */
+/** What a name stands for may be limited. */
 export type Wanted = { readonly kind?: SnapshotKind };
+
+/** Which of the good snapshots is looked for. */
+export type Sought = Wanted & {
+  readonly type?: BackupType;
+  /** Made at this instant or earlier, in milliseconds since 1970; the newest by its time is looked for then. */
+  readonly notAfter?: number;
+  /** Made before the snapshot of this place in the ledger. */
+  readonly before?: number;
+};
 
 /**
  * The snapshot that a person names: an id, a unique prefix of one, `latest`, `latest~N`, a git sha, or a label or note's exact text.
@@ -141,25 +150,58 @@ function isLabelled(vault: Vault, ref: SnapshotRef, name: string): boolean {
   return report !== undefined && (report.label === name || report.note === name);
 }
 
+/** Snapshots whose label or note is exactly this text, oldest first. */
+export function labelledSnapshots(vault: Vault, text: string): SnapshotRef[] {
+  return listSnapshots(vault).filter((ref) => isLabelled(vault, ref, text));
+}
+
 function preferBackup(refs: readonly SnapshotRef[]): SnapshotRef | undefined {
   return refs.find((ref) => ref.kind === 'backup') ?? refs[0];
 }
 
 function nthLatest(vault: Vault, all: readonly SnapshotRef[], back: number, now: number): SnapshotRef {
-  const seen = new Set<string>();
+  let passed = 0;
+  for (const ref of goodSnapshots(vault, [...all].reverse(), now)) {
+    if (passed === back) return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
+    passed += 1;
+  }
+  throw new CoraError('unknown_snapshot', `There are only ${passed} snapshots to go back to`, { hint: 'cora list shows what there is' });
+}
+
+/**
+ * The newest good snapshot (as `latest` has it) of those that are looked for; undefined where there is none.
+ * @param now milliseconds since 1970
+ */
+export function newestGood(vault: Vault, now: number, sought: Sought): SnapshotRef | undefined {
+  const { kind, type, notAfter, before } = sought;
+  const all = listSnapshots(vault).filter(
+    (ref) =>
+      (kind === undefined || ref.kind === kind) &&
+      (notAfter === undefined || timeOfId(ref.id) <= notAfter) &&
+      (before === undefined || (ref.sequence ?? Number.MAX_SAFE_INTEGER) < before) &&
+      (type === undefined || tryReport(vault, ref)?.type === type),
+  );
+  // A moment asks for the clock; all else for the order in which they were made.
+  const newestFirst = notAfter === undefined ? all.toReversed() : all.toReversed().sort((a, b) => timeOfId(b.id) - timeOfId(a.id));
+  for (const ref of goodSnapshots(vault, newestFirst, now)) return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
+  return undefined;
+}
+
+/** Those of a list, each id once, that may stand for the project: see `resolveSnapshot` for `latest`. */
+function* goodSnapshots(vault: Vault, newestFirst: readonly SnapshotRef[], now: number): Generator<SnapshotRef> {
   const usable = (ref: SnapshotRef): Report | undefined => {
+    // A clock that ran ahead must not make one snapshot "latest" for ever.
     const report = timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref);
     // Critical files alone must not stand for the project.
     return ref.kind === 'fallback' && report?.scope !== 'tree' ? undefined : report;
   };
   // What was lost is not in a suspect snapshot; it is the last resort where there is no other.
-  const onlySuspects = all.every((ref) => (usable(ref)?.status ?? 'suspect') === 'suspect');
-  for (const ref of [...all].reverse()) {
-    // A clock that ran ahead must not make one snapshot "latest" for ever.
+  const onlySuspects = newestFirst.every((ref) => (usable(ref)?.status ?? 'suspect') === 'suspect');
+  const seen = new Set<string>();
+  for (const ref of newestFirst) {
     const report = seen.has(ref.id) ? undefined : usable(ref);
     if (report === undefined || (report.status === 'suspect' && !onlySuspects)) continue;
-    if (seen.size === back) return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
     seen.add(ref.id);
+    yield ref;
   }
-  throw new CoraError('unknown_snapshot', `There are only ${seen.size} snapshots to go back to`, { hint: 'cora list shows what there is' });
 }

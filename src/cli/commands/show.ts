@@ -1,16 +1,16 @@
 // `cora show`.
 
-import { type Bytes, toText } from '../../base/bytes.ts';
+import type { Bytes } from '../../base/bytes.ts';
 import type { Outcome, Session } from '../command.ts';
 import { showLines } from '../render.ts';
 import { showDocument } from '../results.ts';
+import { type MomentOptions, namedSnapshot } from '../snapshot-name.ts';
 
-export async function run(
-  { args, paths }: { readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] },
-  session: Session,
-): Promise<Outcome> {
+type Input = { readonly options: MomentOptions; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
+
+export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
   const { location } = await session.locate();
-  const target = [...args, ...paths][0];
-  const result = await session.engine.show(location, target === undefined ? 'latest' : toText(target), session.ctx);
-  return { result: showDocument(result), lines: showLines(result, session.ctx.now()) };
+  const { target, fields } = await namedSnapshot([...args, ...paths][0], options, location, session);
+  const result = await session.engine.show(location, target ?? 'latest', session.ctx);
+  return { result: { ...showDocument(result), ...fields }, lines: showLines(result, session.ctx.now()) };
 }

@@ -1,16 +1,18 @@
 // `cora verify`.
 
-import { type Bytes, toText } from '../../base/bytes.ts';
+import type { Bytes } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
 import type { Outcome, Session } from '../command.ts';
+import { hasMoment, type MomentOptions, namedSnapshot } from '../snapshot-name.ts';
 import { type VerifyCommandOptions, verifySnapshots } from '../verify-snapshots.ts';
 
-type Input = { readonly options: VerifyCommandOptions; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
+type Input = { readonly options: VerifyCommandOptions & MomentOptions; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
 
 export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
   const target = [...args, ...paths][0];
-  if (options.all === true && target !== undefined)
+  if (options.all === true && (target !== undefined || hasMoment(options)))
     throw new CoraError('usage', 'verify takes an ID or --all, not both', { hint: 'cora verify --all' });
   const { location } = await session.locate();
-  return verifySnapshots(options.all === true ? 'all' : target === undefined ? undefined : toText(target), options, location, session);
+  if (options.all === true) return verifySnapshots({ target: 'all', fields: {} }, options, location, session);
+  return verifySnapshots(await namedSnapshot(target, options, location, session), options, location, session);
 }
