@@ -45,6 +45,24 @@ min_age = "1d"
 patterns = ["*.md"]
 max_size = "2MB"
 max_lines = 9
+[restore]
+stop = "systemctl stop app"
+start = ["systemctl", "start", "app"]
+command_timeout = "5m"
+[[checks]]
+name = "rows"
+command = "true"
+[[checks]]
+name = "answers"
+url = "http://127.0.0.1:8080/"
+method = "PUT"
+headers = { accept = "text/plain" }
+body = "x"
+status = 204
+json = { path = "a.b", at_least = 3 }
+timeout = "2s"
+retries = 9
+wait = "3s"
 [hook]
 enabled = false
 warn_size = "1MB"
@@ -66,6 +84,21 @@ skip_branches = ["wip/*"]
     databases: { timeout: 2000 },
     backup: { minAge: 86_400_000 },
     rotate: { patterns: ['*.md'], maxSize: 2_000_000, maxLines: 9 },
+    restore: {
+      stop: { from: 'cora.toml', key: 'restore.stop', run: 'systemctl stop app' },
+      start: { from: 'cora.toml', key: 'restore.start', run: ['systemctl', 'start', 'app'] },
+      commandTimeout: 300_000,
+    },
+    checks: [
+      { from: 'cora.toml', key: 'checks.rows', name: 'rows', timeout: 30_000, retries: 0, wait: 1000, run: 'true' },
+      {
+        ...{ from: 'cora.toml', key: 'checks.answers', name: 'answers', timeout: 2000, retries: 9, wait: 3000 },
+        request: {
+          ...{ url: 'http://127.0.0.1:8080/', method: 'PUT', headers: { accept: 'text/plain' }, body: 'x', status: [204] },
+          json: { path: 'a.b', atLeast: 3 },
+        },
+      },
+    ],
     hook: { enabled: false, warnSize: 1_000_000, blockSize: 'off', budget: 5000, onFailure: 'block', skipBranches: ['wip/*'] },
   });
   for (const key of CONFIG_KEYS) expect(text).toContain(key.slice(key.lastIndexOf('.') + 1));

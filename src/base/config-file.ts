@@ -4,6 +4,7 @@
 
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod/mini';
+import { checksPart, checksSchema, commandSchema, userCommand } from './config-file-commands.ts';
 import { CoraError, messageOf } from './errors.ts';
 import { overlookedHookKey } from './hook-lines.ts';
 import { nearest } from './nearest.ts';
@@ -39,6 +40,8 @@ const schema = z.strictObject({
   databases: z.optional(table({ timeout: z.optional(duration) })),
   backup: z.optional(table({ min_age: z.optional(duration) })),
   rotate: z.optional(table({ patterns: z.optional(patterns), max_size: z.optional(size), max_lines: z.optional(count) })),
+  restore: z.optional(table({ stop: z.optional(commandSchema), start: z.optional(commandSchema), command_timeout: z.optional(duration) })),
+  checks: z.optional(checksSchema),
   hook: z.optional(
     table({
       enabled: z.optional(flag),
@@ -54,7 +57,8 @@ const schema = z.strictObject({
 /** Every key in dotted form, for suggestions and for the page's test. */
 export const CONFIG_KEYS: readonly string[] = Object.entries(schema.shape).flatMap(([key, value]) => {
   const inner = value.def.innerType;
-  return inner instanceof z.ZodMiniObject ? Object.keys(inner.shape).map((name) => `${key}.${name}`) : [key];
+  const tables = inner instanceof z.ZodMiniArray ? inner.def.element : inner;
+  return tables instanceof z.ZodMiniObject ? Object.keys(tables.shape).map((name) => `${key}.${name}`) : [key];
 });
 
 function table<T extends z.core.$ZodLooseShape>(shape: T) {
@@ -65,7 +69,7 @@ function table<T extends z.core.$ZodLooseShape>(shape: T) {
 export function parseConfigFile(text: string, source: string) {
   const result = schema.safeParse(parseToml(text, source), { reportInput: false });
   if (!result.success) throw invalid(source, result.error.issues);
-  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, rotate, hook, ...plain } = result.data;
+  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, rotate, restore, checks, hook, ...plain } = result.data;
   const overlooked = hook && overlookedHookKey(text, Object.keys(hook));
   if (overlooked !== undefined) {
     throw new CoraError('config_invalid', `${source}: hook.${overlooked} is written in a way that the push hook cannot read`, {
@@ -89,6 +93,14 @@ export function parseConfigFile(text: string, source: string) {
         maxSize: rotate.max_size === undefined ? undefined : sizeOf(rotate.max_size),
         maxLines: rotate.max_lines,
       }),
+    restore:
+      restore &&
+      withoutUndefined({
+        stop: restore.stop === undefined ? undefined : userCommand(restore.stop, 'restore.stop', source),
+        start: restore.start === undefined ? undefined : userCommand(restore.start, 'restore.start', source),
+        commandTimeout: restore.command_timeout === undefined ? undefined : durationOf(restore.command_timeout),
+      }),
+    checks: checks && checksPart(checks, source),
     hook: hook && hookPart(hook),
   });
 }
@@ -128,7 +140,7 @@ function invalid(source: string, issues: readonly z.core.$ZodIssue[]): CoraError
   const issue = issues[0];
   if (issue === undefined) return new CoraError('config_invalid', `${source} is not valid`);
   if (issue.code === 'unrecognized_keys') {
-    const key = [...issue.path, issue.keys[0] ?? ''].join('.');
+    const key = [...issue.path.filter((part) => typeof part === 'string'), issue.keys[0] ?? ''].join('.');
     const meant = nearestKey(key);
     return new CoraError('config_invalid', `${source} has an unknown key: ${key}`, {
       hint: meant === undefined ? 'docs/configuration.md lists every key' : `did you mean ${meant}?`,

@@ -2,6 +2,8 @@
 // needs heavy libraries, so that part is config-file.ts and is loaded only when there is a file:
 // a project without configuration never pays for it. docs/configuration.md lists every key.
 
+import type { Check, UserCommand } from './user-command.ts';
+
 /** Everything that `cora.toml` can say, with defaults filled in. Sizes in bytes, times in milliseconds. */
 export type Config = {
   /** Name of the vault directory and of archives; undefined: the project directory's name. */
@@ -40,6 +42,16 @@ export type Config = {
   };
   /** What `cora rotate` cuts, and at which size or number of lines. */
   readonly rotate: { readonly patterns: readonly string[]; readonly maxSize: number; readonly maxLines: number };
+  /** The user's own commands around a restore in place. */
+  readonly restore: {
+    /** Stops what uses the data, and starts it again. */
+    readonly stop: UserCommand | undefined;
+    readonly start: UserCommand | undefined;
+    /** How long each of them may take. */
+    readonly commandTimeout: number;
+  };
+  /** What must hold after a restore, a drill or a guarded command. */
+  readonly checks: readonly Check[];
   /** The pre-push hook. It reads these itself, in sh (hooks/pre-push), because it works without Node. */
   readonly hook: {
     readonly enabled: boolean;
@@ -94,6 +106,9 @@ export const defaultConfig: Config = {
   backup: { minAge: 6 * 3_600_000 },
   // What assistants still read whole; more is cut off or refused by them.
   rotate: { patterns: ['AI_WORK_LOG.md', 'AI_DISCUSSION_SPACE.md'], maxSize: 1 << 20, maxLines: 5000 },
+  // A database may take its time to write out what it holds.
+  restore: { stop: undefined, start: undefined, commandTimeout: 120_000 },
+  checks: [],
   // Longer and people begin to type --no-verify.
   hook: { enabled: true, warnSize: 50_000_000, blockSize: 'auto', budget: 2000, onFailure: 'warn', skipBranches: [] },
 };
@@ -113,6 +128,7 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
       databases: { ...config.databases, ...part.databases },
       backup: { ...config.backup, ...part.backup },
       rotate: { ...config.rotate, ...part.rotate },
+      restore: { ...config.restore, ...part.restore },
       hook: { ...config.hook, ...part.hook },
     };
   }

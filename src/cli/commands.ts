@@ -6,6 +6,7 @@ import { type Command, command } from './command.ts';
 import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
+import { TRUST_COMMANDS } from './commands-trust.ts';
 import type { FlagTable } from './flags.ts';
 import { MOMENT_FLAGS } from './snapshot-name.ts';
 
@@ -190,6 +191,7 @@ export const COMMANDS: readonly Command[] = [
   ...PROTECTION_COMMANDS,
   ...AUTOMATIC_COMMANDS,
   ...SETUP_COMMANDS,
+  ...TRUST_COMMANDS,
   command({
     name: 'version',
     summary: 'Show the version',

@@ -2,8 +2,10 @@
 // nothing (variables such as TAR_OPTIONS, GIT_DIR, LD_PRELOAD or RCLONE_* change what a tool does),
 // a time limit, and names always after `--`.
 
-import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { type ChildProcess, type SpawnSyncOptions, spawn, spawnSync } from 'node:child_process';
+import { accessSync, closeSync, constants, fstatSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { CoraError } from '../base/errors.ts';
 
 export type RunOptions = {
@@ -119,4 +121,119 @@ export async function run(program: string, args: readonly string[], options: Run
     stderr: Buffer.from(child.stderr ?? new Uint8Array()).toString(),
     timedOut: child.timedOut,
   };
+}
+
+export type ForeignOptions = {
+  readonly cwd: string;
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** A descriptor to read from; nothing where it is not given. */
+  readonly stdin?: number | 'inherit';
+  /** A descriptor to write to, or our own stream; else it is kept with what the other one says, for `output`. */
+  readonly stdout?: number | 'inherit';
+  readonly stderr?: 'inherit';
+  /** Milliseconds; undefined: none. */
+  readonly timeout?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+};
+
+export type ForeignResult = {
+  /** null where a signal or the time limit ended it. */
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly timedOut: boolean;
+  /** True where it was ended because it printed without end. */
+  readonly flooded: boolean;
+  /** The last of what it said, where that was kept. */
+  readonly output: string;
+};
+
+const TAIL = 8192;
+const FLOOD = 64 << 20;
+const TERM_GRACE_MS = 5000;
+
+/**
+ * Runs a program of the user's, in a process group of its own unless it has our terminal. Ends when the program itself ends: a
+ * server that it left running goes on, and can still write, because what it says goes to a file and not through a pipe of ours.
+ * @throws CoraError tool_missing where it cannot start
+ */
+export async function runForeign(program: string, args: readonly string[], options: ForeignOptions): Promise<ForeignResult> {
+  const kept = openUnnamed();
+  const ownGroup = options.stdin !== 'inherit' && options.stdout !== 'inherit';
+  try {
+    const child = spawn(program, args, {
+      cwd: options.cwd,
+      env: { ...options.env },
+      stdio: [options.stdin ?? 'ignore', options.stdout ?? kept, options.stderr ?? kept],
+      detached: ownGroup,
+    });
+    const ended = await endOf(child, program, ownGroup, kept, options);
+    return { ...ended, output: tailOf(kept) };
+  } finally {
+    closeSync(kept);
+  }
+}
+
+function endOf(child: ChildProcess, program: string, ownGroup: boolean, kept: number, { timeout, signal }: ForeignOptions) {
+  return new Promise<Omit<ForeignResult, 'output'>>((resolve, reject) => {
+    let why: 'timedOut' | 'flooded' | undefined;
+    let forced: NodeJS.Timeout | undefined;
+    const end = () => {
+      if (forced !== undefined) return;
+      send(child, ownGroup, 'SIGTERM');
+      forced = setTimeout(() => send(child, ownGroup, 'SIGKILL'), TERM_GRACE_MS);
+    };
+    const endFor = (reason: 'timedOut' | 'flooded') => {
+      why ??= reason;
+      end();
+    };
+    const limit = timeout === undefined ? undefined : setTimeout(() => endFor('timedOut'), timeout);
+    const watch = setInterval(() => {
+      if (fstatSync(kept).size > FLOOD) endFor('flooded');
+    }, 200);
+    const settled = () => {
+      clearTimeout(limit);
+      clearTimeout(forced);
+      clearInterval(watch);
+      signal?.removeEventListener('abort', end);
+    };
+    child.once('error', (error) => {
+      settled();
+      reject(new CoraError('tool_missing', `Could not start ${program}: ${error.message}`, { cause: error }));
+    });
+    child.once('exit', (exitCode, by) => {
+      settled();
+      // What ignored the polite signal must not outlive its time limit.
+      if (forced !== undefined) send(child, ownGroup, 'SIGKILL');
+      resolve({ exitCode: why === undefined ? exitCode : null, signal: by, timedOut: why === 'timedOut', flooded: why === 'flooded' });
+    });
+    if (signal?.aborted === true) end();
+    else signal?.addEventListener('abort', end, { once: true });
+  });
+}
+
+function send(child: ChildProcess, group: boolean, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(group ? -child.pid : child.pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+/** A file without a name, for what a program says: nobody else can open it, and it goes with its last writer. */
+function openUnnamed(): number {
+  const directory = mkdtempSync(join(tmpdir(), 'cora-output-'));
+  try {
+    return openSync(join(directory, 'output'), 'ax+', 0o600);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function tailOf(fd: number): string {
+  const { size } = fstatSync(fd);
+  const tail = Buffer.alloc(Math.min(size, TAIL));
+  const length = readSync(fd, tail, 0, tail.length, size - tail.length);
+  return tail.toString('utf8', 0, length).trimEnd();
 }

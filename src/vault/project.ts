@@ -1,14 +1,29 @@
 // Which directory is the project: the nearest one around the current directory that has a cora.toml
 // or is a git work tree, else the current directory itself. No `init` is needed.
 
-import { lstatSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { type Bytes, basenameBytes, dirnameBytes, fromBuffer, fsPath, joinBytes, toText } from '../base/bytes.ts';
+import { type Bytes, basenameBytes, dirnameBytes, fromBuffer, fromText, fsPath, joinBytes, toText } from '../base/bytes.ts';
 import { type Config, mergeConfig, type PartialConfig, parseConfig, withoutPrivilegedKeys } from '../base/config.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
-import { readTextIfThere } from '../os/files.ts';
+import { PROJECT_FILE } from '../base/user-command.ts';
 
-export type Project = { readonly root: Bytes; readonly name: string; readonly config: Config; readonly warnings: readonly string[] };
+/** Who may write a configuration file, as its open file said while it was read. */
+export type FileOwner = {
+  readonly path: string;
+  readonly uid: number;
+  /** True where its group or everybody may write it. */
+  readonly sharedWrite: boolean;
+};
+
+export type Project = {
+  readonly root: Bytes;
+  readonly name: string;
+  readonly config: Config;
+  readonly warnings: readonly string[];
+  /** By the name that commands have in `from`: what decides whether they may run. A file that is not here may run nothing. */
+  readonly owners?: Readonly<Record<string, FileOwner>>;
+};
 
 /**
  * @param cwd absolute
@@ -23,10 +38,11 @@ export async function findProject(cwd: Bytes, home: Bytes | undefined): Promise<
     });
   }
   const warnings: string[] = [];
-  const own = await projectFile(root, warnings);
+  const owners: Record<string, FileOwner> = {};
+  const own = await projectFile(root, warnings, owners);
   const name = projectName(own.name, root);
-  const machine = await machineFile(name, home);
-  return { root, name: projectName(machine.name ?? own.name, root), config: mergeConfig(own, machine), warnings };
+  const machine = await machineFile(name, home, owners);
+  return { root, name: projectName(machine.name ?? own.name, root), config: mergeConfig(own, machine), warnings, owners };
 }
 
 function realHome(): string | undefined {
@@ -58,28 +74,48 @@ function projectName(configured: string | undefined, root: Bytes): string {
   return name === '' ? 'project' : name.slice(0, 100);
 }
 
-async function projectFile(root: Bytes, warnings: string[]): Promise<PartialConfig> {
-  const path = joinBytes(root, 'cora.toml');
-  if (!isThere(path)) return {};
-  const text = readTextIfThere(toText(path));
-  if (text === undefined) return {};
-  const part = await parseConfig(text, 'cora.toml');
+async function projectFile(root: Bytes, warnings: string[], owners: Record<string, FileOwner>): Promise<PartialConfig> {
+  const path = joinBytes(root, PROJECT_FILE);
+  const file = isThere(path) ? readOwned(path) : undefined;
+  if (file === undefined) return {};
+  const part = await parseConfig(file.text, PROJECT_FILE);
+  owners[PROJECT_FILE] = file.owner;
   // A repository's file must not send root's writes elsewhere.
-  if (process.getuid?.() !== 0 || statSync(fsPath(path)).uid === 0) return part;
+  if (process.getuid?.() !== 0 || file.owner.uid === 0) return part;
   const { part: safe, dropped } = withoutPrivilegedKeys(part);
   if (dropped.length > 0) warnings.push(`${dropped.join(', ')} in cora.toml is not used: root does not own the file`);
   return safe;
 }
 
-async function machineFile(name: string, home: Bytes | undefined): Promise<PartialConfig> {
-  const places = [`/etc/cora/${name}.toml`, ...(home === undefined ? [] : [`${toText(home)}/.config/cora/${name}.toml`])];
+async function machineFile(name: string, home: Bytes | undefined, owners: Record<string, FileOwner>): Promise<PartialConfig> {
+  const places = [fromText(`/etc/cora/${name}.toml`), ...(home === undefined ? [] : [joinBytes(home, `.config/cora/${name}.toml`)])];
   for (const place of places) {
     try {
-      const text = readTextIfThere(place);
-      if (text !== undefined) return await parseConfig(text, place);
+      const file = readOwned(place);
+      if (file === undefined) continue;
+      const part = await parseConfig(file.text, toText(place));
+      owners[toText(place)] = file.owner;
+      return part;
     } catch (error) {
       if (errnoOf(error) !== 'EACCES' && errnoOf(error) !== 'ENOTDIR') throw error;
     }
   }
   return {};
+}
+
+/** Text and owner of one and the same file, even where another is put in its place meanwhile; undefined where there is none. */
+function readOwned(path: Bytes): { readonly text: string; readonly owner: FileOwner } | undefined {
+  let fd: number;
+  try {
+    fd = openSync(fsPath(path), constants.O_RDONLY);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const { uid, mode } = fstatSync(fd);
+    return { text: readFileSync(fd, 'utf8'), owner: { path: toText(path), uid, sharedWrite: (mode & 0o022) !== 0 } };
+  } finally {
+    closeSync(fd);
+  }
 }
