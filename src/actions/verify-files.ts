@@ -9,7 +9,7 @@ import { parseSums } from '../format/checksums.ts';
 import type { HashColdResult } from '../store/jobs.ts';
 import { hashCold } from '../store/read-jobs.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
-import { readChain } from '../vault/chain.ts';
+import { readLines } from '../vault/chain.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { Vault } from '../vault/vault.ts';
 import { stopIfAborted } from './settle.ts';
@@ -40,7 +40,8 @@ export class FileChecker {
   constructor(vault: Vault, ctx: Context) {
     this.#vault = vault;
     this.#ctx = ctx;
-    for (const { line } of readChain(vault.root)) if (line.sums !== '-') this.#sumsInLedger.set(`${line.kind} ${line.id}`, line.sums);
+    for (const { line } of readLines(vault.root))
+      if (line !== undefined && line.sums !== '-') this.#sumsInLedger.set(`${line.kind} ${line.id}`, line.sums);
   }
 
   begin(): void {

@@ -12,12 +12,15 @@ import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { lockForReading, lockForWriting, type Vault } from '../vault/vault.ts';
 import { stopIfAborted } from './settle.ts';
 import { checkBackupDeeply } from './verify-backup.ts';
+import { type ChainCheck, checkChain } from './verify-chain.ts';
 import { type Damage, FileChecker } from './verify-files.ts';
 import { SaveChecker } from './verify-save.ts';
 
 export type VerifyOptions = {
-  /** A snapshot name, `all`, or undefined for the latest. */
+  /** A snapshot name, `all` (with the ledger), `chain` (the ledger alone), or undefined for the latest. */
   readonly target: string | undefined;
+  /** Also the ledger, with a target that does not mean it. */
+  readonly chain?: boolean;
   /** Also decode every object and open every database copy. */
   readonly deep: boolean;
   /** Milliseconds: no further snapshot is begun after this. */
@@ -41,6 +44,8 @@ export type VerifiedSnapshot = {
 
 export type VerifyResult = {
   readonly snapshots: readonly VerifiedSnapshot[];
+  /** The ledger, where it was asked for. */
+  readonly chain?: ChainCheck;
   /** Snapshots that the time limit left for the next run. */
   readonly remaining: number;
   readonly seconds: number;
@@ -53,6 +58,8 @@ export async function verify(location: VaultLocation, options: VerifyOptions, ct
   const begun = performance.now();
   try {
     ctx.monitor.phase('verify');
+    const withChain = options.chain === true || options.target === 'all' || options.target === 'chain';
+    const chain = withChain ? checkChain(vault, ctx) : undefined;
     const refs = wantedSnapshots(vault, options.target, ctx);
     const files = new FileChecker(vault, ctx);
     const saves = new SaveChecker(vault, files, options.deep, ctx);
@@ -67,7 +74,8 @@ export async function verify(location: VaultLocation, options: VerifyOptions, ct
       await saves.close();
     }
     recordVerify(vault, snapshots, ctx);
-    return { snapshots, remaining: refs.length - snapshots.length, seconds: (performance.now() - begun) / 1000 };
+    const seconds = (performance.now() - begun) / 1000;
+    return { snapshots, ...(chain === undefined ? {} : { chain }), remaining: refs.length - snapshots.length, seconds };
   } finally {
     lock?.release();
   }
@@ -75,6 +83,7 @@ export async function verify(location: VaultLocation, options: VerifyOptions, ct
 
 /** Oldest verified first would need a record of each; until then newest first: it is what a restore would take. */
 function wantedSnapshots(vault: Vault, target: string | undefined, ctx: Context): SnapshotRef[] {
+  if (target === 'chain') return [];
   const all = listSnapshots(vault);
   if (target === 'all') return all.reverse();
   const chosen = resolveSnapshot(vault, target ?? 'latest', ctx.now());
@@ -113,6 +122,7 @@ function unique(damaged: readonly Damage[]): Damage[] {
 
 /** A verification is part of the vault's history; where it cannot be written (read-only vault, another run) it is left out. */
 function recordVerify(vault: Vault, snapshots: readonly VerifiedSnapshot[], ctx: Context): void {
+  if (snapshots.length === 0) return;
   try {
     const lock = lockForWriting(vault, 1000);
     try {

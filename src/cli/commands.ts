@@ -22,7 +22,8 @@ const LIST_FLAGS = {
 
 const VERIFY_FLAGS = {
   ...MOMENT_FLAGS,
-  all: { kind: 'switch', help: 'every snapshot' },
+  all: { kind: 'switch', help: 'every snapshot, and the ledger' },
+  chain: { kind: 'switch', help: 'the ledger: names each snapshot and line that was altered, removed or put in; alone, contents are not read' },
   deep: { kind: 'switch', aliases: ['read-data'], help: 'also decode everything and check each file and database inside' },
   maxDuration: { kind: 'duration', value: 'TIME', help: 'stop after TIME (5m, 1h); the next run goes on with the rest' },
 } as const satisfies FlagTable;
@@ -90,7 +91,7 @@ export const COMMANDS: readonly Command[] = [
   command({
     name: 'backup verify',
     summary: 'Verify a backup (the newest one by default)',
-    usage: '[ID | @WHEN] [--all] [--deep]',
+    usage: '[ID | @WHEN] [--all] [--chain] [--deep]',
     flags: VERIFY_FLAGS,
     maxArgs: 1,
     examples: [['cora backup verify', 'read the newest backup back from the disk']],
@@ -135,13 +136,14 @@ export const COMMANDS: readonly Command[] = [
     name: 'verify',
     aliases: ['check'],
     summary: 'Read snapshots back from the disk and name what is damaged',
-    usage: '[ID | @WHEN] [--all] [--deep] [--max-duration TIME]',
+    usage: '[ID | @WHEN] [--all] [--chain] [--deep] [--max-duration TIME]',
     about: ['Reads the disk itself, not the cache of memory. Without ID: the newest snapshot.'],
     flags: VERIFY_FLAGS,
     maxArgs: 1,
     examples: [
       ['cora verify', 'the newest snapshot'],
       ['cora verify --all --max-duration 5m', 'as much as five minutes allow'],
+      ['cora verify --chain', 'whether anything was altered, removed or put in'],
       ['cora verify 20261121-143000 --deep', 'one snapshot, every file inside'],
       ['cora verify @yesterday', 'the newest one of yesterday or before'],
     ],

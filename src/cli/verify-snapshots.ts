@@ -4,12 +4,13 @@ import { EXIT } from '../base/errors.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import type { Outcome, Session } from './command.ts';
 import { counted, verifyLines } from './render.ts';
+import { chainDocument, chainLines } from './render-health.ts';
 import { verifyDocument } from './results.ts';
 import type { NamedSnapshot } from './snapshot-name.ts';
 
-export type VerifyCommandOptions = { readonly all?: boolean; readonly deep?: boolean; readonly maxDuration?: number };
+export type VerifyCommandOptions = { readonly all?: boolean; readonly chain?: boolean; readonly deep?: boolean; readonly maxDuration?: number };
 
-/** @param named its target: a snapshot's name, `all`, or undefined for the newest */
+/** @param named its target: a snapshot's name, `all`, `chain`, or undefined for the newest */
 export async function verifySnapshots(
   { target, fields }: NamedSnapshot,
   options: VerifyCommandOptions,
@@ -18,18 +19,24 @@ export async function verifySnapshots(
 ): Promise<Outcome> {
   const result = await session.engine.verify(
     location,
-    { target, deep: options.deep === true, ...(options.maxDuration === undefined ? {} : { maxDuration: options.maxDuration }) },
+    {
+      target,
+      deep: options.deep === true,
+      ...(options.chain === true ? { chain: true } : {}),
+      ...(options.maxDuration === undefined ? {} : { maxDuration: options.maxDuration }),
+    },
     session.ctx,
   );
-  const document = { ...verifyDocument(result), ...fields };
-  const damaged = result.snapshots.reduce((sum, snapshot) => sum + snapshot.damaged.length, 0);
+  const { chain } = result;
+  const document = { ...verifyDocument(result), ...fields, ...(chain === undefined ? {} : { chain: chainDocument(chain) }) };
+  const snapshotLines = chain !== undefined && result.snapshots.length === 0 ? [] : verifyLines(result);
+  const lines = [...(chain === undefined ? [] : chainLines(chain)), ...snapshotLines];
+  const damaged = result.snapshots.reduce((sum, snapshot) => sum + snapshot.damaged.length, chain?.damaged.length ?? 0);
   if (damaged === 0) {
     const unsealed = result.snapshots.some(({ sealMissing }) => sealMissing);
-    return { result: document, lines: verifyLines(result), summary: !unsealed, exitCode: unsealed ? EXIT.incomplete : EXIT.ok };
+    return { result: document, lines, summary: !unsealed, exitCode: unsealed ? EXIT.incomplete : EXIT.ok };
   }
-  return {
-    result: document,
-    lines: verifyLines(result),
-    failure: { code: 'damaged', message: `${counted(damaged, 'damaged file')} found`, hint: 'the lines above name them', details: document },
-  };
+  const inFiles = result.snapshots.some((snapshot) => snapshot.damaged.length > 0);
+  const message = inFiles ? `${counted(damaged, 'damaged file')} found` : `${counted(damaged, 'break', 'breaks')} in the ledger found`;
+  return { result: document, lines, failure: { code: 'damaged', message, hint: 'the lines above name them', details: document } };
 }

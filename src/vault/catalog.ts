@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { CoraError } from '../base/errors.ts';
 import type { BackupType, Report, SnapshotKind } from '../format/report.ts';
 import { exists, namesIn } from '../os/files.ts';
-import { readChain } from './chain.ts';
+import { readLines } from './chain.ts';
 import { NAMES, parseId, type SnapshotId, saveDirectory, snapshotDirectory, timeOfId } from './layout.ts';
 import type { Vault } from './vault.ts';
 
@@ -22,20 +22,27 @@ export type SnapshotRef = {
 /** Every snapshot, oldest first: by the ledger's sequence; what has no line comes last, by time. */
 export function listSnapshots(vault: Vault): SnapshotRef[] {
   const sequences = new Map<string, number>();
-  for (const { line } of readChain(vault.root)) sequences.set(`${line.kind} ${line.id}`, line.sequence);
+  // A damaged line must not keep people from what is there; `verify --chain` names it.
+  for (const { line } of readLines(vault.root)) if (line !== undefined) sequences.set(`${line.kind} ${line.id}`, line.sequence);
+  const found = snapshotsOnDisk(vault).map((ref) => ({ ...ref, sequence: sequences.get(`${ref.kind} ${ref.id}`) }));
+  const order = (ref: SnapshotRef): number => ref.sequence ?? Number.MAX_SAFE_INTEGER;
+  return found.sort((a, b) => order(a) - order(b) || timeOfId(a.id) - timeOfId(b.id));
+}
+
+/** The directories alone, in no order, without a look at the ledger. */
+export function snapshotsOnDisk(vault: Vault): SnapshotRef[] {
   const found: SnapshotRef[] = [];
   const add = (kind: SnapshotKind, id: SnapshotId): void => {
     const directory = snapshotDirectory(kind, id);
     if (!exists(`${vault.root}/${directory}/${NAMES.sums}`)) return;
-    found.push({ id, kind, directory, sequence: sequences.get(`${kind} ${id}`) });
+    found.push({ id, kind, directory, sequence: undefined });
   };
   for (const id of saveIds(vault)) add(exists(`${vault.root}/${saveDirectory(id)}/${NAMES.checkpoint}`) ? 'fallback' : 'save', id);
   for (const name of namesIn(vault.root)) {
     const id = parseId(name);
     if (id !== undefined) add('backup', id);
   }
-  const order = (ref: SnapshotRef): number => ref.sequence ?? Number.MAX_SAFE_INTEGER;
-  return found.sort((a, b) => order(a) - order(b) || timeOfId(a.id) - timeOfId(b.id));
+  return found;
 }
 
 /** Ids of all directories where a save may lie. */

@@ -37,7 +37,7 @@ export function parseLine(text: string): ChainLine {
   const fields = text.split(' ');
   const [sequence, kind, id, time, previous, sums, extra] = fields;
   if (fields.length !== 7 || sequence === undefined || !/^\d{1,15}$/.test(sequence) || previous?.length !== 64 || extra === undefined) {
-    throw new CoraError('damaged', `The ledger has a malformed line: ${JSON.stringify(text.slice(0, 60))}`, { hint: 'cora verify --all' });
+    throw new CoraError('damaged', `The ledger has a malformed line: ${JSON.stringify(text.slice(0, 60))}`, { hint: 'cora verify --chain' });
   }
   return { sequence: Number(sequence), kind: kind ?? '', id: id ?? '', time: time ?? '', previous, sums: sums ?? '', extra };
 }
@@ -79,12 +79,30 @@ function readTail(path: string, length: number): { text: string; whole: boolean 
   }
 }
 
+/** A line as it stands in the file; `line` is undefined where the text is none. */
+export type ChainText = { readonly line: ChainLine | undefined; readonly hash: string };
+
+/** Every line in order, also those that are damaged; for checks. */
+export function readLines(vaultRoot: string): ChainText[] {
+  const lines = readAll(vaultRoot);
+  return lines.map((text) => {
+    try {
+      return { line: parseLine(text), hash: hashLine(text) };
+    } catch {
+      return { line: undefined, hash: hashLine(text) };
+    }
+  });
+}
+
 /** Every line in order. */
 export function readChain(vaultRoot: string): { line: ChainLine; hash: string }[] {
-  const text = readTextIfThere(`${vaultRoot}/${NAMES.chain}`) ?? '';
-  const lines = text.split('\n');
+  return readAll(vaultRoot).map((line) => ({ line: parseLine(line), hash: hashLine(line) }));
+}
+
+function readAll(vaultRoot: string): string[] {
+  const lines = (readTextIfThere(`${vaultRoot}/${NAMES.chain}`) ?? '').split('\n');
   lines.pop();
-  return lines.map((line) => ({ line: parseLine(line), hash: hashLine(line) }));
+  return lines;
 }
 
 /** Appends a line durably. The caller holds the write lock. A tail that a crash cut is removed first. */

@@ -7,7 +7,7 @@ import { changeFlags, flagReason, readFlags } from '../os/chattr.ts';
 import { syncDirectory } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import type { SnapshotRef } from './catalog.ts';
-import { readChain } from './chain.ts';
+import { readLines } from './chain.ts';
 import type { Vault } from './vault.ts';
 
 /** What keeps a backup from being changed or deleted: the kernel, the modes of the vault's directory, or nothing. */
@@ -72,7 +72,7 @@ export function protectionsOf(vault: Vault, refs: readonly SnapshotRef[]): Map<S
 /** Ids of the backups that the ledger says are sealed: the last of its `seal` and `unseal` lines counts. */
 export function sealedInLedger(vault: Vault): Map<string, 'seal' | 'unseal'> {
   const last = new Map<string, 'seal' | 'unseal'>();
-  for (const { line } of readChain(vault.root)) if (line.kind === 'seal' || line.kind === 'unseal') last.set(line.id, line.kind);
+  for (const { line } of readLines(vault.root)) if (line?.kind === 'seal' || line?.kind === 'unseal') last.set(line.id, line.kind);
   return last;
 }
 

@@ -17,6 +17,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
   if (target !== undefined || hasMoment(options)) {
     return verifySnapshots(await namedSnapshot(target, options, location, session), options, location, session);
   }
+  if (options.chain === true) return verifySnapshots({ target: 'chain', fields: {} }, options, location, session);
   const { snapshots } = await session.engine.list(location, { kind: 'backup', path: undefined, limit: 1 }, session.ctx);
   const newest = snapshots[0];
   if (newest === undefined) throw new CoraError('unknown_snapshot', 'The vault has no backup yet', { hint: 'cora backup now' });

@@ -14,5 +14,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
     throw new CoraError('usage', 'verify takes an ID or --all, not both', { hint: 'cora verify --all' });
   const { location } = await session.locate();
   if (options.all === true) return verifySnapshots({ target: 'all', fields: {} }, options, location, session);
+  if (options.chain === true && target === undefined && !hasMoment(options))
+    return verifySnapshots({ target: 'chain', fields: {} }, options, location, session);
   return verifySnapshots(await namedSnapshot(target, options, location, session), options, location, session);
 }
