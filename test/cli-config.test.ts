@@ -63,6 +63,12 @@ json = { path = "a.b", at_least = 3 }
 timeout = "2s"
 retries = 9
 wait = "3s"
+[retention]
+auto = true
+saves = "all"
+backups = { daily = 3, within = "2d", preset = "atocore" }
+week_starts = "sunday"
+max_size = "5GB"
 [hook]
 enabled = false
 warn_size = "1MB"
@@ -99,6 +105,13 @@ skip_branches = ["wip/*"]
         },
       },
     ],
+    retention: {
+      auto: true,
+      saves: 'all',
+      backups: { daily: 3, within: 172_800_000, preset: 'atocore' },
+      weekStarts: 'sunday',
+      maxSize: 5_000_000_000,
+    },
     hook: { enabled: false, warnSize: 1_000_000, blockSize: 'off', budget: 5000, onFailure: 'block', skipBranches: ['wip/*'] },
   });
   for (const key of CONFIG_KEYS) expect(text).toContain(key.slice(key.lastIndexOf('.') + 1));
@@ -113,6 +126,13 @@ test('a later part wins key by key and leaves the rest', async () => {
   expect(merged.scan).toEqual({ exclude: ['b'], excludeDefaults: true, oneFileSystem: false });
   expect(withoutPrivilegedKeys(machine)).toEqual({ part: { scan: { exclude: ['b'] } }, dropped: ['vault'] });
   expect(withoutPrivilegedKeys(project)).toEqual({ part: project, dropped: [] });
+});
+
+test('rules of retention that root does not take from a foreign file also end the automatic removal', async () => {
+  const rules = await parseConfig('[retention]\nauto = true\nbackups = { daily = 1 }\nweek_starts = "sunday"', 'cora.toml');
+  expect(withoutPrivilegedKeys(rules)).toEqual({ part: { retention: { auto: false, weekStarts: 'sunday' } }, dropped: ['retention.backups'] });
+  const plain = await parseConfig('[retention]\nauto = true', 'cora.toml');
+  expect(withoutPrivilegedKeys(plain)).toEqual({ part: plain, dropped: [] });
 });
 
 test.each([

@@ -12,6 +12,7 @@ import { setAgain } from '../vault/append-only.ts';
 import { openLocated, remember, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { restoreScript } from '../vault/restore-script.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
+import { recoverPruning } from '../vault/trash.ts';
 import { clearStages, createVault, lockForWriting, repairVault, type Vault } from '../vault/vault.ts';
 import { recoverSwap } from './rotate-swap.ts';
 
@@ -33,6 +34,7 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
   try {
     const adopted = adoptUnrecorded(vault);
     if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
+    for (const id of recoverPruning(vault, ctx.now())) ctx.monitor.note(`The removal of ${id} was cut off by a crash and is finished`);
     clearStages(vault);
     repairVault(vault, restoreScript);
     recoverSwap(vault, project.root, ctx.monitor);

@@ -8,6 +8,7 @@ import { checksPart, checksSchema, commandSchema, userCommand } from './config-f
 import { CoraError, messageOf } from './errors.ts';
 import { overlookedHookKey } from './hook-lines.ts';
 import { nearest } from './nearest.ts';
+import { PRESET_NAMES, WEEKDAYS } from './retention-rules.ts';
 import { parseBytes, parseDuration } from './units.ts';
 
 const SIZE = 'a size such as "50MB" or "2GiB", or a number of bytes';
@@ -27,6 +28,16 @@ const patterns = z.array(z.string({ error: PATTERNS }).check(z.regex(/^[^\n\r\0]
 const NAME = 'must begin with a letter or digit and hold only letters, digits, dots, dashes and underscores, 64 at most';
 const VAULT = 'must be an absolute path, or begin with ~/';
 
+const PRESET = PRESET_NAMES.map((name) => `"${name}"`).join(', ');
+const RULES = `must be one of ${PRESET}, or a table such as { daily = 7, weekly = 4 } (also last, hourly, monthly, yearly, within, preset)`;
+const tier = z.optional(z.int().check(z.nonnegative()));
+const tiers = { last: tier, hourly: tier, daily: tier, weekly: tier, monthly: tier, yearly: tier };
+const rules = z.optional(
+  z.union([z.enum(PRESET_NAMES), z.strictObject({ ...tiers, within: z.optional(duration), preset: z.optional(z.enum(PRESET_NAMES)) })], {
+    error: RULES,
+  }),
+);
+
 const schema = z.strictObject({
   name: z.optional(z.string({ error: NAME }).check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, { error: NAME }))),
   vault: z.optional(z.string({ error: VAULT }).check(z.regex(/^(\/|~\/)[^\0]*$/, { error: VAULT }))),
@@ -42,6 +53,15 @@ const schema = z.strictObject({
   rotate: z.optional(table({ patterns: z.optional(patterns), max_size: z.optional(size), max_lines: z.optional(count) })),
   restore: z.optional(table({ stop: z.optional(commandSchema), start: z.optional(commandSchema), command_timeout: z.optional(duration) })),
   checks: z.optional(checksSchema),
+  retention: z.optional(
+    table({
+      auto: z.optional(flag),
+      saves: rules,
+      backups: rules,
+      week_starts: z.optional(z.enum(WEEKDAYS, { error: `must be a day of the week such as "monday"` })),
+      max_size: z.optional(size),
+    }),
+  ),
   hook: z.optional(
     table({
       enabled: z.optional(flag),
@@ -69,7 +89,7 @@ function table<T extends z.core.$ZodLooseShape>(shape: T) {
 export function parseConfigFile(text: string, source: string) {
   const result = schema.safeParse(parseToml(text, source), { reportInput: false });
   if (!result.success) throw invalid(source, result.error.issues);
-  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, rotate, restore, checks, hook, ...plain } = result.data;
+  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, rotate, restore, checks, retention, hook, ...plain } = result.data;
   const overlooked = hook && overlookedHookKey(text, Object.keys(hook));
   if (overlooked !== undefined) {
     throw new CoraError('config_invalid', `${source}: hook.${overlooked} is written in a way that the push hook cannot read`, {
@@ -101,8 +121,27 @@ export function parseConfigFile(text: string, source: string) {
         commandTimeout: restore.command_timeout === undefined ? undefined : durationOf(restore.command_timeout),
       }),
     checks: checks && checksPart(checks, source),
+    retention: retention && retentionPart(retention),
     hook: hook && hookPart(hook),
   });
+}
+
+type RetentionTable = NonNullable<z.infer<typeof schema>['retention']>;
+
+function retentionPart({ auto, saves, backups, week_starts, max_size }: RetentionTable) {
+  return withoutUndefined({
+    auto,
+    saves: rulesPart(saves),
+    backups: rulesPart(backups),
+    weekStarts: week_starts,
+    maxSize: max_size === undefined ? undefined : sizeOf(max_size),
+  });
+}
+
+function rulesPart(spec: RetentionTable['saves']) {
+  if (spec === undefined || typeof spec === 'string') return spec;
+  const { within, ...numbers } = spec;
+  return withoutUndefined({ ...numbers, within: within === undefined ? undefined : durationOf(within) });
 }
 
 type HookTable = NonNullable<z.infer<typeof schema>['hook']>;

@@ -3,6 +3,7 @@
 // a project without configuration never pays for it. docs/configuration.md lists every key.
 
 import type { Check, UserCommand } from './user-command.ts';
+import type { RulesSpec, WeekdayName } from './retention-rules.ts';
 
 /** Everything that `cora.toml` can say, with defaults filled in. Sizes in bytes, times in milliseconds. */
 export type Config = {
@@ -52,6 +53,16 @@ export type Config = {
   };
   /** What must hold after a restore, a drill or a guarded command. */
   readonly checks: readonly Check[];
+  /** What clean-up keeps (docs/retention.md). */
+  readonly retention: {
+    /** Prune after each successful daily backup. */
+    readonly auto: boolean;
+    readonly saves: RulesSpec;
+    readonly backups: RulesSpec;
+    readonly weekStarts: WeekdayName;
+    /** Bytes that the vault may have; undefined: no limit. */
+    readonly maxSize: number | undefined;
+  };
   /** The pre-push hook. It reads these itself, in sh (hooks/pre-push), because it works without Node. */
   readonly hook: {
     readonly enabled: boolean;
@@ -109,6 +120,8 @@ export const defaultConfig: Config = {
   // A database may take its time to write out what it holds.
   restore: { stop: undefined, start: undefined, commandTimeout: 120_000 },
   checks: [],
+  // What it replaced kept as much. Nothing is removed by itself until somebody says so; `cora init` does.
+  retention: { auto: false, saves: 'cortex', backups: 'atlas', weekStarts: 'monday', maxSize: undefined },
   // Longer and people begin to type --no-verify.
   hook: { enabled: true, warnSize: 50_000_000, blockSize: 'auto', budget: 2000, onFailure: 'warn', skipBranches: [] },
 };
@@ -129,6 +142,7 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
       backup: { ...config.backup, ...part.backup },
       rotate: { ...config.rotate, ...part.rotate },
       restore: { ...config.restore, ...part.restore },
+      retention: { ...config.retention, ...part.retention },
       hook: { ...config.hook, ...part.hook },
     };
   }
@@ -136,13 +150,18 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
 }
 
 /**
- * A part without the keys that decide where root writes: for a file that another user owns when we
+ * A part without the keys that decide where root writes and what it removes: for a file that another user owns when we
  * run as root. `dropped` names those that were set, for a warning.
  */
 export function withoutPrivilegedKeys(part: PartialConfig): { readonly part: PartialConfig; readonly dropped: readonly string[] } {
-  if (part.vault === undefined) return { part, dropped: [] };
-  const { vault: _vault, ...rest } = part;
-  return { part: rest, dropped: ['vault'] };
+  const { vault, retention, ...rest } = part;
+  const { saves, backups, maxSize, ...harmless } = retention ?? {};
+  const dropped = Object.entries({ vault, 'retention.saves': saves, 'retention.backups': backups, 'retention.max_size': maxSize });
+  const names = dropped.filter(([, value]) => value !== undefined).map(([name]) => name);
+  const isForeign = saves !== undefined || backups !== undefined || maxSize !== undefined;
+  // Rules that are not followed may have kept more than the default: then nothing is removed by itself.
+  const kept = retention === undefined ? {} : { retention: isForeign ? { ...harmless, auto: false } : harmless };
+  return { part: { ...rest, ...kept }, dropped: names };
 }
 
 /**

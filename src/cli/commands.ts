@@ -5,6 +5,7 @@ import { EXIT } from '../base/errors.ts';
 import { type Command, command } from './command.ts';
 import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
+import { RETENTION_COMMANDS } from './commands-retention.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
 import { TRUST_COMMANDS } from './commands-trust.ts';
 import type { FlagTable } from './flags.ts';
@@ -191,6 +192,7 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./commands/status.ts'),
   }),
   ...PROTECTION_COMMANDS,
+  ...RETENTION_COMMANDS,
   ...AUTOMATIC_COMMANDS,
   ...SETUP_COMMANDS,
   ...TRUST_COMMANDS,

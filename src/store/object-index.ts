@@ -69,6 +69,17 @@ export function openIndex(vaultRoot: string, packs: readonly string[], room: num
   };
 }
 
+/**
+ * Takes packs out of the cache, before they are removed on purpose: what is missing without that counts as lost, and makes the next
+ * save read everything again. A pack that is still there is read into the cache again when it is next asked for.
+ * @param packs relative to the vault
+ */
+export function forgetPacks(vaultRoot: string, packs: ReadonlySet<string>): void {
+  const segments = readSegments(`${vaultRoot}/.cache/objects.idx`, true);
+  const kept = segments.filter(({ pack }) => !packs.has(pack));
+  if (kept.length < segments.length) rewriteSegments(vaultRoot, kept);
+}
+
 /** The new records of a pack, as they stand at the table's end from `first` on; the caller appends them once the pack is visible. */
 export function recordsFrom(table: ObjectTable, first: number): Buffer {
   const count = table.count;
@@ -101,6 +112,7 @@ export function appendSegment(vaultRoot: string, pack: string, records: Buffer):
 }
 
 function rewriteSegments(vaultRoot: string, segments: readonly Segment[]): void {
+  // The segments are views of what was read before: the file may go.
   rmSync(`${vaultRoot}/.cache/objects.idx`, { force: true });
   for (const { pack, records } of segments) appendSegment(vaultRoot, pack, records);
 }

@@ -1,0 +1,162 @@
+// Taking snapshots out of the vault. One is moved to `.trash/` by a single rename, so that it is listed whole or not at all; its
+// line in the ledger (a tombstone) follows, then its files go. `ledger/pruning.json` says what is under way: after a crash what
+// was moved is finished, what was not stays. Who moves or unlinks holds the write lock, and the gc lock alone.
+
+import { createHash } from 'node:crypto';
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { SnapshotKind } from '../format/report.ts';
+import { exists, namesIn, readTextIfThere, removeBelow, replaceFile, syncDirectory } from '../os/files.ts';
+import { tryLock } from '../os/lock.ts';
+import type { SnapshotRef } from './catalog.ts';
+import { appendLine, type ChainLine, readChain, readHead } from './chain.ts';
+import { NAMES, parseId, type SnapshotId, snapshotDirectory } from './layout.ts';
+import { sealedInLedger, sealSnapshot, unsealSnapshot } from './seal.ts';
+import type { Vault } from './vault.ts';
+
+/** A form of a snapshot: the save or the backup of an id. */
+export type Form = { readonly kind: SnapshotKind; readonly id: SnapshotId };
+
+/** As `prunedInLedger` names it. */
+export const formKey = ({ kind, id }: { readonly kind: string; readonly id: string }) => `${kind} ${id}`;
+
+/**
+ * Moves one snapshot out of the vault and writes its tombstone. `beginPruning` was called for it. A backup whose flag this process may
+ * not take stays where it is, and its tombstone lets `cora-seal` remove it.
+ * @param tombstones what `prunedInLedger` gives
+ * @returns false where it stays
+ */
+export function moveToTrash(vault: Vault, form: Form, tombstones: ReadonlySet<string>, now: number): boolean {
+  const ref = refOf(form);
+  const from = `${vault.root}/${ref.directory}`;
+  const sums = hashOfSums(from);
+  if (form.kind === 'backup' && !unsealSnapshot(vault, ref)) {
+    sealAgain(vault, ref);
+    if (!tombstones.has(formKey(form))) writeTombstone(vault, form, sums, now);
+    return false;
+  }
+  const trash = `${vault.root}/${NAMES.trash}`;
+  if (!exists(trash)) {
+    mkdirSync(trash, { mode: 0o700 });
+    syncDirectory(vault.root);
+  }
+  const to = `${trash}/${nameIn(form)}`;
+  removeBelow(trash, to);
+  renameSync(from, to);
+  syncDirectory(dirname(from));
+  syncDirectory(trash);
+  if (!tombstones.has(formKey(form))) writeTombstone(vault, form, sums, now);
+  return true;
+}
+
+/** Says durably which snapshots are about to be moved. */
+export function beginPruning(vault: Vault, forms: readonly Form[]): void {
+  replaceFile(`${vault.root}/${NAMES.pruning}`, `${JSON.stringify(forms.map(({ kind, id }) => ({ kind, id })))}\n`, true);
+}
+
+/** Deletes what lies in the trash, then the note of what was under way. */
+export function emptyTrash(vault: Vault): void {
+  const trash = `${vault.root}/${NAMES.trash}`;
+  for (const name of namesIn(trash)) removeBelow(trash, `${trash}/${name}`);
+  if (exists(trash)) syncDirectory(trash);
+  rmSync(`${vault.root}/${NAMES.pruning}`, { force: true });
+  syncDirectory(`${vault.root}/${NAMES.ledger}`);
+}
+
+/**
+ * Puts right what a crash left: what was moved gets its tombstone and goes, what was not stays as it was. The caller holds the
+ * write lock. While somebody reads the vault the files stay in the trash for the next run; nothing lists them.
+ * @returns ids that were moved and had no tombstone yet
+ */
+export function recoverPruning(vault: Vault, now: number): SnapshotId[] {
+  const note = `${vault.root}/${NAMES.pruning}`;
+  const trash = `${vault.root}/${NAMES.trash}`;
+  const left = namesIn(trash);
+  if (left.length === 0 && !exists(note)) return [];
+  const finished: SnapshotId[] = [];
+  const tombstones = prunedInLedger(readChain(vault.root).map(({ line }) => line));
+  for (const name of left) {
+    const form = formIn(name);
+    if (form === undefined || tombstones.has(formKey(form))) continue;
+    writeTombstone(vault, form, hashOfSums(`${trash}/${name}`), now);
+    finished.push(form.id);
+  }
+  for (const form of readForms(note)) {
+    if (form.kind === 'backup' && exists(`${vault.root}/${refOf(form).directory}`)) sealAgain(vault, refOf(form));
+  }
+  const alone = tryLock(`${vault.root}/${NAMES.gcLock}`, 'exclusive', 0);
+  if (alone === undefined) return finished;
+  try {
+    emptyTrash(vault);
+  } finally {
+    alone.release();
+  }
+  return finished;
+}
+
+/** Snapshots that the ledger calls removed, as `<kind> <id>`: that they are missing is as it should be. */
+export function prunedInLedger(lines: readonly ChainLine[]): Set<string> {
+  const pruned = new Set<string>();
+  for (const { kind, id, extra } of lines) {
+    if (kind === 'prune') pruned.add(`${extra} ${id}`);
+    // A person took it back before it was gone.
+    if (kind === 'pin') for (const form of ['save', 'backup', 'fallback']) pruned.delete(`${form} ${id}`);
+  }
+  return pruned;
+}
+
+/** Directories of saves that clean-up left empty: days, months, years. The caller holds the write lock. */
+export function removeEmptyDays(vault: Vault, forms: readonly Form[]): void {
+  for (const form of forms) {
+    if (form.kind === 'backup') continue;
+    for (let at = dirname(refOf(form).directory); at !== NAMES.progress && at !== '.'; at = dirname(at)) {
+      try {
+        rmdirSync(`${vault.root}/${at}`);
+      } catch {
+        // Others lie in it, or another run has removed it.
+        break;
+      }
+    }
+  }
+}
+
+function refOf({ kind, id }: Form): SnapshotRef {
+  return { kind, id, directory: snapshotDirectory(kind, id), sequence: undefined };
+}
+
+const nameIn = ({ kind, id }: Form) => `${kind}-${id}`;
+
+function formIn(name: string): Form | undefined {
+  const match = /^(save|backup|fallback)-(.*)$/.exec(name);
+  return match === null ? undefined : formOf(match[1], match[2]);
+}
+
+function formOf(kind: unknown, id: unknown): Form | undefined {
+  const parsed = typeof id === 'string' ? parseId(id) : undefined;
+  return parsed !== undefined && (kind === 'save' || kind === 'backup' || kind === 'fallback') ? { kind, id: parsed } : undefined;
+}
+
+function writeTombstone(vault: Vault, { kind, id }: Form, sums: string, now: number): void {
+  appendLine(vault.root, readHead(vault.root), { kind: 'prune', id, time: new Date(now).toISOString(), sums, extra: kind });
+}
+
+function hashOfSums(directory: string): string {
+  const path = `${directory}/${NAMES.sums}`;
+  return lstatSync(path, { throwIfNoEntry: false }) === undefined ? '-' : createHash('sha256').update(readFileSync(path)).digest('hex');
+}
+
+/** What lost a part of its flags in an attempt gets them again. */
+function sealAgain(vault: Vault, ref: SnapshotRef): void {
+  if (sealedInLedger(vault).get(ref.id) === 'seal') sealSnapshot(vault, ref);
+}
+
+function readForms(note: string): Form[] {
+  try {
+    const value: unknown = JSON.parse(readTextIfThere(note) ?? '[]');
+    if (!Array.isArray(value)) return [];
+    return (value as { readonly kind?: unknown; readonly id?: unknown }[]).flatMap(({ kind, id }) => formOf(kind, id) ?? []);
+  } catch {
+    // It is replaced by rename, so a damaged one was damaged from outside: the trash itself still tells what was moved.
+    return [];
+  }
+}

@@ -1,0 +1,147 @@
+// `cora prune` on real vaults: what it says, what it removes, what it never touches, and that a crash or a busy reader harms
+// nothing. Snapshots are made under clocks of their own (faketime).
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { findProgram } from '../src/os/run.ts';
+import { type Document, execute, Sandbox } from './support/sandbox.ts';
+
+const faketime = findProgram('faketime');
+const CORA = join(import.meta.dirname, '..', 'bin', 'cora');
+
+type Entry = { readonly snapshot_id: string; readonly kind: string; readonly reason: string };
+type Pruned = Document & { readonly code: number | null; readonly result: { readonly [key: string]: unknown } };
+
+class Vault {
+  readonly sandbox = new Sandbox();
+  #count = 0;
+
+  at(time: string, args: readonly string[]) {
+    const { root, home, vault, project } = this.sandbox;
+    const env = { PATH: process.env['PATH'], HOME: home, CORA_VAULT: vault, CORA_LOG: join(root, 'cora.log'), TZ: 'UTC' };
+    return execute(faketime ?? '', ['-f', `@${time}`, CORA, ...args], { cwd: project, env });
+  }
+
+  /** A changed file and a snapshot of it; gives its id. */
+  async make(time: string, ...args: readonly string[]): Promise<string> {
+    this.#count += 1;
+    writeFileSync(join(this.sandbox.project, `file-${this.#count}`), `${this.#count}`);
+    const run = await this.at(time, [...args, '--json']);
+    if (run.code !== 0) throw new Error(`${args.join(' ')}: ${run.stdout}${run.stderr}`);
+    return String((JSON.parse(run.stdout) as Document).result['snapshot_id']);
+  }
+
+  async prune(...args: readonly string[]): Promise<Pruned> {
+    return (await this.sandbox.json(['prune', ...args])) as Pruned;
+  }
+
+  /** `backup 20261110-...`, in the order of the ledger. */
+  async listed(): Promise<string[]> {
+    const { result } = await this.sandbox.json(['list']);
+    return (result['snapshots'] as { snapshot_id: string; kinds: string[] }[]).flatMap(({ snapshot_id: id, kinds }) =>
+      kinds.map((kind) => `${kind} ${id}`),
+    );
+  }
+}
+
+function open(): Vault {
+  const vault = new Vault();
+  writeFileSync(join(vault.sandbox.project, 'CLAUDE.md'), 'memory\n');
+  onTestFinished(() => vault.sandbox.remove());
+  return vault;
+}
+
+const names = (entries: unknown) => (entries as Entry[]).map(({ kind, snapshot_id: id }) => `${kind} ${id}`);
+
+describe.skipIf(faketime === undefined)('cora prune (needs faketime)', () => {
+  test('says what would go and why, changes nothing, and removes it with --confirm: sealed backups and saves that nobody needs', async () => {
+    const vault = open();
+    const ids: string[] = [];
+    for (const day of ['10', '11', '12']) ids.push(await vault.make(`2026-11-${day} 03:15:00`, 'backup', 'now', '--trigger', 'timer'));
+    const before = await vault.listed();
+    const dry = await vault.prune('--keep-daily', '2');
+    expect(dry.code).toBe(0);
+    expect(dry.result['dry_run']).toBe(true);
+    expect(names(dry.result['would_delete'])).toEqual([`save ${ids[0]}`, `backup ${ids[0]}`]);
+    expect((dry.result['kept'] as Entry[]).map(({ reason }) => reason)).toContain('newest of 2026-11-11 (daily 2 of 2)');
+    expect(await vault.listed()).toEqual(before);
+    const done = await vault.prune('--keep-daily', '2', '--confirm');
+    expect(done.code).toBe(0);
+    expect(names(done.result['deleted'])).toContain(`backup ${ids[0]}`);
+    expect(existsSync(join(vault.sandbox.vault, ids[0] ?? ''))).toBe(false);
+    expect(readdirSync(join(vault.sandbox.vault, '.trash'))).toEqual([]);
+    expect(readFileSync(join(vault.sandbox.vault, 'ledger/chain.log'), 'utf8')).toContain(` prune ${ids[0]} `);
+    expect((await vault.sandbox.json(['verify', '--all'])).code).toBe(0);
+    expect((await vault.prune('--keep-daily', '2', '--confirm')).code).toBe(0);
+  });
+
+  test('never touches what is no snapshot, and names it', async () => {
+    const vault = open();
+    for (const day of ['10', '11']) await vault.make(`2026-11-${day} 03:15:00`, 'backup', 'now');
+    mkdirSync(join(vault.sandbox.vault, 'my-own-copy'));
+    mkdirSync(join(vault.sandbox.vault, 'progress/2026/11/10/whatever'));
+    mkdirSync(join(vault.sandbox.vault, '20200101-000000-nogit'));
+    const done = await vault.prune('--keep-last', '1', '--confirm');
+    expect(done.result['unparseable']).toEqual(['20200101-000000-nogit', 'my-own-copy', 'progress/2026/11/10/whatever']);
+    for (const name of done.result['unparseable'] as string[]) expect(existsSync(join(vault.sandbox.vault, name))).toBe(true);
+  });
+
+  test('labelled and pinned ones stay, pins end, and unpin ends them', async () => {
+    const vault = open();
+    const labelled = await vault.make('2026-11-01 03:15:00', 'backup', 'now', '-l', 'pre-upgrade-2.0');
+    const pinned = await vault.make('2026-11-02 03:15:00', 'backup', 'now');
+    const brief = await vault.make('2026-11-03 03:15:00', 'backup', 'now');
+    await vault.make('2026-11-04 03:15:00', 'backup', 'now');
+    expect((await vault.sandbox.json(['pin', pinned])).code).toBe(0);
+    expect((await vault.at('2026-11-04 03:20:00', ['pin', brief, '--until', '2026-11-10'])).code).toBe(0);
+    expect((await vault.at('2026-11-05 03:20:00', ['prune', '--keep-last', '1', '--json'])).stdout).toContain('pinned until 2026-11-10');
+    const plan = await vault.prune('--keep-last', '1');
+    expect(names(plan.result['would_delete'])).toContain(`backup ${brief}`);
+    const kept = plan.result['kept'] as Entry[];
+    expect(kept.find(({ snapshot_id: id, kind }) => id === labelled && kind === 'backup')?.reason).toBe('has the label pre-upgrade-2.0');
+    expect(kept.find(({ snapshot_id: id, kind }) => id === pinned && kind === 'backup')?.reason).toBe('pinned');
+    expect((await vault.sandbox.json(['unpin', pinned])).result['pinned']).toBe(false);
+    expect(names((await vault.prune('--keep-last', '1')).result['would_delete'])).toContain(`backup ${pinned}`);
+    expect((await vault.sandbox.json(['pin', pinned, '--until', '2026-01-01'])).code).toBe(2);
+    expect((await vault.sandbox.json(['pin', 'no-such-one'])).code).toBe(2);
+  });
+
+  test('refuses (20) while the newest is suspect, damaged or dated in the future', async () => {
+    const vault = open();
+    const chattr = (flag: string) => execute('chattr', ['-R', '-f', flag, join(vault.sandbox.vault)]);
+    for (const day of ['10', '11']) await vault.make(`2026-11-${day} 03:15:00`, 'backup', 'now');
+    const before = await vault.listed();
+    // A byte of the newest archive, which only reading finds.
+    await chattr('-i');
+    const newest = join(
+      vault.sandbox.vault,
+      readdirSync(vault.sandbox.vault)
+        .filter((name) => name.startsWith('20261111'))
+        .at(0) ?? '',
+    );
+    const archive = join(newest, 'project-full.tar.gz');
+    const good = readFileSync(archive);
+    const bad = Buffer.from(good);
+    bad.writeUInt8((bad[100] ?? 0) ^ 1, 100);
+    writeFileSync(archive, bad);
+    expect((await vault.prune('--keep-last', '1', '--confirm')).code).toBe(20);
+    // From then on the ledger knows it.
+    expect((await vault.prune('--keep-last', '1')).code).toBe(20);
+    writeFileSync(archive, good);
+    await vault.sandbox.json(['verify', '--all']);
+    expect((await vault.prune('--keep-last', '1')).code).toBe(0);
+    const ahead = await vault.at('2031-01-01 00:00:00', ['save', '-m', 'a clock that ran ahead', '--json']);
+    expect(ahead.code).toBe(0);
+    expect((await vault.prune('--keep-last', '1')).code).toBe(20);
+    await vault.make('2026-11-12 03:15:00', 'save');
+    const plan = await vault.prune('--keep-last', '1');
+    expect(plan.code).toBe(0);
+    expect((plan.result['kept'] as Entry[]).map(({ reason }) => reason)).toContain('dated in the future: not counted, never removed');
+    writeFileSync(join(vault.sandbox.project, 'CLAUDE.md'), '');
+    expect((await vault.at('2026-11-13 03:15:00', ['save'])).code).toBe(3);
+    const frozen = await vault.prune('--keep-last', '1', '--confirm');
+    expect([frozen.code, frozen.error.code]).toEqual([20, 'refused']);
+    expect((await vault.listed()).filter((one) => before.includes(one))).toEqual(before);
+  });
+});
