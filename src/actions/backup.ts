@@ -20,8 +20,9 @@ import { commitSnapshot } from '../vault/snapshot.ts';
 import { lockForReading, lockForWriting, openStage, type Vault } from '../vault/vault.ts';
 import { describeTree, gitFacts, makeReport } from './describe.ts';
 import { Export, type Exported } from './export.ts';
-import { recordRuns } from './ledger.ts';
+import { recordRuns, withFailureLogged } from './ledger.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
+import { isGood } from './report-state.ts';
 import { type Saved, type SaveResult, saveInto } from './save.ts';
 import { sealNew } from './seal.ts';
 import { entryOf, isListed } from './tree-rows.ts';
@@ -51,10 +52,13 @@ export type BackupResult = {
  * @throws CoraError as `save` does; db_integrity_check_failed, validation_failed where the backup does not validate: then nothing is visible
  */
 export async function backup(project: ProjectFacts, location: VaultLocation, options: BackupOptions, ctx: Context): Promise<BackupResult> {
-  const first = await attempt(project, location, options, false, ctx);
-  if (first !== undefined) return first;
-  ctx.monitor.note('A database fails the full check, which its last save did not make: it is read again, to tell whose damage that is');
-  return (await attempt(project, location, options, true, ctx)) as BackupResult;
+  const type = typeOfBackup(options, ctx.now());
+  return withFailureLogged(location, { kind: 'backup', type }, ctx, async () => {
+    const first = await attempt(project, location, options, false, ctx);
+    if (first !== undefined) return first;
+    ctx.monitor.note('A database fails the full check, which its last save did not make: it is read again, to tell whose damage that is');
+    return (await attempt(project, location, options, true, ctx)) as BackupResult;
+  });
 }
 
 /** @returns undefined where a database that had a quick_check alone fails the full one: only from its live file can be told whose damage that is */
@@ -80,6 +84,7 @@ async function attempt(
     // While a loss stands no backup can be good: one of this state is enough, not one a push.
     const good = newestBackup(vault, ctx.now(), saved.result.losses.length > 0 ? (report) => isGood(report) || report.status === 'suspect' : isGood);
     if (good !== undefined && !isNeeded(vault, project, saved, good, ctx.now())) {
+      if (saved.result.outcome === 'saved') await recordRuns(vault, ctx);
       return {
         outcome: 'not_needed',
         id: good.ref.id,
@@ -105,9 +110,6 @@ async function attempt(
 
 type Good = { readonly ref: SnapshotRef; readonly report: Report };
 
-/** Of these databases everything is there that the live one has. */
-const KEPT_RAW = new Set(['db_corrupt', 'db_encrypted']);
-
 /** The newest that is wanted and is not dated in the future. */
 function newestBackup(vault: Vault, now: number, isWanted: (report: Report) => boolean): Good | undefined {
   for (const ref of listSnapshots(vault).reverse()) {
@@ -116,16 +118,6 @@ function newestBackup(vault: Vault, now: number, isWanted: (report: Report) => b
     if (report !== undefined && isWanted(report)) return { ref, report };
   }
   return undefined;
-}
-
-/** Complete, or incomplete with every critical file and database there. */
-export function isGood(report: Report): boolean {
-  if (report.status !== 'partial') return report.status === 'complete';
-  const critical = new Set(report.critical);
-  return !report.problems.some(
-    ({ severity, path, code }) =>
-      severity === 'error' && !KEPT_RAW.has(code) && (code.startsWith('db_') || (path !== undefined && critical.has(path)) || path === '.'),
-  );
 }
 
 /** Whether the newest good backup is too old, or a critical or large file is not as it was then. */
@@ -176,7 +168,7 @@ async function exportBackup(vault: Vault, project: ProjectFacts, options: Backup
       return { ...made, seal: sealNew(vault, made.id, project.config.seal, ctx) };
     } finally {
       lock.release();
-      await recordRuns(vault, ctx);
+      await recordRuns(vault, ctx, true);
     }
   } catch (error) {
     throw errnoOf(error) === undefined ? error : writeFailure(error, vault.root);

@@ -1,28 +1,127 @@
-// Brings ledger/cora.db in step with the chain. The table only answers questions quickly; it is
-// never what a decision rests on, so no failure here ends a run.
+// Brings ledger/cora.db in step with the chain, and notes runs that failed. The table only answers questions
+// quickly; it is never what a decision rests on, so no failure here ends a run.
 
 import type { Context } from '../base/context.ts';
-import { messageOf } from '../base/errors.ts';
-import { appendRuns, type LoggedRun } from '../os/backup-log.ts';
+import { CoraError, EXIT, messageOf } from '../base/errors.ts';
+import type { Report } from '../format/report.ts';
+import { type BackupLog, isDamaged, type LoggedRun, type Missing, openLog, type Removal, remakeLog } from '../os/backup-log.ts';
 import { exists } from '../os/files.ts';
 import { type SnapshotRef, tryReport } from '../vault/catalog.ts';
-import { type ChainLine, readChain } from '../vault/chain.ts';
+import { type ChainLine, linesAfter, readHead } from '../vault/chain.ts';
 import { NAMES, parseId, snapshotDirectory } from '../vault/layout.ts';
+import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import type { Vault } from '../vault/vault.ts';
 import { archiveName } from './backup-names.ts';
 import { bytesBelow } from './list.ts';
+import { isGood } from './report-state.ts';
 
-/** Adds every run of the chain that the table lacks. */
-export async function recordRuns(vault: Vault, ctx: Context): Promise<void> {
+/** The table, in step with the chain. The caller closes it. @throws SQLite's own errors */
+export async function openLedger(vault: Vault): Promise<BackupLog> {
+  const path = `${vault.root}/${NAMES.database}`;
   try {
-    await appendRuns(`${vault.root}/${NAMES.database}`, (after) =>
-      readChain(vault.root)
-        .filter(({ line }) => line.sequence > after)
-        .flatMap(({ line }) => loggedRun(vault, line)),
-    );
+    return await inStep(await openLog(path), vault);
+  } catch (error) {
+    if (!isDamaged(error)) throw error;
+    await rebuildLedger(vault);
+    return openLog(path);
+  }
+}
+
+/** The same in memory, for a vault that cannot be written. */
+export async function openLedgerInMemory(vault: Vault): Promise<BackupLog> {
+  return inStep(await openLog(':memory:'), vault);
+}
+
+async function inStep(log: BackupLog, vault: Vault): Promise<BackupLog> {
+  try {
+    const { sequence } = readHead(vault.root);
+    const known = log.lastSequence();
+    // A table that knows more than the chain belongs to another one.
+    if (known > sequence) throw Object.assign(new Error('the table is ahead of the chain'), { code: 'SQLITE_CORRUPT' });
+    if (known < sequence) log.add(missingAfter(vault, known));
+    return log;
+  } catch (error) {
+    log.close();
+    throw error;
+  }
+}
+
+/**
+ * Adds every run of the chain that the table lacks. Never throws.
+ * @param whole also looks for damage in the whole file
+ */
+export async function recordRuns(vault: Vault, ctx: Context, whole = false): Promise<void> {
+  try {
+    const log = await openLedger(vault);
+    const sound = !whole || log.isSound();
+    log.close();
+    if (!sound) await rebuildLedger(vault);
   } catch (error) {
     ctx.monitor.note(`The table ledger/cora.db is not in step with the ledger: ${messageOf(error)}`);
   }
+}
+
+/** What became of `cora ledger rebuild`. */
+export type RebuiltLedger = { readonly path: string; readonly rows: number; readonly failures: number; readonly seconds: number };
+
+/** Makes the table again from the vault alone: the chain and the reports. Failed runs, which no other place has, are kept where they can be read. */
+export async function rebuildLedger(vault: Vault): Promise<RebuiltLedger> {
+  const begun = performance.now();
+  const path = `${vault.root}/${NAMES.database}`;
+  const made = await remakeLog(path, missingAfter(vault, 0));
+  return { path, ...made, seconds: (performance.now() - begun) / 1000 };
+}
+
+export type RunFacts = { readonly kind: 'save' | 'backup'; readonly type: string };
+
+/** Runs the work, and gives a failure of it a row before it goes on. */
+export async function withFailureLogged<T>(location: VaultLocation, facts: RunFacts, ctx: Context, work: () => Promise<T>): Promise<T> {
+  const started = ctx.now();
+  try {
+    return await work();
+  } catch (error) {
+    if (isFailure(error)) await recordFailure(location, facts, error, started, ctx);
+    throw error;
+  }
+}
+
+/** A slip of the caller's or a person's Ctrl-C is none. */
+function isFailure(error: unknown): boolean {
+  return !(error instanceof CoraError) || (error.exitCode !== EXIT.usage && error.exitCode !== EXIT.interrupted && error.exitCode !== EXIT.noVault);
+}
+
+async function recordFailure(location: VaultLocation, { kind, type }: RunFacts, error: unknown, started: number, ctx: Context): Promise<void> {
+  try {
+    if (!exists(`${location.path}/${NAMES.ledger}`)) return;
+    const vault = openLocated(location);
+    const log = await openLedger(vault);
+    log.addFailure({
+      sequence: null,
+      snapshotId: null,
+      kind,
+      type,
+      path: vault.root,
+      sizeBytes: null,
+      rows: null,
+      documents: null,
+      walBytes: null,
+      durationMs: Math.max(0, ctx.now() - started),
+      success: false,
+      message: messageOf(error),
+      createdAt: ctx.now(),
+    });
+    log.close();
+  } catch {
+    // The run log has it; a full or read-only disk is what the run itself ends with.
+  }
+}
+
+function missingAfter(vault: Vault, after: number): Missing {
+  const lines = linesAfter(vault.root, after);
+  const removals: Removal[] = lines.flatMap(({ kind, id, extra, time }) =>
+    kind === 'prune' ? [{ kind: extra, snapshotId: id, removedAt: Date.parse(time) }] : [],
+  );
+  return { runs: lines.flatMap((line) => loggedRun(vault, line)), removals, upTo: lines.at(-1)?.sequence ?? after };
 }
 
 function loggedRun(vault: Vault, line: ChainLine): LoggedRun[] {
@@ -30,46 +129,39 @@ function loggedRun(vault: Vault, line: ChainLine): LoggedRun[] {
   if (id === undefined || !['save', 'backup', 'fallback', 'unchanged'].includes(line.kind)) return [];
   const kind = line.kind === 'backup' || line.kind === 'fallback' ? line.kind : 'save';
   const directory = snapshotDirectory(kind, id);
-  const base = { sequence: line.sequence, snapshotId: id, kind: line.kind, createdAt: line.time };
-  if (line.kind === 'unchanged') {
-    return [
-      {
-        ...base,
-        type: 'save',
-        path: `${vault.root}/${directory}`,
-        sizeBytes: 0,
-        rows: null,
-        documents: null,
-        durationMs: null,
-        success: true,
-        message: null,
-      },
-    ];
-  }
+  const nothing = { sizeBytes: null, rows: null, documents: null, walBytes: null, durationMs: null };
+  const base = { ...nothing, sequence: line.sequence, snapshotId: id, kind: line.kind, createdAt: Date.parse(line.time) };
+  const path = `${vault.root}/${directory}`;
+  if (line.kind === 'unchanged') return [{ ...base, type: 'save', path, success: true, message: null }];
   const ref: SnapshotRef = { id, kind, directory, sequence: line.sequence };
   const report = tryReport(vault, ref);
-  const there = exists(`${vault.root}/${directory}`);
-  const failures = report?.problems.filter(({ severity }) => severity === 'error') ?? [];
-  const archive = report === undefined ? '' : `/${archiveName(report.project.name)}`;
+  // It succeeded, or it would have no line; that it is gone by now says nothing about the run.
+  if (report === undefined) return [{ ...base, type: kind, path, success: true, message: exists(path) ? 'its report cannot be read' : null }];
   return [
     {
       ...base,
-      type: report?.type ?? kind,
-      path: `${vault.root}/${directory}${kind === 'backup' ? archive : ''}`,
-      sizeBytes: there ? bytesBelow(`${vault.root}/${directory}`) : 0,
-      rows: report === undefined ? null : report.databases.reduce((sum, { rows }) => sum + rows, 0),
-      documents: report === undefined ? null : report.units.reduce((sum, { documents }) => sum + (documents ?? 0), 0),
-      durationMs: report === undefined ? null : Math.round(report.total_duration * 1000),
-      success: report !== undefined && report.status === 'complete',
-      message:
-        report === undefined
-          ? 'its report cannot be read'
-          : failures.length === 0
-            ? null
-            : failures
-                .map(({ path, message }) => `${path ?? ''}: ${message}`)
-                .slice(0, 5)
-                .join('; '),
+      type: report.type,
+      path: kind === 'backup' ? `${path}/${archiveName(report.project.name)}` : path,
+      sizeBytes: bytesBelow(path),
+      rows: report.databases.reduce((sum, { rows }) => sum + rows, 0),
+      documents: documentsOf(report),
+      walBytes: report.databases.reduce((sum, { wal_size: size }) => sum + (size ?? 0), 0),
+      durationMs: Math.round(report.total_duration * 1000),
+      success: isGood(report),
+      message: whatIsWrong(report),
     },
   ];
+}
+
+/** Over all vector stores; null where there is none. A save does not count them, but has the rows of their tables. */
+function documentsOf({ units, databases }: Report): number | null {
+  if (units.length === 0) return null;
+  const tablesOf = (path: string) => databases.find((database) => database.path === path)?.tables;
+  return units.reduce((sum, { documents, database }) => sum + (documents ?? tablesOf(database)?.['embeddings'] ?? 0), 0);
+}
+
+function whatIsWrong(report: Report): string | null {
+  const errors = report.problems.filter(({ severity }) => severity === 'error').slice(0, 5);
+  if (errors.length === 0) return report.status === 'complete' ? null : report.status;
+  return errors.map(({ path, message }) => (path === undefined ? message : `${path}: ${message}`)).join('; ');
 }

@@ -18,9 +18,9 @@ import { type Pin, pinsIn } from '../vault/pins.ts';
 import type { Candidate } from '../vault/retention.ts';
 import { formKey, prunedInLedger } from '../vault/trash.ts';
 import type { Vault } from '../vault/vault.ts';
-import { isGood } from './backup.ts';
 import { bytesBelow } from './list.ts';
 import { isFrozen } from './lost.ts';
+import { isGood } from './report-state.ts';
 
 export type Surveyed = Candidate & { readonly ref: SnapshotRef /** Of its own files. */; readonly bytes: number };
 

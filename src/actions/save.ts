@@ -19,6 +19,7 @@ import { openStage, type Vault } from '../vault/vault.ts';
 import { type Scanned, scanProject } from './capture.ts';
 import { standingProblems, toCarry } from './capture-problems.ts';
 import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
+import { recordRuns, withFailureLogged } from './ledger.ts';
 import type { WatchList } from './loss-baseline.ts';
 import { lossProblems } from './loss-text.ts';
 import { findLosses, notedLosses, standingLosses, unsettledLosses, withId } from './loss-watch.ts';
@@ -61,13 +62,18 @@ export async function save(project: ProjectFacts, location: VaultLocation, optio
     const recent = recentSave(project, location, options.ifOlder, ctx);
     if (recent !== undefined) return recent;
   }
-  const { vault, release } = openForWriting(project, location, ctx);
-  try {
-    const saved = await saveInto(vault, project, options, { check: 'quick_check', rereadSlice: -1 }, ctx);
-    return saved.result;
-  } finally {
-    release();
-  }
+  return withFailureLogged(location, { kind: 'save', type: 'save' }, ctx, async () => {
+    const { vault, release } = openForWriting(project, location, ctx);
+    let result: SaveResult;
+    try {
+      ({ result } = await saveInto(vault, project, options, { check: 'quick_check', rereadSlice: -1 }, ctx));
+    } finally {
+      release();
+    }
+    // What found nothing to do is written by the next run: it must stay as quick as it is.
+    if (result.outcome === 'saved') await recordRuns(vault, ctx);
+    return result;
+  });
 }
 
 /** A loss that the newest save has found stands, whether or not another save is due. */

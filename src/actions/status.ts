@@ -14,9 +14,9 @@ import { NAMES, parseId, timeOfId } from '../vault/layout.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { lostSeals, protectionsOf } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
-import { isGood } from './backup.ts';
 import { bytesBelow } from './list.ts';
 import { isFrozen, lossesOf } from './lost.ts';
+import { isGood } from './report-state.ts';
 import { type Failures, failuresOf, type Growth, growthOf, WEEK } from './status-runs.ts';
 
 export type LastRun = { readonly id: string; readonly time: number; readonly ok: boolean };

@@ -55,6 +55,7 @@ export const RETENTION_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'unpin',
+    minor: true,
     summary: 'Let the rules of retention decide about a snapshot again',
     usage: 'ID',
     flags: {},

@@ -4,6 +4,7 @@
 import { EXIT } from '../base/errors.ts';
 import { type Command, command } from './command.ts';
 import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
+import { HEALTH_COMMANDS } from './commands-health.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
 import { RETENTION_COMMANDS } from './commands-retention.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
@@ -81,6 +82,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'backup list',
+    minor: true,
     summary: 'List backups',
     usage: '[-n COUNT] [PATH]',
     flags: LIST_FLAGS,
@@ -91,6 +93,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'backup verify',
+    minor: true,
     summary: 'Verify a backup (the newest one by default)',
     usage: '[ID | @WHEN] [--all] [--chain] [--deep]',
     flags: VERIFY_FLAGS,
@@ -191,6 +194,7 @@ export const COMMANDS: readonly Command[] = [
     exitCodes: [EXIT.ok, EXIT.usage, EXIT.noVault],
     load: () => import('./commands/status.ts'),
   }),
+  ...HEALTH_COMMANDS,
   ...PROTECTION_COMMANDS,
   ...RETENTION_COMMANDS,
   ...AUTOMATIC_COMMANDS,

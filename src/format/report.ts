@@ -22,6 +22,10 @@ export type DatabaseReport = {
   readonly application_id: number;
   /** PRAGMA schema_version. */
   readonly schema_version: number;
+  /** Of everything that is declared in it; a change of this is a migration. Not in reports of before this was recorded. */
+  readonly schema_sha256?: string;
+  /** Bytes of its -wal when it was copied; absent where there was none. */
+  readonly wal_size?: number;
   readonly check: 'quick_check' | 'integrity_check' | 'none';
   /** `ok`, or the first lines of what the check said. */
   readonly check_result: string;

@@ -1,12 +1,13 @@
 // What SQLite's own checks say about a stored copy, and how many rows its tables have. Only reads;
 // a table that needs its program's collations or functions is told apart from a damaged one.
 
+import { createHash } from 'node:crypto';
 import { errnoOf, messageOf } from '../base/errors.ts';
 
 /** What is needed of an open database. */
 type Checked = {
   pragma(source: string): unknown;
-  prepare(sql: string): { pluck(): { get(): unknown } };
+  prepare(sql: string): { pluck(): { get(): unknown; all(): unknown[] } };
 };
 
 /** Lines of a failed check that are kept. */
@@ -63,6 +64,12 @@ function ordinaryTables(database: Checked): string[] {
     .filter(({ schema, name, type }) => schema === 'main' && type === 'table' && !name.startsWith('sqlite_'))
     .map(({ name }) => name)
     .toSorted();
+}
+
+/** One hash over every table, index, view and trigger as it was declared: what a migration changes, and a VACUUM does not. */
+export function schemaHash(database: Checked): string {
+  const declarations = database.prepare('SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name').pluck().all();
+  return createHash('sha256').update(declarations.join('\0')).digest('hex');
 }
 
 /** Rows by ordinary table; virtual tables and their shadows are left out. */

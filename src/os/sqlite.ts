@@ -6,7 +6,7 @@ import type { Database, Options } from 'better-sqlite3';
 import { type Bytes, bytes, isText, toBuffer, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
 import { onPath } from './long-path.ts';
-import { countRows, quoted, runCheck } from './sqlite-check.ts';
+import { countRows, quoted, runCheck, schemaHash } from './sqlite-check.ts';
 
 export type DatabaseFacts = {
   readonly journalMode: string;
@@ -22,6 +22,8 @@ export type CopyCheck = {
   /** Over all ordinary tables; virtual tables and their shadows are left out. */
   readonly rows: number;
   readonly tables: Readonly<Record<string, number>>;
+  /** Of what is declared in it; undefined where the check failed. */
+  readonly schema?: string;
   /** Tables that SQLite cannot check without their program (its collations, its functions), and why; absent where all were checked. */
   readonly unchecked?: string;
 };
@@ -208,7 +210,7 @@ export async function checkCopy(path: CopyPath, check: 'quick_check' | 'integrit
   return withCopy(path, { readonly: true, fileMustExist: true }, (database) => {
     database.pragma('cache_size = -8192');
     const checked = runCheck(database, check);
-    return { ...checked, ...(checked.result === 'ok' ? countRows(database) : { rows: 0, tables: {} }) };
+    return { ...checked, ...(checked.result === 'ok' ? { ...countRows(database), schema: schemaHash(database) } : { rows: 0, tables: {} }) };
   });
 }
 

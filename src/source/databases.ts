@@ -116,7 +116,8 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
     removeCopy(target);
     return takeRaw(source, relative, target, problem('db_corrupt', `${damage}; its bytes are stored as they are`));
   }
-  const report = makeReport(relative, facts, options.check, checked, statSync(target).size);
+  const wal = walSize(source);
+  const report = { ...makeReport(relative, facts, options.check, checked, statSync(target).size), ...(wal === 0 ? {} : { wal_size: wal }) };
   const note =
     hot ??
     (checked.unchecked === undefined
@@ -126,11 +127,14 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
 }
 
 /** True where a -wal with content lies beside the database. */
-function holdsCommits(source: Bytes): boolean {
+const holdsCommits = (source: Bytes): boolean => walSize(source) > 0;
+
+/** Bytes of the -wal beside a database; 0 where there is none. */
+export function walSize(source: Bytes): number {
   try {
-    return onPath(bytes(`${source}-wal`), (path) => statSync(path)).size > 0;
+    return onPath(bytes(`${source}-wal`), (path) => statSync(path)).size;
   } catch {
-    return false;
+    return 0;
   }
 }
 
@@ -143,6 +147,7 @@ function makeReport(relative: Bytes, facts: DatabaseFacts, check: DatabaseReport
     user_version: facts.userVersion,
     application_id: facts.applicationId,
     schema_version: facts.schemaVersion,
+    ...(checked.schema === undefined ? {} : { schema_sha256: checked.schema }),
     check,
     check_result: checked.unchecked === undefined ? checked.result : `${checked.result}, but not checked: ${checked.unchecked}`,
     rows: checked.rows,

@@ -136,6 +136,19 @@ function lengthOfWholeLines(fd: number, size: number): number {
   }
 }
 
+/** Lines after a sequence, oldest first, reading no more of the file than that takes. */
+export function linesAfter(vaultRoot: string, sequence: number): ChainLine[] {
+  for (let length = 16_384; ; length *= 8) {
+    const { text, whole } = readTail(`${vaultRoot}/${NAMES.chain}`, length);
+    const lines = text.split('\n');
+    lines.pop();
+    if (!whole) lines.shift();
+    const first = lines[0];
+    if (whole || (first !== undefined && parseLine(first).sequence <= sequence + 1))
+      return lines.map(parseLine).filter((line) => line.sequence > sequence);
+  }
+}
+
 /** The newest line that `wanted` accepts, reading backwards from the end; undefined where there is none. */
 export function findLast(vaultRoot: string, wanted: (line: ChainLine) => boolean): ChainLine | undefined {
   for (let length = 16_384; ; length *= 8) {
