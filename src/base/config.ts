@@ -2,8 +2,8 @@
 // needs heavy libraries, so that part is config-file.ts and is loaded only when there is a file:
 // a project without configuration never pays for it. docs/configuration.md lists every key.
 
-import type { Check, UserCommand } from './user-command.ts';
 import type { RulesSpec, WeekdayName } from './retention-rules.ts';
+import type { Check, UserCommand } from './user-command.ts';
 
 /** Everything that `cora.toml` can say, with defaults filled in. Sizes in bytes, times in milliseconds. */
 export type Config = {

@@ -4,6 +4,7 @@
 import { EXIT } from '../base/errors.ts';
 import { type Command, command } from './command.ts';
 import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
+import { DATABASE_COMMANDS } from './commands-database.ts';
 import { HEALTH_COMMANDS } from './commands-health.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
 import { RETENTION_COMMANDS } from './commands-retention.ts';
@@ -200,6 +201,7 @@ export const COMMANDS: readonly Command[] = [
   ...AUTOMATIC_COMMANDS,
   ...SETUP_COMMANDS,
   ...TRUST_COMMANDS,
+  ...DATABASE_COMMANDS,
   command({
     name: 'version',
     summary: 'Show the version',

@@ -12,7 +12,7 @@ type FlagBase = { readonly short?: string; readonly aliases?: readonly string[];
 
 /** One option. Its name is the key in its table: `ifOlder` is `--if-older` and `CORA_IF_OLDER`. */
 export type FlagSpec =
-  | (FlagBase & { readonly kind: 'switch' })
+  | (FlagBase & { readonly kind: 'switch' /** On where nobody says otherwise: typed as `--checkpoint=false`. */; readonly standard?: 'on' })
   | (FlagBase & { readonly kind: 'count' })
   | (FlagBase & { readonly kind: 'text' | 'path' | 'duration' | 'number'; readonly value: string })
   | (FlagBase & { readonly kind: 'choice'; readonly value: string; readonly choices: readonly string[] });
@@ -114,9 +114,10 @@ export function parseFlags<F extends FlagTable>(
       const spec = key === undefined ? undefined : table[key];
       if (key === undefined || spec === undefined) throw unknownFlag(token.rawName, table, command);
       if (spec.kind === 'switch' || spec.kind === 'count') {
-        if (token.value !== undefined) throw new CoraError('usage', `The option ${token.rawName} takes no value`, { hint: help(command) });
+        if (token.value !== undefined && !isOnByDefault(spec))
+          throw new CoraError('usage', `The option ${token.rawName} takes no value`, { hint: help(command) });
         counts[key] = (counts[key] ?? 0) + 1;
-        values[key] = spec.kind === 'count' ? counts[key] : true;
+        values[key] = spec.kind === 'count' ? counts[key] : token.value === undefined ? true : truth(token.value, token.rawName);
       } else {
         const value = token.value;
         if (value === undefined) throw new CoraError('usage', `The option ${token.rawName} needs a value: ${spec.value}`, { hint: help(command) });
@@ -169,6 +170,17 @@ function unknownFlag(rawName: string, table: FlagTable, command: string): CoraEr
 }
 
 const help = (command: string) => `see cora ${command === '' ? '' : `${command} `}--help`;
+
+/** True for a switch that is on where nobody says otherwise; only such a one takes a value. */
+export function isOnByDefault(spec: FlagSpec): boolean {
+  return spec.kind === 'switch' && spec.standard === 'on';
+}
+
+function truth(text: string, name: string): boolean {
+  if (/^(1|true|yes|on)$/i.test(text)) return true;
+  if (/^(0|false|no|off)$/i.test(text)) return false;
+  throw new CoraError('usage', `The option ${name} is true or false, not ${toText(bytes(text))}`, { hint: `${name}=false turns it off` });
+}
 
 function fromVariable(spec: FlagSpec, text: string, variable: string): unknown {
   if (spec.kind === 'switch' || spec.kind === 'count') {

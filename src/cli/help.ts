@@ -2,7 +2,7 @@
 
 import { EXIT } from '../base/errors.ts';
 import type { Command } from './command.ts';
-import { type FlagSpec, type FlagTable, flagName, GLOBAL_FLAGS, variableName } from './flags.ts';
+import { type FlagSpec, type FlagTable, flagName, GLOBAL_FLAGS, isOnByDefault, variableName } from './flags.ts';
 import { table } from './render.ts';
 
 /** Every exit code by number (docs/exit-codes.md). */
@@ -84,6 +84,7 @@ function flagLines(flags: FlagTable): string[] {
 
 function synopsis(key: string, spec: FlagSpec): string {
   const short = spec.short === undefined ? '    ' : `-${spec.short}, `;
+  if (isOnByDefault(spec)) return `${short}${flagName(key)}=false`;
   return `${short}${flagName(key)}${spec.kind === 'switch' || spec.kind === 'count' ? '' : ` ${spec.value}`}`;
 }
 

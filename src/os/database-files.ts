@@ -1,8 +1,9 @@
 // A SQLite database as files: the main file with its -wal, -shm and -journal, and who holds them.
 // Only looks.
 
-import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs';
+import { constants, existsSync, lstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { type Bytes, bytes, fromBuffer } from '../base/bytes.ts';
+import { closing } from './files.ts';
 import { findHolders, type Holders } from './holders.ts';
 import { onPath } from './long-path.ts';
 
@@ -21,7 +22,26 @@ export function databaseFiles(live: Bytes): Bytes[] {
 
 /** Which processes have the database, its -wal, -shm or -journal open, for reading too. This process is left out. */
 export function findDatabaseHolders(live: Bytes): Holders {
-  return findHolders(databaseFiles(realDatabase(live)).map((path) => onPath(path, (reachable) => statSync(reachable))));
+  const real = onPath(live, existsSync) ? realDatabase(live) : live;
+  const files = databaseFiles(real).map((path) => onPath(path, (reachable) => statSync(reachable, { throwIfNoEntry: false })));
+  return findHolders(files.filter((file) => file !== undefined));
+}
+
+/**
+ * The first bytes of a database file (sqlite.org/fileformat.html); empty where it cannot be read. Not while a connection of
+ * ours has it open: closing it would drop that one's locks.
+ */
+export function databaseHeader(path: Bytes): Buffer {
+  const head = Buffer.alloc(100);
+  try {
+    const fd = onPath(path, (reachable) => openSync(reachable, constants.O_RDONLY | constants.O_NONBLOCK));
+    return head.subarray(
+      0,
+      closing(fd, () => readSync(fd, head, 0, head.length, 0)),
+    );
+  } catch {
+    return Buffer.alloc(0);
+  }
 }
 
 /** Also a link to nothing. */

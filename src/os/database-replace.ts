@@ -1,11 +1,11 @@
 // Puts another file in the place of a database that no program has open. Invariant: an old -wal or -journal never
 // lies beside a new main file, for SQLite would play it into it and bring the old content back.
 
-import { chmodSync, chownSync, constants, linkSync, lstatSync, openSync, readSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, linkSync, lstatSync, renameSync, rmSync } from 'node:fs';
 import { type Bytes, bytes, dirnameBytes } from '../base/bytes.ts';
 import { errnoOf } from '../base/errors.ts';
-import { databaseFiles, isThere } from './database-files.ts';
-import { closing, syncDirectory } from './files.ts';
+import { databaseFiles, databaseHeader, isThere } from './database-files.ts';
+import { syncDirectory } from './files.ts';
 import { onPath } from './long-path.ts';
 import { openLive } from './sqlite-open.ts';
 
@@ -95,7 +95,7 @@ function move(from: Bytes, to: Bytes): void {
 /** Has SQLite bring everything into the main file. False where it cannot: damaged, locked, not a database. */
 async function settle(live: Bytes): Promise<boolean> {
   // Of a main file that was cut to nothing, SQLite would delete the -wal that may hold the last of its content.
-  if (!beginsLikeDatabase(live)) return false;
+  if (databaseHeader(live).toString('latin1', 0, 16) !== 'SQLite format 3\0') return false;
   try {
     const { database, release } = await openLive(live, 1000);
     try {
@@ -106,16 +106,6 @@ async function settle(live: Bytes): Promise<boolean> {
     } finally {
       release();
     }
-  } catch {
-    return false;
-  }
-}
-
-function beginsLikeDatabase(path: Bytes): boolean {
-  const head = Buffer.alloc(16);
-  try {
-    const fd = onPath(path, (reachable) => openSync(reachable, constants.O_RDONLY | constants.O_NONBLOCK));
-    return closing(fd, () => readSync(fd, head, 0, 16, 0) === 16 && head.toString('latin1') === 'SQLite format 3\0');
   } catch {
     return false;
   }

@@ -6,7 +6,8 @@ import { type Bytes, bytes, dirnameBytes, isText, toText } from '../base/bytes.t
 import { errnoOf } from '../base/errors.ts';
 import { closing, syncDirectory } from './files.ts';
 import { onPath } from './long-path.ts';
-import { type CoraDatabase, loadOpener } from './sqlite.ts';
+import { type CopyCheck, type CoraDatabase, type DatabaseFacts, loadOpener, readFacts, withLive } from './sqlite.ts';
+import { countRows, runCheck } from './sqlite-check.ts';
 
 /** An open connection of ours, and the name that SQLite was given. */
 type OpenDatabase = { readonly database: CoraDatabase; readonly path: string; readonly release: () => void };
@@ -47,4 +48,17 @@ export function syncDatabase(live: Bytes): void {
     }
   }
   onPath(dirnameBytes(live), syncDirectory);
+}
+
+/**
+ * Checks a database where it lies, that of its -wal included, and counts its rows; leaves beside it what was there.
+ * @param link a name of ours for a path that SQLite does not get whole as text
+ * @throws SQLite's own errors where it does not open
+ */
+export async function inspect(source: Bytes, link: string, timeout: number, check: 'quick_check' | 'integrity_check') {
+  return withLive(source, link, timeout, (database): { readonly facts: DatabaseFacts; readonly check: CopyCheck } => {
+    const facts = readFacts(database);
+    const checked = runCheck(database, check);
+    return { facts, check: { ...checked, ...(checked.result === 'ok' ? countRows(database) : { rows: 0, tables: {} }) } };
+  });
 }

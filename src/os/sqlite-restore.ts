@@ -2,13 +2,13 @@
 // open. Invariant: a reader or writer, and whoever comes after a crash at any moment, sees all of the old content or all of
 // the new. While a connection of ours is open nothing here opens and closes the file itself: that would drop its locks.
 
-import { constants, openSync, readSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bytes, dirnameBytes, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
 import { databaseFailure, databaseLocked, holdersText } from './database-errors.ts';
-import { findDatabaseHolders, realDatabase } from './database-files.ts';
-import { closing, freeBytes } from './files.ts';
+import { databaseHeader, findDatabaseHolders, realDatabase } from './database-files.ts';
+import { freeBytes } from './files.ts';
 import type { Holder } from './holders.ts';
 import { onPath } from './long-path.ts';
 import { type CoraDatabase, DatabaseLocked } from './sqlite.ts';
@@ -117,9 +117,7 @@ function realLive(live: Bytes): Bytes {
 
 /** A copy in WAL mode would carry that mode over in a way that programs do not expect, and may lack what is in its -wal. */
 function checkStandsAlone(copy: Bytes): void {
-  const head = Buffer.alloc(20);
-  const fd = onPath(copy, (path) => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
-  if (closing(fd, () => readSync(fd, head, 0, 20, 0) === 20 && head[18] === 1)) return;
+  if (databaseHeader(copy)[18] === 1) return;
   throw new CoraError('refused', `${toText(copy)} is no copy that stands alone`, { hint: 'copy it with cora db backup, and restore that copy' });
 }
 

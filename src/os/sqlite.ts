@@ -35,6 +35,9 @@ export type CoraDatabase = Database;
 type Open = (path: string, options: Options) => Database;
 let opener: Open | undefined;
 
+/** Pages between two looks at how far a copy is: 16 MiB of the usual 4 KiB. */
+const STEP_PAGES = 4096;
+
 /** Loads the native module. Below N-API 10 it would crash the process instead of failing, so that is asked first. */
 export async function loadOpener(): Promise<Open> {
   if (opener !== undefined) return opener;
@@ -83,9 +86,10 @@ class OpeningLeavesFiles extends Error {}
  * @param source absolute
  * @param target a new file in a directory of ours
  * @param timeout milliseconds that a writer may keep it locked
+ * @param onPages called now and then with pages done and in all; what it throws ends the copy
  * @throws DatabaseLocked; SQLite's own errors (`sqliteCode`)
  */
-export async function takeCopy(source: Bytes, target: string, timeout: number): Promise<DatabaseFacts> {
+export async function takeCopy(source: Bytes, target: string, timeout: number, onPages?: OnPages): Promise<DatabaseFacts> {
   const open = await loadOpener();
   const facts = await withLive(source, `${target}-link`, timeout, async (database) => {
     const journalMode = String(database.pragma('journal_mode', { simple: true }));
@@ -93,7 +97,7 @@ export async function takeCopy(source: Bytes, target: string, timeout: number): 
     // that is answered with "busy" for a copy that is complete.
     database.exec('BEGIN');
     const read = { ...readFacts(database), journalMode };
-    await copyInOneStep(database, target, timeout);
+    await copyInOneStep(database, target, timeout, onPages);
     return read;
   });
   const copy = open(target, { fileMustExist: true });
@@ -105,24 +109,28 @@ export async function takeCopy(source: Bytes, target: string, timeout: number): 
   return facts;
 }
 
-/** Copies with all pages in one call: a copy in steps would begin again at each foreign commit. */
-async function copyInOneStep(database: Database, target: string, timeout: number): Promise<void> {
+/** How far a copy is, in pages. */
+export type OnPages = (done: number, total: number) => void;
+
+/** Copies with all pages in one call, or, where somebody wants to know how far it is, in large steps: the open read transaction pins what is read. */
+async function copyInOneStep(database: Database, target: string, timeout: number, onPages?: OnPages): Promise<void> {
   const deadline = performance.now() + timeout;
   let left = Number.POSITIVE_INFINITY;
   await database.backup(target, {
-    progress: ({ remainingPages }) => {
+    progress: ({ totalPages, remainingPages }) => {
+      onPages?.(totalPages - remainingPages, totalPages);
       if (remainingPages >= left) {
         if (performance.now() > deadline) throw new DatabaseLocked(`still locked after ${timeout} ms`);
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
       }
       left = remainingPages;
-      return 0x7fffffff;
+      return onPages === undefined ? 0x7fffffff : STEP_PAGES;
     },
   });
 }
 
 /** Opens a live database read-only for the time of `use`, and leaves beside it what was there before, whatever happens. */
-async function withLive<T>(source: Bytes, link: string, timeout: number, use: (database: Database) => T | Promise<T>): Promise<T> {
+export async function withLive<T>(source: Bytes, link: string, timeout: number, use: (database: Database) => T | Promise<T>): Promise<T> {
   const open = await loadOpener();
   const hasWal = onPath(bytes(`${source}-wal`), existsSync);
   const complete = hasWal && onPath(bytes(`${source}-shm`), existsSync);
@@ -191,7 +199,7 @@ function reachable(source: Bytes, link: string): { path: string; release: () => 
   return { path: link, release: () => rmSync(link, { force: true }) };
 }
 
-function readFacts(database: Database): DatabaseFacts {
+export function readFacts(database: Database): DatabaseFacts {
   const value = (name: string): number => Number(database.pragma(name, { simple: true }));
   return {
     journalMode: String(database.pragma('journal_mode', { simple: true })),
@@ -212,6 +220,11 @@ export async function checkCopy(path: CopyPath, check: 'quick_check' | 'integrit
     const checked = runCheck(database, check);
     return { ...checked, ...(checked.result === 'ok' ? { ...countRows(database), schema: schemaHash(database) } : { rows: 0, tables: {} }) };
   });
+}
+
+/** Rows of a stored copy, without any check. */
+export async function countCopy(path: CopyPath): Promise<{ rows: number; tables: Record<string, number> }> {
+  return withCopy(path, { readonly: true, fileMustExist: true }, countRows);
 }
 
 /** A path as text, or its exact bytes where it may be no UTF-8. */

@@ -15,6 +15,7 @@ import {
   type DatabaseFacts,
   DatabaseLocked,
   isHealthy,
+  type OnPages,
   rollBack,
   sameFile,
   sqliteCode,
@@ -27,9 +28,13 @@ export type CaptureOptions = {
   readonly check: 'quick_check' | 'integrity_check';
   /** Checks the copy, perhaps on another thread. */
   readonly checkCopy: (copy: string, check: 'quick_check' | 'integrity_check') => Promise<CopyCheck>;
+  /** Called now and then while it is copied, with pages done and in all; what it throws ends the copy, and is thrown on. */
+  readonly onPages?: OnPages;
   /** Called when the copy is complete and not yet checked: work on it may begin, and counts only if the outcome is `copied`. */
   readonly onCopied?: (copy: string) => void;
 };
+
+const OUT_OF_MEMORY = 'Out of memory while it was copied (a damaged file, or a very large -wal); it is not in this snapshot';
 
 export type CapturedDatabase =
   | { readonly outcome: 'copied'; readonly report: DatabaseReport; readonly problem?: Problem }
@@ -51,11 +56,11 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
   let facts: DatabaseFacts;
   let hot: Problem | undefined;
   try {
-    facts = await takeCopy(source, target, options.timeout);
+    facts = await takeCopy(source, target, options.timeout, options.onPages);
   } catch (error) {
     removeCopy(target);
     // Without the SQLite module no database can be kept: that is no problem of this one file.
-    if (error instanceof CoraError && error.code === 'engine_broken') throw error;
+    if (error instanceof CoraError && (error.code === 'engine_broken' || error.code === 'interrupted')) throw error;
     const code = sqliteCode(error);
     if (error instanceof DatabaseLocked || code?.startsWith('SQLITE_BUSY') === true || code?.startsWith('SQLITE_LOCKED') === true) {
       return {
@@ -77,6 +82,7 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
         ),
       );
     }
+    if (code?.startsWith('SQLITE_NOMEM') === true) return { outcome: 'failed', problem: problem('db_out_of_memory', OUT_OF_MEMORY) };
     if (errnoOf(error) === 'ENOSPC' || code === 'SQLITE_FULL') throw Object.assign(new Error(messageOf(error)), { code: 'ENOSPC' });
     const other = await copyAnotherWay(source, target);
     if (other === undefined)
