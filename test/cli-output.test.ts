@@ -229,6 +229,10 @@ const plan: RestorePlan = {
     { action: 'create', path: bytes('b\xff'), size: 100 },
     { action: 'replace', path: bytes('a'), size: 200 },
   ],
+  extras: [],
+  liveDatabases: [],
+  elsewhere: undefined,
+  modes: 'live',
   // For the action alone, which is a stand-in here.
   work: {} as RestorePlan['work'],
 };
@@ -241,6 +245,11 @@ function restoring(inPlace: boolean): { readonly parts: Partial<Engine>; readonl
       applied.push(given);
       return { id: given.id, directory: given.directory, files: 2, bytes: 300, databases: 0, kept: 3, damaged: 0, problems: [], seconds: 0.5 };
     },
+  };
+  parts.restoreInPlace = async (_project, _location, given) => {
+    applied.push(given);
+    const done = { files: 2, bytes: 300, databases: 0, kept: 3, damaged: 0, problems: [], seconds: 0.5 };
+    return { id: given.id, directory: given.directory, ...done, preRestoreSnapshot: undefined, movedAside: 0, databaseChecks: [] };
   };
   return { parts, applied };
 }

@@ -12,6 +12,7 @@ import { readReport, resolveSnapshot } from '../vault/catalog.ts';
 import { loadEntries } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
+import type { ProjectFacts } from './open-project.ts';
 import { applyRestore } from './restore.ts';
 import { planRestore } from './restore-plan.ts';
 
@@ -35,7 +36,7 @@ const PROOF_MAX = 64 << 20;
  * @param id of the save
  * @throws CoraError validation_failed where what comes back is not what was saved; what a restore throws
  */
-export async function proveRestore(project: { readonly root: Bytes }, location: VaultLocation, id: string, ctx: Context): Promise<RestoreProof> {
+export async function proveRestore(project: ProjectFacts, location: VaultLocation, id: string, ctx: Context): Promise<RestoreProof> {
   const vault = openLocated(location);
   const ref = resolveSnapshot(vault, id, ctx.now(), { kind: 'save' });
   const report = readReport(vault, ref);

@@ -14,6 +14,7 @@ import { restoreScript } from '../vault/restore-script.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { recoverPruning } from '../vault/trash.ts';
 import { clearStages, createVault, lockForWriting, repairVault, type Vault } from '../vault/vault.ts';
+import { isUnfinished, RESTORE_DIRECTORY } from './restore-journal.ts';
 import { recoverSwap } from './rotate-swap.ts';
 
 /** What an action needs to know of a project. */
@@ -32,6 +33,7 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
   remember(location, project, vault);
   const lock = lockForWriting(vault, ctx.lockWait);
   try {
+    refuseHalfRestored(project.root);
     const adopted = adoptUnrecorded(vault);
     if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
     for (const id of recoverPruning(vault, ctx.now())) ctx.monitor.note(`The removal of ${id} was cut off by a crash and is finished`);
@@ -45,6 +47,14 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
     lock.release();
     throw error;
   }
+}
+
+/** A restore that was killed while this command waited for it: what is there now is neither old nor new. */
+function refuseHalfRestored(root: Bytes): void {
+  if (!exists(`${toText(root)}/${RESTORE_DIRECTORY}/RESTORE.json`) || !isUnfinished(root)) return;
+  throw new CoraError('locked', `A restore of ${toText(root)} was stopped in the middle while this command waited`, {
+    hint: 'run the command again: the next one ends that restore first',
+  });
 }
 
 function openOrCreate(project: ProjectFacts, location: VaultLocation, ctx: Context): Vault {

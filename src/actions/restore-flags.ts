@@ -3,24 +3,17 @@
 // all is written.
 
 import { type Bytes, joinBytes, printable } from '../base/bytes.ts';
-import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { readFlags } from '../os/chattr.ts';
-import { liftAppendOnly, setAgain } from '../vault/append-only.ts';
-import { lockForWriting } from '../vault/vault.ts';
-import type { RestorePlan } from './restore-plan.ts';
+import { liftAppendOnly } from '../vault/append-only.ts';
+import type { Vault } from '../vault/vault.ts';
 
 /**
- * Lifts +a from what a restore in place replaces or links to, under the write lock, which is held until the flags are set again.
- * @returns what sets them again; undefined where nothing had to be lifted
- * @throws CoraError refused where a flag cannot be lifted, or a person made a file immutable; locked
+ * Lifts +a from what a restore in place replaces, moves aside or links to. The caller holds the write lock and calls
+ * `setAgain` in the end, also after an error.
+ * @throws CoraError refused where a flag cannot be lifted, or a person made a file immutable
  */
-export function liftForRestore({ inPlace, directory, changes, work: { vault, entries } }: RestorePlan, ctx: Context): (() => void) | undefined {
-  if (!inPlace) return undefined;
-  const replaced = changes.filter(({ action }) => action === 'replace').map(({ path }) => path);
-  // A link to an append-only file cannot be made either.
-  const linked = entries.flatMap(({ type, link }) => (type === 'h' && link !== undefined ? [link] : []));
-  const paths = [...new Set([...replaced, ...linked])];
+export function liftForRestore(vault: Vault, directory: Bytes, paths: readonly Bytes[]): void {
   const flags = flagsOf(directory, paths);
   const immutable = paths.find((_, index) => flags[index]?.immutable === true);
   if (immutable !== undefined) {
@@ -28,26 +21,13 @@ export function liftForRestore({ inPlace, directory, changes, work: { vault, ent
       hint: 'take the flag away (chattr -i), or restore beside the project with --to DIR',
     });
   }
-  if (!flags.some((flag) => flag?.append === true)) return undefined;
-  const lock = lockForWriting(vault, ctx.lockWait);
-  const finish = (): void => {
-    try {
-      for (const path of setAgain(vault, directory)) ctx.monitor.note(`${printable(path)} is not append-only again; cora protect says why`);
-    } finally {
-      lock.release();
-    }
-  };
-  try {
-    const lifted = liftAppendOnly(vault, directory, paths);
-    const held = flagsOf(directory, lifted).findIndex((flag) => flag?.append === true);
-    if (held < 0) return finish;
-    throw new CoraError('refused', `${printable(lifted[held] ?? '')} is append-only, and this process may not lift that: nothing was restored`, {
-      hint: 'run the command as root, or restore beside the project with --to DIR',
-    });
-  } catch (error) {
-    finish();
-    throw error;
-  }
+  if (!flags.some((flag) => flag?.append === true)) return;
+  const lifted = liftAppendOnly(vault, directory, paths);
+  const held = flagsOf(directory, lifted).findIndex((flag) => flag?.append === true);
+  if (held < 0) return;
+  throw new CoraError('refused', `${printable(lifted[held] ?? '')} is append-only, and this process may not lift that: nothing was restored`, {
+    hint: 'run the command as root, or restore beside the project with --to DIR',
+  });
 }
 
 function flagsOf(directory: Bytes, paths: readonly Bytes[]) {

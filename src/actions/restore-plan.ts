@@ -1,10 +1,11 @@
 // What a restore would do, as data: which entries, where to, and what stands there now. Nothing is written.
 
 import { lstatSync, type Stats } from 'node:fs';
+import { hostname } from 'node:os';
 import { type Bytes, bytes, fsPath, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
-import { type Entry, escapeField } from '../format/file-list.ts';
+import type { Entry } from '../format/file-list.ts';
 import type { Report, SnapshotKind } from '../format/report.ts';
 import { exists, namesIn } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
@@ -13,6 +14,9 @@ import { loadEntries } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { rootOf, type Vault } from '../vault/vault.ts';
 import { checkpointEntries } from './checkpoint.ts';
+import type { ProjectFacts } from './open-project.ts';
+import { findExtras } from './restore-extras.ts';
+import { lacksLinkTarget, rowsFor, selectEntries } from './restore-select.ts';
 
 export type RestoreOptions = {
   /** A snapshot name, `ID:path`, or undefined for the latest. */
@@ -23,6 +27,12 @@ export type RestoreOptions = {
   readonly to: Bytes | undefined;
   /** Only critical files and databases. */
   readonly critical: boolean;
+  /** Only databases. */
+  readonly databases?: boolean;
+  /** In place: what the snapshot does not hold is moved aside. */
+  readonly deleteExtra?: boolean;
+  /** In place: owners and modes of what is overwritten; `live` (default) keeps them, `snapshot` makes them what they were. */
+  readonly modes?: 'live' | 'snapshot';
   /** Undefined: `always` in place, and a `to` directory must be empty. */
   readonly overwrite: 'always' | 'if-changed' | 'if-newer' | 'never' | undefined;
 };
@@ -39,6 +49,13 @@ export type RestorePlan = {
   readonly keep: number;
   readonly bytes: number;
   readonly changes: readonly PlannedChange[];
+  /** Relative paths that are there, not in the snapshot and not excluded; only where they are to go. */
+  readonly extras: readonly Bytes[];
+  /** Databases that stand there now, or whose `-wal` or `-journal` does: a person must say how they may be replaced. */
+  readonly liveDatabases: readonly Bytes[];
+  /** Why this snapshot is of another deployment than where it would go; undefined where it is not. */
+  readonly elsewhere: string | undefined;
+  readonly modes: 'live' | 'snapshot';
   /** For `applyRestore`. */
   readonly work: RestoreWork;
 };
@@ -51,7 +68,7 @@ export type RestoreWork = {
   readonly entries: readonly Entry[];
   /** The whole snapshot is wanted. */
   readonly whole: boolean;
-  /** Live entries of another type, or live databases, that stay as they are; each with the reason. */
+  /** Live entries of another type that stay as they are; each with the reason. */
   readonly refused: readonly { readonly path: Bytes; readonly code: string; readonly reason: string }[];
 };
 
@@ -60,7 +77,7 @@ export type RestoreWork = {
  * @throws CoraError unknown_snapshot, ambiguous_snapshot, not_found, target_not_empty, usage, damaged
  */
 export async function planRestore(
-  project: { readonly root: Bytes } | undefined,
+  project: ProjectFacts | undefined,
   location: VaultLocation,
   options: RestoreOptions,
   ctx: Context,
@@ -69,19 +86,21 @@ export async function planRestore(
   const { ref, paths } = findTarget(vault, options, ctx.now());
   const report = readReport(vault, ref);
   if (report.status === 'suspect') ctx.monitor.note(`${ref.id} is SUSPECT: when it was made something was lost (cora show ${ref.id})`);
-  const directory = options.to ?? inPlaceRoot(project, vault);
+  const directory = options.to ?? inPlaceRoot(project);
+  const inPlace = options.to === undefined;
   // Where nothing is, nothing needs to be looked at.
   const fresh = options.to !== undefined && options.overwrite === undefined;
   if (options.to !== undefined) requireEmpty(options.to, options.overwrite);
   let all = ref.kind === 'fallback' ? await checkpointEntries(vault, ref) : loadEntries(vault, ref, rowsFor(paths));
   if (lacksLinkTarget(all) && ref.kind !== 'fallback') all = loadEntries(vault, ref);
-  const selected = selectEntries(all, paths, options.critical, report, ref);
+  const selected = selectEntries(all, paths, onlyOf(options, report), ref);
   const databases = new Set(report.databases.filter(({ stored }) => stored === 'copy').map(({ path }) => path));
   const changes: PlannedChange[] = [];
   const entries: Entry[] = [];
   const refused: { path: Bytes; code: string; reason: string }[] = [];
   let total = 0;
   const closed = new Set<string>();
+  const liveDatabases: Bytes[] = [];
   for (const entry of selected) {
     // Below a link or file that stands in a directory's place nothing is looked at or written: it may lead anywhere.
     if (closed.size > 0 && isBelow(entry.path, closed)) continue;
@@ -98,19 +117,8 @@ export async function planRestore(
       refused.push({ path: entry.path, code: 'type_conflict', reason: 'a directory now, something else in the snapshot; move it away first' });
       continue;
     }
-    const isDatabase = databases.has(toText(entry.path));
-    if (live !== undefined && isDatabase && options.to === undefined) {
-      refused.push({ path: entry.path, code: 'database_in_place', reason: 'a live database is not overwritten; restore it with --to DIR' });
-      changes.push({ action: 'keep', path: entry.path, size: entry.size });
-      continue;
-    }
-    if (live === undefined && isDatabase && options.to === undefined && hasSidecar(joinBytes(directory, entry.path))) {
-      refused.push({
-        path: entry.path,
-        code: 'database_in_place',
-        reason: 'a stale -wal or -journal lies beside it, which would be replayed into it; move that away first',
-      });
-      continue;
+    if (inPlace && databases.has(toText(entry.path)) && (live !== undefined || hasSidecar(joinBytes(directory, entry.path)))) {
+      liveDatabases.push(entry.path);
     }
     const action = decide(entry, live, options.overwrite ?? 'always');
     changes.push({ action, path: entry.path, size: entry.size });
@@ -123,24 +131,36 @@ export async function planRestore(
     id: ref.id,
     kind: ref.kind,
     directory,
-    inPlace: options.to === undefined,
+    inPlace,
     create: count('create'),
     replace: count('replace'),
     keep: count('keep'),
     bytes: total,
     changes,
-    work: { vault, ref, report, entries, whole: paths.length === 0 && !options.critical, refused },
+    extras: inPlace && options.deleteExtra === true && project !== undefined ? findExtras(project, all, paths, ctx) : [],
+    liveDatabases: liveDatabases.filter((path) => entries.some((entry) => entry.path === path)),
+    elsewhere: inPlace && project !== undefined ? otherDeployment(project.root, vault, report) : undefined,
+    modes: options.modes ?? 'live',
+    work: { vault, ref, report, entries, whole: paths.length === 0 && !options.critical && options.databases !== true, refused },
   };
 }
 
-function inPlaceRoot(project: { readonly root: Bytes } | undefined, vault: Vault): Bytes {
+function inPlaceRoot(project: ProjectFacts | undefined): Bytes {
   if (project === undefined) throw new CoraError('usage', 'There is no project here to restore into', { hint: 'name a new directory with --to DIR' });
-  if (rootOf(vault.info) !== project.root) {
-    throw new CoraError('refused', `This vault holds ${vault.info.root}, not ${toText(project.root)}`, {
-      hint: 'restore into a new directory with --to DIR',
-    });
-  }
   return project.root;
+}
+
+function otherDeployment(root: Bytes, vault: Vault, report: Report): string | undefined {
+  const here = hostname();
+  if (rootOf(vault.info) !== root) return `This vault holds ${vault.info.root}, not ${toText(root)}`;
+  if (report.vault_id !== vault.info.vault_id) return `${report.snapshot_id} was made for another vault (of ${report.project.root})`;
+  if (report.project.root !== toText(root)) return `${report.snapshot_id} was made of ${report.project.root}, not of ${toText(root)}`;
+  return report.host.hostname === here ? undefined : `${report.snapshot_id} was made on the host ${report.host.hostname}, and this is ${here}`;
+}
+
+function onlyOf({ critical, databases }: RestoreOptions, report: Report): ReadonlySet<string> | undefined {
+  if (databases === true) return new Set(report.databases.map(({ path }) => path));
+  return critical ? new Set(report.critical) : undefined;
 }
 
 /** `ID:path`, or a snapshot name with the paths given apart. */
@@ -180,47 +200,6 @@ function requireEmpty(to: Bytes, overwrite: RestoreOptions['overwrite']): void {
   }
 }
 
-/** Which rows of a listing can matter for some paths: what is at or below one, or leads to it. */
-function rowsFor(paths: readonly Bytes[]): ((key: string) => boolean) | undefined {
-  if (paths.length === 0 || paths.includes(bytes('.'))) return undefined;
-  const keys = paths.map(escapeField);
-  return (key) => key === '.' || keys.some((wanted) => key === wanted || key.startsWith(`${wanted}/`) || wanted.startsWith(`${key}/`));
-}
-
-/** A hard link's content may lie anywhere in the snapshot. */
-function lacksLinkTarget(entries: readonly Entry[]): boolean {
-  const links = entries.filter(({ type }) => type === 'h');
-  if (links.length === 0) return false;
-  const paths = new Set(entries.map(({ path }) => path));
-  return links.some(({ link }) => link !== undefined && !paths.has(link));
-}
-
-/** The entries that are asked for, and the directories that lead to them. */
-function selectEntries(all: readonly Entry[], paths: readonly Bytes[], critical: boolean, report: Report, ref: SnapshotRef): Entry[] {
-  const isCritical = new Set(report.critical);
-  const under = (path: Bytes): boolean =>
-    paths.length === 0 || paths.some((wanted) => wanted === '.' || path === wanted || path.startsWith(`${wanted}/`));
-  const chosen = new Set<string>();
-  for (const wanted of paths) {
-    if (!all.some((entry) => under(entry.path) && (wanted === '.' || entry.path === wanted || entry.path.startsWith(`${wanted}/`)))) {
-      throw new CoraError('not_found', `${toText(wanted)} is not in ${ref.id}`, {
-        hint: `cora show ${ref.id} tells what is; paths are relative to the project`,
-      });
-    }
-  }
-  for (const entry of all) {
-    if (!under(entry.path) || (critical && !isCritical.has(toText(entry.path)))) continue;
-    // A hard link's content comes with it, and with both the directories that lead there.
-    for (const path of entry.type === 'h' && entry.link !== undefined ? [entry.path, entry.link] : [entry.path]) {
-      chosen.add(path);
-      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) chosen.add(path.slice(0, at));
-    }
-  }
-  chosen.add('.');
-  // Parents before what they hold, whatever the order of the listing.
-  return all.filter((entry) => chosen.has(entry.path)).sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
 function decide(entry: Entry, live: Stats | undefined, overwrite: NonNullable<RestoreOptions['overwrite']>): PlannedChange['action'] {
   if (live === undefined) return 'create';
   const sameTime = Math.abs(live.mtimeMs - Number(entry.mtime) / 1e6) < 0.001;
@@ -236,7 +215,8 @@ function decide(entry: Entry, live: Stats | undefined, overwrite: NonNullable<Re
   }
 }
 
-function isBelow(path: Bytes, closed: ReadonlySet<string>): boolean {
+/** Whether a path lies below one of some directories. */
+export function isBelow(path: Bytes, closed: ReadonlySet<string>): boolean {
   for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) if (closed.has(path.slice(0, at))) return true;
   return false;
 }

@@ -1,12 +1,13 @@
 // A restore in place makes files older on purpose. The ledger says which of those that the loss watch
 // looks at, so that it compares them with the restored snapshot and not with the newer one.
 
-import { toText } from '../base/bytes.ts';
+import { type Bytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
+import { listSnapshots, tryReport } from '../vault/catalog.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
-import { lockForWriting } from '../vault/vault.ts';
+import { lockForWriting, type Vault } from '../vault/vault.ts';
 import { encodePath } from './loss-ledger.ts';
 import type { RestorePlan } from './restore-plan.ts';
 
@@ -18,14 +19,35 @@ export function recordRestore(plan: RestorePlan, ctx: Context): void {
   if (!plan.inPlace) return;
   const { vault, report } = plan.work;
   const watched = new Set(report.critical);
-  const written = plan.changes.filter(({ action, path }) => action !== 'keep' && watched.has(toText(path))).map(({ path }) => encodePath(path));
+  record(
+    vault,
+    plan.id,
+    plan.changes.filter(({ action, path }) => action !== 'keep' && watched.has(toText(path))).map(({ path }) => path),
+    ctx,
+  );
+}
+
+/** The way back from a restore: what it brought back is compared with the save of before it. */
+export function recordUndo(vault: Vault, id: string, paths: readonly Bytes[], ctx: Context): void {
+  const ref = listSnapshots(vault).find((one) => one.id === id);
+  const watched = new Set(ref === undefined ? [] : tryReport(vault, ref)?.critical);
+  record(
+    vault,
+    id,
+    paths.filter((path) => watched.has(toText(path))),
+    ctx,
+  );
+}
+
+function record(vault: Vault, id: string, paths: readonly Bytes[], ctx: Context): void {
+  const written = paths.map(encodePath);
   if (written.length === 0) return;
   try {
     const lock = lockForWriting(vault, ctx.lockWait);
     try {
       // What a crash kept out of the ledger comes before a line of ours, or it could never be put in again.
       adoptUnrecorded(vault);
-      const line = { kind: 'restore', id: plan.id, time: new Date(ctx.now()).toISOString(), sums: '-' };
+      const line = { kind: 'restore', id, time: new Date(ctx.now()).toISOString(), sums: '-' };
       for (const extra of inLines(written)) appendLine(vault.root, readHead(vault.root), { ...line, extra });
     } finally {
       lock.release();

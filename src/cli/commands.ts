@@ -11,6 +11,7 @@ import { RETENTION_COMMANDS } from './commands-retention.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
 import { TRUST_COMMANDS } from './commands-trust.ts';
 import type { FlagTable } from './flags.ts';
+import { RESTORE_ABOUT, RESTORE_FLAGS } from './restore-flags.ts';
 import { MOMENT_FLAGS } from './snapshot-name.ts';
 
 const note = { kind: 'text', short: 'm', value: 'NOTE', aliases: ['note', 'description'], help: 'a note that list and show print' } as const;
@@ -161,27 +162,16 @@ export const COMMANDS: readonly Command[] = [
     aliases: ['extract'],
     summary: 'Bring a snapshot back, whole or single paths',
     usage: 'ID [PATH...] [--to DIR]',
-    about: [
-      'With --to: into an empty directory, each path at its place below it. Without: in place, after a question.',
-      'What is not in the snapshot is never deleted. ID may be an id, its beginning, latest, ID:path, a label or a live path; after -- it is a path.',
-    ],
-    flags: {
-      to: { kind: 'path', short: 't', value: 'DIR', aliases: ['target'], help: 'restore into DIR, which is empty or does not exist yet' },
-      critical: { kind: 'switch', help: 'critical files and databases only' },
-      dryRun: { kind: 'switch', short: 'n', help: 'say what would change, and change nothing' },
-      overwrite: {
-        kind: 'choice',
-        value: 'WHEN',
-        choices: ['always', 'if-changed', 'if-newer', 'never'],
-        help: 'what to do with files that are there: always (default), if-changed, if-newer, never',
-      },
-    },
+    about: RESTORE_ABOUT,
+    flags: RESTORE_FLAGS,
     examples: [
       ['cora restore latest --to /tmp/look', 'everything, beside the project'],
       ['cora restore 20261121-143000 src/app.ts --dry-run', 'what one file would become'],
-      ['cora restore latest notes.db --to /tmp/look', 'one file'],
+      ['cora restore latest notes.db --confirm-service-stopped', 'one database, whose program is stopped'],
+      ['cora restore latest notes.db --live', 'the same while its program works'],
+      ['cora restore --undo', 'back to what was there before the last restore'],
     ],
-    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.refused, EXIT.damaged, EXIT.interrupted],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.refused, EXIT.damaged, EXIT.interrupted],
     logged: true,
     load: () => import('./commands/restore.ts'),
   }),

@@ -8,6 +8,7 @@ import type { Context, Problem } from '../base/context.ts';
 import { CoraError, ERROR_EXIT, EXIT, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { VERSION } from '../base/version.ts';
+import { exists } from '../os/files.ts';
 import { type RunEntry, runLogPaths } from '../os/run-log.ts';
 import { stateDirectory } from '../vault/state.ts';
 import type { Command, Outcome, Session } from './command.ts';
@@ -158,6 +159,11 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run
     for (const message of project.warnings) terminal.monitor.problem({ code: 'config', message, severity: 'warning' });
     const location = await engine.locateVault(project, expandHome(project.config.vault, home), vaultEnvironment());
     run?.opened(toText(project.root), location.path);
+    if (exists(`${toText(project.root)}/.cora-restore/RESTORE.json`)) {
+      const { finishRestore } = await import('../actions/restore-recover.ts');
+      const finished = await finishRestore(project.root, ctx);
+      if (finished !== undefined) terminal.monitor.note(finished);
+    }
     return { project, location };
   };
   const confirmInPerson = async (question: string) => {

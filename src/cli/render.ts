@@ -3,12 +3,9 @@
 
 import type { BackupResult } from '../actions/backup.ts';
 import type { ListResult, SnapshotSummary } from '../actions/list.ts';
-import type { RestoreResult } from '../actions/restore.ts';
-import type { RestorePlan } from '../actions/restore-plan.ts';
 import type { SaveResult } from '../actions/save.ts';
 import type { ShowResult } from '../actions/show.ts';
 import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
-import { type Bytes, toText } from '../base/bytes.ts';
 import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
 import type { SealState } from '../vault/seal.ts';
@@ -20,8 +17,6 @@ export function visible(text: string): string {
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
   });
 }
-
-const name = (path: Bytes) => visible(toText(path));
 
 /** `49000` as `49,000`. */
 export function grouped(count: number): string {
@@ -218,24 +213,4 @@ function verifiedLines(snapshot: VerifiedSnapshot): string[] {
       ? '  Restore other files as usual; make a good copy now: cora backup now'
       : `  Restore from another snapshot (cora list), and make a good one now: cora backup now`,
   ];
-}
-
-const PLAN_LINES = 40;
-
-export function planLines(plan: RestorePlan): string[] {
-  const changes = plan.changes.filter((change) => change.action !== 'keep');
-  const lines = [
-    `Restore ${plan.kind} ${plan.id} ${plan.inPlace ? 'in place in' : 'to'} ${name(plan.directory)}: ${counted(plan.create, 'entry', 'entries')} new, ${grouped(plan.replace)} replaced, ${grouped(plan.keep)} kept, ${formatBytes(plan.bytes)}`,
-    ...changes.slice(0, PLAN_LINES).map((change) => `  ${change.action.padEnd(7)} ${name(change.path)}`),
-  ];
-  if (changes.length > PLAN_LINES) lines.push(`  and ${grouped(changes.length - PLAN_LINES)} more (--json lists all)`);
-  return lines;
-}
-
-export function restoreLines(result: RestoreResult): string[] {
-  const parts = [counted(result.files, 'file'), formatBytes(result.bytes)];
-  if (result.databases > 0) parts.push(counted(result.databases, 'database'));
-  if (result.kept > 0) parts.push(`${grouped(result.kept)} kept as they were`);
-  parts.push(formatDuration(result.seconds * 1000));
-  return [`Restored ${result.id} to ${name(result.directory)}: ${parts.join(', ')}`];
 }

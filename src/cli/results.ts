@@ -3,8 +3,6 @@
 
 import type { BackupResult } from '../actions/backup.ts';
 import type { ListResult } from '../actions/list.ts';
-import type { RestoreResult } from '../actions/restore.ts';
-import type { RestorePlan } from '../actions/restore-plan.ts';
 import type { SaveResult } from '../actions/save.ts';
 import type { ShowResult } from '../actions/show.ts';
 import type { LastRun, StatusResult } from '../actions/status.ts';
@@ -13,9 +11,9 @@ import { type Bytes, base64Of, isText, toText } from '../base/bytes.ts';
 import type { Report } from '../format/report.ts';
 import type { SealState } from '../vault/seal.ts';
 
-type Document = Readonly<Record<string, unknown>>;
+export type Document = Readonly<Record<string, unknown>>;
 
-const pathFields = (key: string, path: Bytes): Document =>
+export const pathFields = (key: string, path: Bytes): Document =>
   isText(path) ? { [key]: toText(path) } : { [key]: toText(path), [`${key}_base64`]: base64Of(path) };
 const rfc3339 = (time: number) => new Date(time).toISOString();
 
@@ -114,32 +112,6 @@ export function verifyDocument(result: VerifyResult): Document {
       damaged: snapshot.damaged.map(({ path, file, reason }) => ({ path, file, reason })),
     })),
     remaining: result.remaining,
-    seconds: result.seconds,
-  };
-}
-
-export function planDocument(plan: RestorePlan): Document {
-  return {
-    snapshot_id: plan.id,
-    kind: plan.kind,
-    in_place: plan.inPlace,
-    ...pathFields('directory', plan.directory),
-    create: plan.create,
-    replace: plan.replace,
-    keep: plan.keep,
-    bytes: plan.bytes,
-    changes: plan.changes.map((change) => ({ action: change.action, ...pathFields('path', change.path), size: change.size })),
-  };
-}
-
-export function restoreDocument(result: RestoreResult): Document {
-  return {
-    snapshot_id: result.id,
-    ...pathFields('directory', result.directory),
-    files: result.files,
-    bytes: result.bytes,
-    databases: result.databases,
-    kept: result.kept,
     seconds: result.seconds,
   };
 }

@@ -29,6 +29,7 @@ export function engineOf(parts: Partial<Engine>): Engine {
     verify: missing,
     planRestore: missing,
     applyRestore: missing,
+    restoreInPlace: missing,
     list: missing,
     show: missing,
     status: missing,

@@ -1,46 +1,103 @@
-// `cora restore`: plan, show, ask, apply. A plan is only data until `applyRestore`.
+// `cora restore`: plan, show, ask, apply. A plan is only data until it is applied.
 
-import type { RestoreOptions } from '../../actions/restore-plan.ts';
-import type { Bytes } from '../../base/bytes.ts';
+import type { InPlaceOptions } from '../../actions/restore-in-place.ts';
+import type { RestoreOptions, RestorePlan } from '../../actions/restore-plan.ts';
+import { type Bytes, printable } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
-import { planLines, restoreLines } from '../render.ts';
-import { planDocument, restoreDocument } from '../results.ts';
+import type { OptionsOf } from '../flags.ts';
+import { inPlaceDocument, inPlaceLines, planDocument, planLines, restoreDocument, restoreLines } from '../render-restore.ts';
+import type { RESTORE_FLAGS } from '../restore-flags.ts';
+import { undo } from './restore-undo.ts';
 
-type Options = { readonly to?: Bytes; readonly critical?: boolean; readonly dryRun?: boolean; readonly overwrite?: RestoreOptions['overwrite'] };
+type Options = OptionsOf<typeof RESTORE_FLAGS>;
 type Input = { readonly options: Options; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
 
 export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
+  if (options.undo === true) return undo(options, session);
   const [target, ...rest] = args;
   if (target === undefined && paths.length === 0) {
     throw new CoraError('usage', 'restore needs a snapshot or a path', { hint: 'cora list shows what there is; cora restore latest --to DIR' });
   }
+  refuseContradictions(options);
   const { engine, ctx } = session;
   const { project, location } = await (options.to === undefined ? session.open() : session.locate());
-  const plan = await engine.planRestore(
-    project,
-    location,
-    {
-      target,
-      paths: [...rest, ...paths],
-      to: options.to === undefined ? undefined : session.absolute(options.to),
-      critical: options.critical === true,
-      overwrite: options.overwrite,
-    },
-    ctx,
-  );
+  const plan = await engine.planRestore(project, location, planOptions(options, target, [...rest, ...paths], session), ctx);
   if (options.dryRun === true) return { result: { dry_run: true, ...planDocument(plan) }, lines: planLines(plan) };
-  if (plan.inPlace && plan.create + plan.replace > 0 && session.globals.yes !== true) {
-    session.show(planLines(plan));
-    if (!(await session.confirm('Restore in place?'))) {
-      throw new CoraError('refused', 'Nothing was restored: a restore in place needs a yes', {
-        hint: 'add --yes, or restore beside the project with --to DIR',
+  if (project === undefined || !plan.inPlace) {
+    const result = await engine.applyRestore(plan, ctx);
+    const outcome: Outcome = { result: { dry_run: false, ...restoreDocument(result) }, lines: restoreLines(result), summary: true };
+    // What the vault no longer holds is damage; what the target would not take is an incomplete restore.
+    return { ...outcome, exitCode: result.damaged > 0 ? EXIT.damaged : exitCodeOf(result.problems) };
+  }
+  const databases = await agree(plan, options, session);
+  const how: InPlaceOptions = { databases, preSnapshot: options.noPreSnapshot !== true, partial: options.partial === true };
+  const result = await engine.restoreInPlace(project, location, plan, how, ctx);
+  const wrong = result.damaged > 0 || result.databaseChecks.some(({ ok }) => !ok);
+  return {
+    result: { dry_run: false, ...inPlaceDocument(result) },
+    lines: inPlaceLines(result),
+    summary: true,
+    exitCode: wrong ? EXIT.damaged : exitCodeOf(result.problems),
+  };
+}
+
+function refuseContradictions(options: Options): void {
+  const inPlaceOnly = (['delete', 'modes', 'live', 'confirmServiceStopped', 'noPreSnapshot', 'partial'] as const).find(
+    (key) => options[key] !== undefined,
+  );
+  if (options.to !== undefined && inPlaceOnly !== undefined && inPlaceOnly !== 'confirmServiceStopped' && inPlaceOnly !== 'partial') {
+    throw new CoraError('usage', '--to restores beside the project, and --delete, --modes, --live and --no-pre-snapshot are for a restore in place', {
+      hint: 'leave one of them out',
+    });
+  }
+  if (options.live === true && options.confirmServiceStopped === true) {
+    throw new CoraError('usage', '--live is for programs that work, --confirm-service-stopped for programs that do not', {
+      hint: 'leave one of them out',
+    });
+  }
+  if (options.delete === true && (options.critical === true || options.databases === true)) {
+    throw new CoraError('usage', '--delete needs all of the snapshot to compare with', {
+      hint: 'leave --critical or --databases out, or name paths',
+    });
+  }
+}
+
+function planOptions(options: Options, target: Bytes | undefined, paths: readonly Bytes[], session: Session): RestoreOptions {
+  return {
+    target,
+    paths,
+    to: options.to === undefined ? undefined : session.absolute(options.to),
+    critical: options.critical === true,
+    databases: options.databases === true,
+    overwrite: options.overwrite,
+    deleteExtra: options.delete === true,
+    modes: options.modes ?? 'live',
+  };
+}
+
+/**
+ * The two questions of a restore in place.
+ * @throws CoraError refused where nobody said yes
+ */
+async function agree(plan: RestorePlan, options: Options, session: Session): Promise<InPlaceOptions['databases']> {
+  const quiet = session.globals.yes === true || plan.create + plan.replace + plan.extras.length === 0;
+  if (!quiet) session.show(planLines(plan));
+  else if (plan.elsewhere !== undefined) session.ctx.monitor.note(`Another deployment: ${plan.elsewhere}`);
+  if (plan.liveDatabases.length > 0 && options.live !== true && options.confirmServiceStopped !== true) {
+    const names = plan.liveDatabases.map(printable).join(', ');
+    if (!(await session.confirmInPerson(`Is every program stopped that uses ${names}?`))) {
+      throw new CoraError('refused', `Nothing was restored: ${names} may be in use`, {
+        hint: 'stop its program and add --confirm-service-stopped, or restore while it works with --live, or beside the project with --to DIR',
         details: planDocument(plan),
       });
     }
   }
-  const result = await engine.applyRestore(plan, ctx);
-  const outcome: Outcome = { result: { dry_run: false, ...restoreDocument(result) }, lines: restoreLines(result), summary: true };
-  // What the vault no longer holds is damage; what the target would not take is an incomplete restore.
-  return { ...outcome, exitCode: result.damaged > 0 ? EXIT.damaged : exitCodeOf(result.problems) };
+  if (!quiet && !(await session.confirm('Restore in place?'))) {
+    throw new CoraError('refused', 'Nothing was restored: a restore in place needs a yes', {
+      hint: 'add --yes, or restore beside the project with --to DIR',
+      details: planDocument(plan),
+    });
+  }
+  return options.live === true ? 'live' : 'stopped';
 }

@@ -1,0 +1,208 @@
+// A restore over the live project, never the second accident: everything is staged beside it and checked
+// there, what is live is saved first, and only then entries change places, under a record that makes a crash
+// end wholly old or wholly new. What was there stays in `.cora-restore/` for `cora restore --undo`.
+
+import { chmodSync, lchownSync, lstatSync } from 'node:fs';
+import { type Bytes, bytes, dirnameBytes, joinBytes, printable, toText } from '../base/bytes.ts';
+import type { Context } from '../base/context.ts';
+import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
+import { escapeField } from '../format/file-list.ts';
+import { freeBytes } from '../os/files.ts';
+import { onPath } from '../os/long-path.ts';
+import { mountPointsBelow } from '../os/mounts.ts';
+import { setAgain } from '../vault/append-only.ts';
+import type { VaultLocation } from '../vault/locate.ts';
+import { lockForReading, lockForWriting } from '../vault/vault.ts';
+import type { ProjectFacts } from './open-project.ts';
+import type { RestoreResult } from './restore.ts';
+import { checkRestored, type DatabaseCheck, keepDatabase } from './restore-databases.ts';
+import { liftForRestore } from './restore-flags.ts';
+import {
+  type DirectoryChange,
+  type DirectoryState,
+  type Journal,
+  lockRestore,
+  type Move,
+  type Moves,
+  makeRun,
+  newRun,
+  partPath,
+  type Run,
+  removeJournal,
+  removeRun,
+  removeStrayRuns,
+  writeJournal,
+  writeMoves,
+} from './restore-journal.ts';
+import { keepContent, moveBackward, moveForward, refuseHeld } from './restore-moves.ts';
+import { isBelow, type RestorePlan } from './restore-plan.ts';
+import { recordRestore } from './restore-record.ts';
+import { type DatabaseMode, isDirectory, lstatOf, movesOf, stage } from './restore-stage.ts';
+import { refusedProblems } from './restore-write.ts';
+import { save } from './save.ts';
+
+export type InPlaceOptions = {
+  readonly databases: DatabaseMode;
+  /** False skips the save of what is there. */
+  readonly preSnapshot: boolean;
+  /** Restore what is whole where some of it is damaged. */
+  readonly partial: boolean;
+  /** Runs when all is staged, before what is there is saved: stops what uses the files. */
+  readonly beforeSwap?: (() => Promise<void>) | undefined;
+};
+
+export type InPlaceResult = RestoreResult & {
+  /** The save of what was there before. */
+  readonly preRestoreSnapshot: string | undefined;
+  /** Paths that were moved aside because the snapshot does not hold them. */
+  readonly movedAside: number;
+  readonly databaseChecks: readonly DatabaseCheck[];
+};
+
+/**
+ * @throws CoraError damaged (nothing changed), no_space, refused where a program holds a database, locked, io, interrupted
+ */
+export async function restoreInPlace(
+  project: ProjectFacts,
+  location: VaultLocation,
+  plan: RestorePlan,
+  options: InPlaceOptions,
+  ctx: Context,
+): Promise<InPlaceResult> {
+  const begun = performance.now();
+  const { root } = project;
+  const mounted = mountPointsBelow(root);
+  const mounts = mounted.filter((path) => isDirectory(joinBytes(root, path)) && concerns(plan, path));
+  refuseForSpace(plan, root);
+  const lock = lockRestore(root);
+  if (lock === undefined) throw new CoraError('locked', 'Another restore works in this project', { hint: 'wait until it ends' });
+  const run = newRun(root, mounts);
+  let swapped = false;
+  try {
+    makeRun(run);
+    const refused = refusedProblems(plan, ctx);
+    const written = await stage(run, plan, options.databases, ctx);
+    if (written.damaged > 0 && !options.partial) {
+      throw new CoraError('damaged', `${plan.id} is damaged (${written.damaged} of its files, named above): nothing was changed`, {
+        hint: `cora verify ${plan.id} names all; another snapshot may hold them, or restore what is whole with --partial`,
+      });
+    }
+    const moves = movesOf(run, plan, new Set(mounted), options.databases);
+    await options.beforeSwap?.();
+    for (const { kind, path } of moves.moves) if (kind === 'database') refuseHeld(joinBytes(root, path));
+    const safety = options.preSnapshot ? await saveBefore(project, location, plan, ctx) : undefined;
+    keepLiveAttributes(run, plan, moves.moves);
+    for (const move of moves.moves) {
+      if (move.kind === 'live') await keepDatabase(joinBytes(root, move.path), partPath(run, 'old', move.path));
+      if (move.kind === 'mounted') keepContent(joinBytes(root, move.path), partPath(run, 'old', move.path));
+    }
+    writeMoves(run, moves);
+    const journal: Journal = {
+      format: 1,
+      run: run.name,
+      phase: 'swapping',
+      snapshot_id: plan.id,
+      vault: plan.work.vault.root,
+      started: new Date(ctx.now()).toISOString(),
+      pre_restore_snapshot: safety ?? null,
+      mounts: mounts.map(escapeField),
+    };
+    await swap(run, plan, journal, moves, ctx);
+    swapped = true;
+    removeStrayRuns(root, mounts, run.name);
+    const databaseChecks = await checkRestored(root, moves.moves, plan, ctx);
+    recordRestore(plan, ctx);
+    return {
+      id: plan.id,
+      directory: root,
+      files: written.files,
+      bytes: plan.bytes,
+      databases: written.databases,
+      kept: plan.keep,
+      damaged: written.damaged,
+      problems: [...refused, ...written.problems],
+      preRestoreSnapshot: safety,
+      movedAside: moves.moves.filter(({ kind }) => kind === 'extra').length,
+      databaseChecks,
+      seconds: (performance.now() - begun) / 1000,
+    };
+  } catch (error) {
+    throw errnoOf(error) === undefined ? error : writeFailure(error, toText(root));
+  } finally {
+    if (!swapped) removeRun(run);
+    lock.release();
+  }
+}
+
+/** Whether any entry lies on the file system that is mounted there. */
+function concerns(plan: RestorePlan, mount: Bytes): boolean {
+  return [...plan.work.entries.map(({ path }) => path), ...plan.extras].some((path) => path.startsWith(`${mount}/`));
+}
+
+function refuseForSpace(plan: RestorePlan, root: Bytes): void {
+  const free = freeBytes(toText(root));
+  const needed = plan.bytes + plan.work.entries.length * 4096;
+  if (needed > free) {
+    throw new CoraError('no_space', `The restore needs ${needed} bytes beside ${toText(root)}, and ${free} are free: nothing was changed`, {
+      hint: 'free space there, name single paths, or restore elsewhere with --to DIR',
+    });
+  }
+}
+
+/** Its label keeps it until a person deletes it. */
+async function saveBefore(project: ProjectFacts, location: VaultLocation, plan: RestorePlan, ctx: Context): Promise<string> {
+  try {
+    const saved = await save(project, location, { label: 'pre-restore-safety', note: `before the restore of ${plan.id}`, trigger: 'restore' }, ctx);
+    ctx.monitor.note(`What is there now is saved as ${saved.id}`);
+    return saved.id;
+  } catch (error) {
+    if (error instanceof CoraError && (error.code === 'interrupted' || error.code === 'locked')) throw error;
+    throw new CoraError('io', `What is there now could not be saved, so nothing was restored: ${messageOf(error)}`, {
+      hint: 'mend that, or go without a way back to it: --no-pre-snapshot',
+      cause: error,
+    });
+  }
+}
+
+/** A file that replaces one gets its owner and mode, unless those of the snapshot are wanted. */
+function keepLiveAttributes(run: Run, plan: RestorePlan, moves: readonly Move[]): void {
+  if (plan.modes === 'snapshot') return;
+  for (const { kind, path, hadLive } of moves) {
+    if (!hadLive || (kind !== 'file' && kind !== 'database')) continue;
+    const live = lstatOf(joinBytes(run.root, path));
+    const fresh = lstatOf(partPath(run, 'new', path));
+    if (live?.isFile() !== true || fresh?.isFile() !== true) continue;
+    onPath(partPath(run, 'new', path), (staged) => {
+      if (process.getuid?.() === 0) lchownSync(staged, live.uid, live.gid);
+      chmodSync(staged, live.mode & 0o7777);
+    });
+  }
+}
+
+/** What is renamed or replaced; a link to an append-only file cannot be made either. */
+function touchedPaths(plan: RestorePlan, { moves }: Moves): Bytes[] {
+  const linked = plan.work.entries.flatMap(({ type, link }) => (type === 'h' && link !== undefined ? [link] : []));
+  return [...new Set([...moves.filter(({ hadLive }) => hadLive).map(({ path }) => path), ...linked])];
+}
+
+/** Under the vault's write lock, so that no save sees it half done. What fails in the middle is taken back. */
+async function swap(run: Run, plan: RestorePlan, journal: Journal, moves: Moves, ctx: Context): Promise<void> {
+  const { vault } = plan.work;
+  const lock = lockForWriting(vault, ctx.lockWait);
+  try {
+    liftForRestore(vault, run.root, touchedPaths(plan, moves));
+    try {
+      writeJournal(run.root, journal);
+      await moveForward(run, moves);
+      writeJournal(run.root, { ...journal, phase: 'done' });
+    } catch (error) {
+      writeJournal(run.root, { ...journal, phase: 'undoing' });
+      await moveBackward(run, moves);
+      removeJournal(run.root);
+      throw error;
+    }
+  } finally {
+    for (const path of setAgain(vault, run.root)) ctx.monitor.note(`${printable(path)} is not append-only again; cora protect says why`);
+    lock.release();
+  }
+}

@@ -1,0 +1,29 @@
+// `cora restore --undo`: what the last restore in place displaced changes places with what it brought.
+
+import { applyUndo, planUndo } from '../../actions/restore-recover.ts';
+import { printable } from '../../base/bytes.ts';
+import { CoraError } from '../../base/errors.ts';
+import type { Outcome, Session } from '../command.ts';
+import { undoDocument, undoLines, undoPlanLines } from '../render-restore.ts';
+
+type Options = { readonly dryRun?: boolean; readonly confirmServiceStopped?: boolean; readonly live?: boolean };
+
+export async function undo(options: Options, session: Session): Promise<Outcome> {
+  const { project } = await session.open();
+  const plan = planUndo(project.root);
+  if (options.dryRun === true) return { result: { dry_run: true, ...undoDocument(plan) }, lines: undoPlanLines(plan) };
+  if (session.globals.yes !== true) session.show(undoPlanLines(plan));
+  if (plan.databases.length > 0 && options.confirmServiceStopped !== true && options.live !== true) {
+    const names = plan.databases.map(printable).join(', ');
+    if (!(await session.confirmInPerson(`Is every program stopped that uses ${names}?`))) {
+      throw new CoraError('refused', `Nothing was changed: ${names} may be in use`, {
+        hint: 'stop its program and add --confirm-service-stopped, or go through SQLite with --live if the restore did',
+      });
+    }
+  }
+  if (!(await session.confirm('Take it back?'))) {
+    throw new CoraError('refused', 'Nothing was changed: this needs a yes', { hint: 'add --yes' });
+  }
+  await applyUndo(plan, session.ctx);
+  return { result: { dry_run: false, ...undoDocument(plan) }, lines: undoLines(plan), summary: true };
+}
