@@ -274,7 +274,7 @@ test('a restore in place needs a yes, and without a terminal nobody is asked', a
 
   const yes = restoring(true);
   expect((await cli(['restore', 'latest', '--yes'], yes.parts)).stdout).toBe(
-    `Restored ${SAMPLE_ID} to /srv/app: 2 files, 300 B, 3 kept as they were, 0.5 s\n`,
+    `Restored ${SAMPLE_ID} to /srv/app: 2 files, 300 B, 3 kept as they were, 0.5 s\nWay back: cora restore --undo\n`,
   );
 });
 
@@ -295,7 +295,7 @@ test('restore hands on paths, absolute targets and what stands after --', async 
     throw new CoraError('unknown_snapshot', 'x');
   };
   await cli(['restore', 'latest', 'src/a', '--to', 'out', '--overwrite', 'never', '--', '-odd'], { planRestore });
-  expect(seen).toEqual([{ target: 'latest', paths: ['src/a', '-odd'], to: '/srv/app/out', critical: false, overwrite: 'never' }]);
+  expect(seen).toEqual([{ target: 'latest', paths: ['src/a', '-odd'], to: '/srv/app/out', critical: false, databases: false, overwrite: 'never', deleteExtra: false, modes: 'live' }]);
 });
 
 test('list, show, status and backup print what they know', async () => {

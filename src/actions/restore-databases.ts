@@ -7,7 +7,8 @@ import { pathFields } from '../base/path-fields.ts';
 import { makePath } from '../os/files.ts';
 import { takeCopy } from '../os/sqlite.ts';
 import { countRows, runCheck } from '../os/sqlite-check.ts';
-import { openLive, restoreInto } from '../os/sqlite-restore.ts';
+import { openLive } from '../os/sqlite-open.ts';
+import { restoreInto } from '../os/sqlite-restore.ts';
 import type { Move } from './restore-journal.ts';
 import type { RestorePlan } from './restore-plan.ts';
 

@@ -2,24 +2,23 @@
 // there, what is live is saved first, and only then entries change places, under a record that makes a crash
 // end wholly old or wholly new. What was there stays in `.cora-restore/` for `cora restore --undo`.
 
-import { chmodSync, lchownSync, lstatSync } from 'node:fs';
-import { type Bytes, bytes, dirnameBytes, joinBytes, printable, toText } from '../base/bytes.ts';
+import { chmodSync, lchownSync } from 'node:fs';
+import { type Bytes, joinBytes, printable, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { escapeField } from '../format/file-list.ts';
+import { settle } from '../os/database-replace.ts';
 import { freeBytes } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { mountPointsBelow } from '../os/mounts.ts';
 import { setAgain } from '../vault/append-only.ts';
 import type { VaultLocation } from '../vault/locate.ts';
-import { lockForReading, lockForWriting } from '../vault/vault.ts';
+import { lockForWriting } from '../vault/vault.ts';
 import type { ProjectFacts } from './open-project.ts';
 import type { RestoreResult } from './restore.ts';
 import { checkRestored, type DatabaseCheck, keepDatabase } from './restore-databases.ts';
 import { liftForRestore } from './restore-flags.ts';
 import {
-  type DirectoryChange,
-  type DirectoryState,
   type Journal,
   lockRestore,
   type Move,
@@ -35,7 +34,7 @@ import {
   writeMoves,
 } from './restore-journal.ts';
 import { keepContent, moveBackward, moveForward, refuseHeld } from './restore-moves.ts';
-import { isBelow, type RestorePlan } from './restore-plan.ts';
+import type { RestorePlan } from './restore-plan.ts';
 import { recordRestore } from './restore-record.ts';
 import { type DatabaseMode, isDirectory, lstatOf, movesOf, stage } from './restore-stage.ts';
 import { refusedProblems } from './restore-write.ts';
@@ -93,6 +92,8 @@ export async function restoreInPlace(
     const safety = options.preSnapshot ? await saveBefore(project, location, plan, ctx) : undefined;
     keepLiveAttributes(run, plan, moves.moves);
     for (const move of moves.moves) {
+      // One file then, which changes places whole; a damaged database keeps its sidecars, which go with it.
+      if (move.kind === 'database' && move.hadLive) await settle(joinBytes(root, move.path));
       if (move.kind === 'live') await keepDatabase(joinBytes(root, move.path), partPath(run, 'old', move.path));
       if (move.kind === 'mounted') keepContent(joinBytes(root, move.path), partPath(run, 'old', move.path));
     }

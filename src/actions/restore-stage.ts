@@ -2,11 +2,11 @@
 // to change places is worked out. Nothing that is live is touched.
 
 import { lstatSync } from 'node:fs';
-import { type Bytes, bytes, dirnameBytes, joinBytes, toText } from '../base/bytes.ts';
+import { type Bytes, dirnameBytes, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { onPath } from '../os/long-path.ts';
 import { lockForReading } from '../vault/vault.ts';
-import { type DirectoryChange, type DirectoryState, type Move, type Moves, partPath, type Run } from './restore-journal.ts';
+import { type DirectoryChange, type DirectoryState, type Move, type Moves, partPath, type Run, runDirectory } from './restore-journal.ts';
 import { isBelow, type RestorePlan } from './restore-plan.ts';
 import { type Written, writeEntries } from './restore-write.ts';
 
@@ -48,12 +48,11 @@ export async function stage(run: Run, plan: RestorePlan, databases: DatabaseMode
 }
 
 function partBase(run: Run, path: Bytes): Bytes {
-  const full = partPath(run, 'new', path);
-  return bytes(full.slice(0, full.length - path.length - 1));
+  return joinBytes(runDirectory(run, path), 'new');
 }
 
 /** What has to change places: whole directories where nothing is, single entries elsewhere. */
-export function movesOf(run: Run, plan: RestorePlan, mounted: ReadonlySet<Bytes>, mode: DatabaseMode): Moves {
+export function movesOf(run: Run, plan: RestorePlan, mounted: ReadonlySet<Bytes>, how: DatabaseMode): Moves {
   const databases = new Set<string>(plan.work.report.databases.filter(({ stored }) => stored === 'copy').map(({ path }) => path));
   const moves: Move[] = [];
   const directories: DirectoryChange[] = [];
@@ -72,13 +71,7 @@ export function movesOf(run: Run, plan: RestorePlan, mounted: ReadonlySet<Bytes>
     // Not staged: damaged with --partial, a socket, or what the file system would not take; it is told.
     if (lstatOf(partPath(run, 'new', path)) === undefined) continue;
     if (type === 'd') covered.add(path);
-    const kind = mounted.has(path)
-      ? 'mounted'
-      : !databases.has(toText(path))
-        ? 'file'
-        : live !== undefined && mode === 'live'
-          ? 'live'
-          : 'database';
+    const kind = mounted.has(path) ? 'mounted' : !databases.has(toText(path)) ? 'file' : live !== undefined && how === 'live' ? 'live' : 'database';
     moves.push({ kind, path, hadLive: live !== undefined });
   }
   for (const path of plan.extras) {
@@ -119,4 +112,3 @@ function stateOf({ mode, uid, gid, mtimeNs }: LiveState): DirectoryState {
 export function isDirectory(path: Bytes): boolean {
   return lstatOf(path)?.isDirectory() === true;
 }
-

@@ -93,7 +93,7 @@ function move(from: Bytes, to: Bytes): void {
 }
 
 /** Has SQLite bring everything into the main file. False where it cannot: damaged, locked, not a database. */
-async function settle(live: Bytes): Promise<boolean> {
+export async function settle(live: Bytes): Promise<boolean> {
   // Of a main file that was cut to nothing, SQLite would delete the -wal that may hold the last of its content.
   if (databaseHeader(live).toString('latin1', 0, 16) !== 'SQLite format 3\0') return false;
   try {
