@@ -295,7 +295,18 @@ test('restore hands on paths, absolute targets and what stands after --', async 
     throw new CoraError('unknown_snapshot', 'x');
   };
   await cli(['restore', 'latest', 'src/a', '--to', 'out', '--overwrite', 'never', '--', '-odd'], { planRestore });
-  expect(seen).toEqual([{ target: 'latest', paths: ['src/a', '-odd'], to: '/srv/app/out', critical: false, databases: false, overwrite: 'never', deleteExtra: false, modes: 'live' }]);
+  expect(seen).toEqual([
+    {
+      target: 'latest',
+      paths: ['src/a', '-odd'],
+      to: '/srv/app/out',
+      critical: false,
+      databases: false,
+      overwrite: 'never',
+      deleteExtra: false,
+      modes: 'live',
+    },
+  ]);
 });
 
 test('list, show, status and backup print what they know', async () => {

@@ -373,10 +373,14 @@ test.skipIf(!isRoot)(
     for (const { id } of [save, backup]) {
       await execute('chattr', ['+a', at('a.txt')]);
       appendFileSync(at('a.txt'), 'more\n');
-      const held = await execute('setpriv', ['--bounding-set=-linux_immutable', '--inh-caps=-linux_immutable', '--', CORA, 'restore', id, '--yes'], {
-        cwd: sandbox.project,
-        env: { PATH: '/usr/bin:/bin', HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' },
-      });
+      const held = await execute(
+        'setpriv',
+        ['--bounding-set=-linux_immutable', '--inh-caps=-linux_immutable', '--', CORA, 'restore', id, '--yes', '--confirm-service-stopped'],
+        {
+          cwd: sandbox.project,
+          env: { PATH: '/usr/bin:/bin', HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' },
+        },
+      );
       expect([held.code, held.stderr]).toEqual([20, expect.stringContaining('a.txt is append-only')]);
       expect(readFileSync(at('a.txt'), 'utf8')).toBe('a\nmore\n');
       expect(existsSync(join(sandbox.vault, 'ledger/lifted.json'))).toBe(false);
@@ -387,9 +391,9 @@ test.skipIf(!isRoot)(
       await execute('chattr', ['-a', at('a.txt')]);
     }
     await execute('chattr', ['+i', at('a.txt')]);
-    const immutable = await sandbox.cora(['restore', save.id, '--yes']);
+    const immutable = await sandbox.cora(['restore', save.id, '--yes', '--confirm-service-stopped']);
     expect([immutable.code, immutable.stderr]).toEqual([20, expect.stringContaining('a.txt is immutable')]);
-    expect(readdirSync(sandbox.project).filter((name) => name.startsWith('.cora-restore'))).toEqual([]);
+    expect(readdirSync(sandbox.project).filter((name) => name.startsWith('.cora-restore'))).toEqual(['.cora-restore']);
   },
 );
 

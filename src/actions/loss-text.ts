@@ -39,15 +39,13 @@ export function describeLoss(loss: LossReport): string {
   }
 }
 
-/** What is left of a database, and a log that would be replayed into the restored one, is set aside and never overwritten. */
+/** A database goes back through SQLite, whether or not its program works; what is left of it stays for `cora restore --undo`. */
 export function restoreCommand(loss: LossReport, place: Place): string {
   const here = `cd ${quoted(place.root)} && `;
   const restore = `cora restore ${loss.last_good}${vaultOption(place.vault)} --yes`;
   if (loss.path === '.') return here + restore;
   const path = quoted(keyOf(loss));
-  if (loss.tables === undefined) return `${here}${restore} -- ${path}`;
-  const aside = `t=$(date +%s) && for s in '' -wal -shm -journal; do [ ! -e ${path}"$s" ] || mv -- ${path}"$s" ${path}.lost-"$t$s"; done`;
-  return `${here}${aside} && ${restore} -- ${path}`;
+  return `${here}${restore}${loss.tables === undefined ? '' : ' --live'} -- ${path}`;
 }
 
 export function acceptCommand(loss: LossReport, place: Place): string {

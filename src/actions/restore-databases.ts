@@ -1,11 +1,14 @@
 // Databases of a restore in place: what is kept of them for the way back, and whether they hold what was saved.
 
+import { rmSync } from 'node:fs';
 import { type Bytes, dirnameBytes, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
+import { databaseLocked } from '../os/database-errors.ts';
+import { findDatabaseHolders } from '../os/database-files.ts';
 import { makePath } from '../os/files.ts';
-import { takeCopy } from '../os/sqlite.ts';
+import { DatabaseLocked, takeCopy } from '../os/sqlite.ts';
 import { countRows, runCheck } from '../os/sqlite-check.ts';
 import { openLive } from '../os/sqlite-open.ts';
 import { restoreInto } from '../os/sqlite-restore.ts';
@@ -17,10 +20,17 @@ const LOCK_WAIT = 30_000;
 
 export type DatabaseCheck = { readonly path: Bytes; readonly ok: boolean; readonly rows: number; readonly error: string | undefined };
 
-/** A consistent copy of a database that programs use; it stands alone. */
-export async function keepDatabase(live: Bytes, kept: Bytes): Promise<void> {
+/** A consistent copy of a database that programs use; it stands alone. False where SQLite cannot read it, and nothing is kept. */
+export async function keepDatabase(live: Bytes, kept: Bytes): Promise<boolean> {
   makePath(dirnameBytes(kept));
-  await takeCopy(live, toText(kept), LOCK_WAIT);
+  try {
+    await takeCopy(live, toText(kept), LOCK_WAIT);
+    return true;
+  } catch (error) {
+    for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(toText(kept) + suffix, { force: true });
+    if (error instanceof DatabaseLocked) throw databaseLocked(toText(live), findDatabaseHolders(live).holders, error);
+    return false;
+  }
 }
 
 /** @throws CoraError db_locked and what else `restoreInto` throws; the live database is then as it was */

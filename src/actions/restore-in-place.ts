@@ -4,7 +4,7 @@
 
 import { chmodSync, lchownSync } from 'node:fs';
 import { type Bytes, joinBytes, printable, toText } from '../base/bytes.ts';
-import type { Context } from '../base/context.ts';
+import { type Context, SILENT } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { escapeField } from '../format/file-list.ts';
 import { settle } from '../os/database-replace.ts';
@@ -27,7 +27,9 @@ import {
   newRun,
   partPath,
   type Run,
+  readJournal,
   removeJournal,
+  removeRestoreDirectories,
   removeRun,
   removeStrayRuns,
   writeJournal,
@@ -86,17 +88,12 @@ export async function restoreInPlace(
         hint: `cora verify ${plan.id} names all; another snapshot may hold them, or restore what is whole with --partial`,
       });
     }
-    const moves = movesOf(run, plan, new Set(mounted), options.databases);
+    const planned = movesOf(run, plan, new Set(mounted), options.databases);
     await options.beforeSwap?.();
-    for (const { kind, path } of moves.moves) if (kind === 'database') refuseHeld(joinBytes(root, path));
+    for (const { kind, path } of planned.moves) if (kind === 'database') refuseHeld(joinBytes(root, path));
     const safety = options.preSnapshot ? await saveBefore(project, location, plan, ctx) : undefined;
-    keepLiveAttributes(run, plan, moves.moves);
-    for (const move of moves.moves) {
-      // One file then, which changes places whole; a damaged database keeps its sidecars, which go with it.
-      if (move.kind === 'database' && move.hadLive) await settle(joinBytes(root, move.path));
-      if (move.kind === 'live') await keepDatabase(joinBytes(root, move.path), partPath(run, 'old', move.path));
-      if (move.kind === 'mounted') keepContent(joinBytes(root, move.path), partPath(run, 'old', move.path));
-    }
+    keepLiveAttributes(run, plan, planned.moves);
+    const moves = await keepDatabases(run, planned);
     writeMoves(run, moves);
     const journal: Journal = {
       format: 1,
@@ -131,6 +128,8 @@ export async function restoreInPlace(
     throw errnoOf(error) === undefined ? error : writeFailure(error, toText(root));
   } finally {
     if (!swapped) removeRun(run);
+    // A restore that changed nothing leaves nothing behind, not even an empty directory.
+    if (readJournal(root) === undefined) removeRestoreDirectories(run);
     lock.release();
   }
 }
@@ -153,9 +152,9 @@ function refuseForSpace(plan: RestorePlan, root: Bytes): void {
 /** Its label keeps it until a person deletes it. */
 async function saveBefore(project: ProjectFacts, location: VaultLocation, plan: RestorePlan, ctx: Context): Promise<string> {
   try {
-    const saved = await save(project, location, { label: 'pre-restore-safety', note: `before the restore of ${plan.id}`, trigger: 'restore' }, ctx);
-    ctx.monitor.note(`What is there now is saved as ${saved.id}`);
-    return saved.id;
+    // That something is lost or cannot be read is why a person restores; it is in that save's own report.
+    const quiet: Context = { ...ctx, monitor: { ...SILENT, phase: ctx.monitor.phase, progress: ctx.monitor.progress } };
+    return (await save(project, location, { label: 'pre-restore-safety', note: `before the restore of ${plan.id}`, trigger: 'restore' }, quiet)).id;
   } catch (error) {
     if (error instanceof CoraError && (error.code === 'interrupted' || error.code === 'locked')) throw error;
     throw new CoraError('io', `What is there now could not be saved, so nothing was restored: ${messageOf(error)}`, {
@@ -163,6 +162,24 @@ async function saveBefore(project: ProjectFacts, location: VaultLocation, plan: 
       cause: error,
     });
   }
+}
+
+/** What cannot be taken back by a rename is copied first. A database that SQLite cannot read any more is replaced as a file. */
+async function keepDatabases(run: Run, { moves, directories }: Moves): Promise<Moves> {
+  const kept: Move[] = [];
+  for (const move of moves) {
+    const live = joinBytes(run.root, move.path);
+    let { kind } = move;
+    if (kind === 'live' && !(await keepDatabase(live, partPath(run, 'old', move.path)))) {
+      refuseHeld(live);
+      kind = 'database';
+    }
+    // One file then, which changes places whole; a damaged database keeps its sidecars, which go with it.
+    if (kind === 'database' && move.hadLive) await settle(live);
+    if (kind === 'mounted') keepContent(live, partPath(run, 'old', move.path));
+    kept.push({ ...move, kind });
+  }
+  return { moves: kept, directories };
 }
 
 /** A file that replaces one gets its owner and mode, unless those of the snapshot are wanted. */

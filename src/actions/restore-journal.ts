@@ -83,6 +83,11 @@ export function removeRun(run: Run): void {
   for (const directory of runDirectories(run)) rmSync(fsPath(directory), { recursive: true, force: true });
 }
 
+/** Where no restore is on record: lock, directory and all. The caller holds the lock. */
+export function removeRestoreDirectories(run: Run): void {
+  for (const directory of runDirectories(run)) rmSync(fsPath(dirnameBytes(directory)), { recursive: true, force: true });
+}
+
 /** One restore in place at a time; undefined while another one works. The directory is made where it is missing. */
 export function lockRestore(root: Bytes): Lock | undefined {
   const directory = `${toText(root)}/${RESTORE_DIRECTORY}`;

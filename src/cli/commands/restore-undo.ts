@@ -9,6 +9,11 @@ import { undoDocument, undoLines, undoPlanLines } from '../render-restore.ts';
 type Options = { readonly dryRun?: boolean; readonly confirmServiceStopped?: boolean; readonly live?: boolean };
 
 export async function undo(options: Options, session: Session): Promise<Outcome> {
+  if (options.live === true && options.confirmServiceStopped === true) {
+    throw new CoraError('usage', '--live is for programs that work, --confirm-service-stopped for programs that do not', {
+      hint: 'leave one of them out',
+    });
+  }
   const { project } = await session.open();
   const plan = planUndo(project.root);
   if (options.dryRun === true) return { result: { dry_run: true, ...undoDocument(plan) }, lines: undoPlanLines(plan) };
