@@ -9,7 +9,7 @@ import { parseSums } from '../format/checksums.ts';
 import type { Entry } from '../format/file-list.ts';
 import { exists } from '../os/files.ts';
 import { type ObjectIndex, openIndex } from '../store/object-index.ts';
-import { RECORD_WORDS } from '../store/object-table.ts';
+import { compareRecords } from '../store/object-table.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { listPacks, type SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -140,16 +140,4 @@ export class SaveChecker {
     }
     return damaged;
   }
-}
-
-/** By pack, then offset: each frame is then decoded once. */
-function compareRecords(records: Uint32Array, a: number, b: number): number {
-  const left = a * RECORD_WORDS;
-  const right = b * RECORD_WORDS;
-  return (
-    (records[left + 8] ?? 0) - (records[right + 8] ?? 0) ||
-    (records[left + 10] ?? 0) - (records[right + 10] ?? 0) ||
-    (records[left + 9] ?? 0) - (records[right + 9] ?? 0) ||
-    (records[left + 12] ?? 0) - (records[right + 12] ?? 0)
-  );
 }

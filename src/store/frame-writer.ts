@@ -13,11 +13,13 @@ import type { ObjectTable } from './object-table.ts';
 export const PIECE_FRAME = 256 << 10;
 export const FILE_FRAME = 64 << 10;
 
+type Pending = { readonly record: number; readonly inner: number; readonly size: number };
+
 export class FrameWriter {
   readonly #table: ObjectTable;
   readonly #output: NonNullable<PoolSetup['output']>;
   readonly #offset: BigInt64Array;
-  readonly #pending: { record: number; inner: number; size: number }[] = [];
+  readonly #pending: Pending[] = [];
   #frames: number[] = [];
   #fd = -1;
   #buffer = Buffer.allocUnsafe(PIECE_FRAME + (1 << 20) + 4096);
@@ -63,20 +65,39 @@ export class FrameWriter {
     this.keep(hash, content.length);
   }
 
+  /**
+   * Takes a frame of another pack as it is. The pack has none of its objects yet.
+   * @param objects every object in the frame; the caller has compared their hashes
+   */
+  keepFrame(frame: Buffer, objects: readonly { readonly hash: Uint8Array; readonly inner: number; readonly size: number }[]): void {
+    const located: Pending[] = [];
+    for (const { hash, inner, size } of objects) {
+      const record = this.#table.claim(hash);
+      if (record < 0) continue;
+      located.push({ record, inner, size });
+      this.#added += size;
+    }
+    this.#write(frame, located);
+  }
+
   flush(): void {
     if (this.#used === 0) return;
     const frame = compressFrame(this.#buffer.subarray(0, this.#used));
+    this.#write(frame, this.#pending);
+    noteGarbage(frame.length + this.#used);
+    this.#pending.length = 0;
+    this.#used = 0;
+  }
+
+  #write(frame: Buffer, objects: readonly Pending[]): void {
     const offset = Number(Atomics.add(this.#offset, 0, BigInt(frame.length)));
     if (this.#fd < 0) this.#fd = openSync(this.#output.path, 'r+');
     let done = 0;
     while (done < frame.length) done += writeSync(this.#fd, frame, done, frame.length - done, offset + done);
-    for (const object of this.#pending) {
-      this.#table.locate(object.record, { pack: this.#output.pack, offset, frameBytes: frame.length, inner: object.inner, size: object.size });
+    for (const { record, inner, size } of objects) {
+      this.#table.locate(record, { pack: this.#output.pack, offset, frameBytes: frame.length, inner, size });
     }
     this.#frames.push(offset, frame.length, crc32(frame));
-    noteGarbage(frame.length + this.#used);
-    this.#pending.length = 0;
-    this.#used = 0;
   }
 
   /** Flushes, and gives the frames written and the bytes of content added since the last call. */

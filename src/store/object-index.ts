@@ -32,10 +32,11 @@ type Segment = { readonly pack: string; readonly records: Buffer };
  * @param packs what lies on the disk, relative to the vault
  * @param room records to keep free for new objects
  * @param writable append what was missing to the cache
+ * @param anew read every pack, whatever the cache says
  */
-export function openIndex(vaultRoot: string, packs: readonly string[], room: number, writable: boolean): ObjectIndex {
+export function openIndex(vaultRoot: string, packs: readonly string[], room: number, writable: boolean, anew = false): ObjectIndex {
   const path = `${vaultRoot}/.cache/objects.idx`;
-  const cached = readSegments(path, writable);
+  const cached = anew ? [] : readSegments(path, writable);
   const onDisk = new Set(packs);
   const known = new Set(cached.map((segment) => segment.pack));
   const kept = cached.filter((segment) => onDisk.has(segment.pack));

@@ -136,6 +136,18 @@ export class ObjectTable {
   }
 }
 
+/** By pack, then offset: each frame is then decoded once. */
+export function compareRecords(records: Uint32Array, a: number, b: number): number {
+  const left = a * RECORD_WORDS;
+  const right = b * RECORD_WORDS;
+  return (
+    (records[left + 8] ?? 0) - (records[right + 8] ?? 0) ||
+    (records[left + 10] ?? 0) - (records[right + 10] ?? 0) ||
+    (records[left + 9] ?? 0) - (records[right + 9] ?? 0) ||
+    (records[left + 12] ?? 0) - (records[right + 12] ?? 0)
+  );
+}
+
 const scratch = new Uint8Array(32);
 const scratchWords = new Uint32Array(scratch.buffer);
 

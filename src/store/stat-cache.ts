@@ -4,10 +4,10 @@
 // Form: 'CTR1', crc32 of the rest, length of the JSON head, the head, padding to 8, the columns in
 // the order of `columnsOf`, hashes, names joined by NUL. Byte order is the machine's own.
 
-import { readFileSync } from 'node:fs';
+import { fstatSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { errnoOf } from '../base/errors.ts';
-import { replaceFile } from '../os/files.ts';
+import { closing, replaceFile } from '../os/files.ts';
 
 /** Entry flags. */
 export const FLAG_DATABASE = 1;
@@ -102,6 +102,27 @@ export function loadTree(vaultRoot: string): Tree | undefined {
   };
   const names = Buffer.from(memory, at, head.names).toString('latin1').split('\0');
   return { ...tree, paths: names.slice(0, n), links: names.slice(n, 2 * n) };
+}
+
+/** The save that the cache is the state of, without reading all of it; undefined where there is none. */
+export function treeSnapshot(vaultRoot: string): string | undefined {
+  try {
+    const fd = openSync(`${vaultRoot}/.cache/tree.bin`, 'r');
+    return closing(fd, () => {
+      const lead = Buffer.alloc(16);
+      if (readSync(fd, lead, 0, 16, 0) < 16 || lead.readUInt32LE(0) !== MAGIC) return undefined;
+      const head = Buffer.alloc(Math.min(lead.readUInt32LE(8), fstatSync(fd).size));
+      readSync(fd, head, 0, head.length, 16);
+      return (JSON.parse(head.toString()) as { snapshot: string }).snapshot;
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Deletes the cache: the next save reads every file. */
+export function dropTree(vaultRoot: string): void {
+  rmSync(`${vaultRoot}/.cache/tree.bin`, { force: true });
 }
 
 /** Writes the cache; not synced, because a torn one is noticed and rebuilt. */
