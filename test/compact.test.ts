@@ -1,6 +1,6 @@
 // Saves that expire go, and every other one stays whole: what it shares with them is gathered into progress/packs.
 
-import { createHash } from 'node:crypto';
+import { createCipheriv, createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -32,8 +32,11 @@ function random(seed: number): () => number {
   };
 }
 
+/** Bytes that do not compress. */
 function noise(next: () => number, bytes: number): Buffer {
-  return Buffer.from(Array.from({ length: bytes }, () => Math.floor(next() * 256)));
+  const key = Buffer.alloc(16);
+  key.writeDoubleLE(next(), 0);
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(bytes));
 }
 
 /** Changes a project as people do: some files, a part of a large one, old content that comes back. */
@@ -47,7 +50,7 @@ function change(next: () => number, round: number): void {
   }
   writeFileSync(join(sandbox.project, 'returns'), `old content ${round % 5}\n`.repeat(50));
   const large = join(sandbox.project, 'large.bin');
-  if (!existsSync(large)) writeFileSync(large, Buffer.concat(Array.from({ length: 24 }, () => noise(next, 65_536))));
+  if (!existsSync(large)) writeFileSync(large, noise(next, 24 * 65_536));
   else if (round % 3 === 0) appendFileSync(large, noise(next, 40_000));
 }
 
@@ -89,7 +92,7 @@ const halves = (saves: readonly Saved[]): [gone: Saved[], left: Saved[]] => [
 ];
 
 test('half of the saves go, the keyframe too: the others restore byte for byte, by Cora and by restore.sh', async () => {
-  const saves = await history(SLOW ? 200 : 12);
+  const saves = await history(SLOW ? 200 : 30);
   const [gone, left] = halves(saves);
   const done = await drop(gone);
   expect(done.objects).toBeGreaterThan(0);
@@ -97,8 +100,8 @@ test('half of the saves go, the keyframe too: the others restore byte for byte, 
   expect([inPacks('.tar.zst').length, inPacks('.FILES.tsv.zst').length]).toEqual([1, done.keyframes]);
   for (const name of inPacks('.tar.zst')) expect(name).toBe(`${sha256(join(packs(), name))}.tar.zst`);
   expect(await execute('sha256sum', ['-c', '--quiet', '--strict', 'SHA256SUMS.txt'], { cwd: packs() })).toMatchObject({ code: 0 });
-  await expectWhole(left, SLOW ? left : left.slice(0, 4));
-  expect(await sandbox.cora(['verify', '--all', '--deep'])).toMatchObject({ code: 0, stdout: 'x' });
+  await expectWhole(SLOW ? left : left.filter((_, i) => i % 3 === 0), SLOW ? left : left.slice(1, 3));
+  expect(await sandbox.cora(['verify', '--all', '--deep'])).toMatchObject({ code: 0 });
   // Without its caches, too.
   rmSync(join(sandbox.vault, '.cache'), { recursive: true });
   expect(await sandbox.cora(['verify', '--all'])).toMatchObject({ code: 0 });

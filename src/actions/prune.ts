@@ -4,9 +4,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../base/config.ts';
 import type { Context } from '../base/context.ts';
-import { CoraError, messageOf } from '../base/errors.ts';
+import { CoraError } from '../base/errors.ts';
 import { type Rules, rulesOf, WEEKDAYS } from '../base/retention-rules.ts';
-import { type Lock, tryLock } from '../os/lock.ts';
+import { exists } from '../os/files.ts';
+import { tryLock } from '../os/lock.ts';
 import { forgetPacks } from '../store/object-index.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import { findLast, readChain } from '../vault/chain.ts';
@@ -14,9 +15,9 @@ import { NAMES } from '../vault/layout.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { type Decision, fitInto, planRetention, type RetentionPolicy } from '../vault/retention.ts';
 import { beginPruning, emptyTrash, type Form, formKey, moveToTrash, prunedInLedger, removeEmptyDays } from '../vault/trash.ts';
-import type { Vault } from '../vault/vault.ts';
+import { lockForReading, type Vault } from '../vault/vault.ts';
+import { type Compaction, compactSaves, dropGathered, planCompaction } from './compact.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
-import { neededSaves } from './prune-needs.ts';
 import { type Survey, type Surveyed, surveyVault } from './prune-survey.ts';
 import { stopIfAborted } from './settle.ts';
 import { verify } from './verify.ts';
@@ -32,6 +33,8 @@ export type PrunePlan = {
   readonly refusal: { readonly message: string; readonly hint: string } | undefined;
   /** Bytes of the vault. */
   readonly bytes: number;
+  /** Bytes that the vault would lose, about; undefined where nobody has reckoned (`withBytesToFree`). */
+  readonly bytesToFree?: number;
   readonly maxSize: number | undefined;
 };
 
@@ -72,6 +75,27 @@ export function planPrune(project: ProjectFacts, location: VaultLocation, policy
   return planFor(surveyVault(vault, ctx.now()), policy, project.config.retention.maxSize, ctx.now());
 }
 
+/**
+ * Adds what the removal would free: less than the files have, because what others need of them is copied first. Reads every listing.
+ * @throws CoraError damaged where something that a remaining save names is nowhere: then nothing can be removed
+ */
+export async function withBytesToFree(location: VaultLocation, plan: PrunePlan, ctx: Context): Promise<PrunePlan> {
+  const going = plan.decisions.filter(({ keep }) => !keep).map(({ candidate }) => candidate);
+  const refs = [...going.map(({ ref }) => ref), ...plan.waiting];
+  const vault = openLocated(location);
+  const lock = lockForReading(vault);
+  try {
+    return { ...plan, bytesToFree: freedBytes(going, await planCompaction(vault, refs, ctx)) };
+  } finally {
+    lock?.release();
+  }
+}
+
+/** Never below nothing: a clean-up after a crash may copy more than it removes. */
+function freedBytes(gone: readonly Surveyed[], { deadBytes, written }: Compaction): number {
+  return Math.max(0, gone.reduce((sum, { bytes }) => sum + bytes, 0) + deadBytes - written);
+}
+
 function planFor(survey: Survey, policy: RetentionPolicy, maxSize: number | undefined, now: number): PrunePlan {
   const { decisions, refusal } = planRetention(survey.candidates, policy, now);
   const { waiting, unparseable, bytes } = survey;
@@ -103,16 +127,39 @@ export function requireAllowed({ refusal }: PrunePlan, details: Readonly<Record<
 export async function applyPrune(project: ProjectFacts, location: VaultLocation, plan: PrunePlan, ctx: Context): Promise<PruneResult> {
   requireAllowed(plan);
   const agreed = new Set(plan.decisions.filter(({ keep }) => !keep).map(({ candidate }) => formKey(candidate)));
-  if (agreed.size === 0 && plan.waiting.length === 0) return { plan, deleted: [], errors: [], freedBytes: 0 };
+  // Where clean-up has gathered before, there may be something left to put right.
+  if (agreed.size === 0 && plan.waiting.length === 0 && !exists(`${location.path}/${NAMES.packs}`))
+    return { plan, deleted: [], errors: [], freedBytes: 0 };
   if (!plan.policy.automatic) await requireReadable(location, plan, ctx);
-  const { vault, release } = await openAlone(project, location, ctx);
-  try {
-    const now = planFor(surveyVault(vault, ctx.now()), plan.policy, plan.maxSize, ctx.now());
-    requireAllowed(now);
-    const doomed = now.decisions.filter(({ keep, candidate }) => !keep && agreed.has(formKey(candidate)));
-    return { plan: now, ...remove(vault, doomed, now.waiting, ctx) };
-  } finally {
-    release();
+  const deadline = performance.now() + ctx.lockWait;
+  for (;;) {
+    stopIfAborted(ctx);
+    const { vault, release } = openForWriting(project, location, ctx);
+    try {
+      const now = planFor(surveyVault(vault, ctx.now()), plan.policy, plan.maxSize, ctx.now());
+      requireAllowed(now);
+      const doomed = now.decisions.filter(({ keep, candidate }) => !keep && agreed.has(formKey(candidate)));
+      const going = [...doomed.map(({ candidate }) => candidate.ref), ...now.waiting];
+      // What others need of them is copied while readers go on; they are waited for only to take away.
+      const compaction = await compactSaves(vault, going, ctx);
+      const alone = tryLock(`${vault.root}/${NAMES.gcLock}`, 'exclusive', 500);
+      if (alone !== undefined) {
+        try {
+          return { plan: now, ...remove(vault, doomed, now.waiting, compaction, ctx) };
+        } finally {
+          alone.release();
+        }
+      }
+    } finally {
+      release();
+    }
+    if (performance.now() > deadline) {
+      throw new CoraError('locked', 'Another Cora is reading this vault (a verification, a restore or a backup)', {
+        hint: 'wait until it ends, or give it more time with --lock-wait 5m',
+      });
+    }
+    // Saves go on meanwhile.
+    await sleep(500);
   }
 }
 
@@ -133,57 +180,22 @@ async function requireReadable(location: VaultLocation, plan: PrunePlan, ctx: Co
   }
 }
 
-/** The write lock and the gc lock alone. While it waits for readers, saves go on. */
-async function openAlone(
-  project: ProjectFacts,
-  location: VaultLocation,
-  ctx: Context,
-): Promise<{ readonly vault: Vault; readonly release: () => void }> {
-  const deadline = performance.now() + ctx.lockWait;
-  for (;;) {
-    stopIfAborted(ctx);
-    const opened = openForWriting(project, location, ctx);
-    let alone: Lock | undefined;
-    try {
-      alone = tryLock(`${opened.vault.root}/${NAMES.gcLock}`, 'exclusive', 500);
-    } catch (error) {
-      opened.release();
-      throw error;
-    }
-    if (alone !== undefined) {
-      const gc = alone;
-      return {
-        vault: opened.vault,
-        release: () => {
-          gc.release();
-          opened.release();
-        },
-      };
-    }
-    opened.release();
-    if (performance.now() > deadline) {
-      throw new CoraError('locked', 'Another Cora is reading this vault (a verification, a restore or a backup)', {
-        hint: 'wait until it ends, or give it more time with --lock-wait 5m',
-      });
-    }
-    await sleep(500);
-  }
-}
-
 /** The caller holds both locks. */
 function remove(
   vault: Vault,
   doomed: readonly Decision<Surveyed>[],
   waiting: readonly SnapshotRef[],
+  compaction: Compaction,
   ctx: Context,
 ): Pick<PruneResult, 'deleted' | 'errors' | 'freedBytes'> {
   const errors: PruneError[] = [];
   const tombstones = prunedInLedger(readChain(vault.root).map(({ line }) => line));
   const going = [...doomed.map((decision) => ({ decision, ref: decision.candidate.ref })), ...waiting.map((ref) => ({ decision: undefined, ref }))];
-  const movable = going.filter(({ ref }) => ref.kind !== 'save');
-  movable.push(...movableSaves(vault, going, errors));
-  if (movable.length === 0) return { deleted: [], errors, freedBytes: 0 };
+  // The newest first: a save needs packs of earlier saves, never of later ones, so each that is still listed is whole wherever this ends.
+  const movable = going.toReversed();
   const forms = movable.map(({ ref }): Form => ({ kind: ref.kind, id: ref.id }));
+  // Out of the cache first: a pack that vanishes from it counts as lost.
+  forgetPacks(vault.root, new Set(movable.flatMap(({ ref }) => (ref.kind === 'save' ? [`${ref.directory}/${NAMES.pack}`] : []))));
   const deleted: Decision<Surveyed>[] = [];
   beginPruning(vault, forms);
   for (const [index, form] of forms.entries()) {
@@ -200,30 +212,15 @@ function remove(
   // Not reached after an error: what is in the trash may lack its tombstone, and the next run writes that first.
   emptyTrash(vault);
   removeEmptyDays(vault, forms);
+  // What is left of an interrupted run is left for the next: until all are gone, nothing gathered is dead.
   stopIfAborted(ctx);
-  return { deleted, errors, freedBytes: deleted.reduce((sum, { candidate }) => sum + candidate.bytes, 0) };
-}
-
-type Going = { readonly decision: Decision<Surveyed> | undefined; readonly ref: SnapshotRef };
-
-/** Those saves that nobody who stays needs. Their packs leave the cache first: what vanishes from it counts as lost. */
-function movableSaves(vault: Vault, going: readonly Going[], errors: PruneError[]): Going[] {
-  const saves = going.filter(({ ref }) => ref.kind === 'save');
-  if (saves.length === 0) return [];
-  try {
-    let free = saves;
-    for (;;) {
-      const needed = neededSaves(
-        vault,
-        free.map(({ ref }) => ref),
-      );
-      if (needed.size === 0) break;
-      free = free.filter(({ ref }) => !needed.has(ref.directory));
-    }
-    forgetPacks(vault.root, new Set(free.map(({ ref }) => `${ref.directory}/${NAMES.pack}`)));
-    return free;
-  } catch (error) {
-    for (const { ref } of saves) errors.push({ id: ref.id, kind: ref.kind, message: `what others need of it is not known: ${messageOf(error)}` });
-    return [];
-  }
+  dropGathered(vault, compaction);
+  return {
+    deleted: deleted.reverse(),
+    errors,
+    freedBytes: freedBytes(
+      deleted.map(({ candidate }) => candidate),
+      compaction,
+    ),
+  };
 }

@@ -26,7 +26,7 @@ export function planLines(plan: PrunePlan): string[] {
     ...waitingLines(plan),
     going.length === 0
       ? `Nothing to remove: ${counted(decisions.length, 'snapshot')}, ${formatBytes(plan.bytes)}${limitText(plan)}`
-      : `${counted(going.length, 'snapshot')} of ${decisions.length} would go (${formatBytes(sizeOf(going))}${limitText(plan)}); cora prune --confirm removes them, with the same options`,
+      : `${counted(going.length, 'snapshot')} of ${decisions.length} would go (${formatBytes(plan.bytesToFree ?? sizeOf(going))}${limitText(plan)}); cora prune --confirm removes them, with the same options`,
   ];
 }
 
@@ -61,7 +61,7 @@ export function pruneDocument(plan: PrunePlan, result: PruneResult | undefined):
     waiting: plan.waiting.map(({ id, kind }) => ({ snapshot_id: id, kind })),
     size: plan.bytes,
     max_size: plan.maxSize ?? null,
-    freed: result === undefined ? sizeOf(going) : result.freedBytes,
+    freed: result === undefined ? (plan.bytesToFree ?? sizeOf(going)) : result.freedBytes,
   };
 }
 

@@ -1,6 +1,6 @@
 // `cora prune`.
 
-import { applyPrune, type PrunePlan, planPrune, policyOf } from '../../actions/prune.ts';
+import { applyPrune, type PrunePlan, planPrune, policyOf, withBytesToFree } from '../../actions/prune.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
 import { PRESETS, type PresetName, type Rules } from '../../base/retention-rules.ts';
 import type { Outcome, Session } from '../command.ts';
@@ -22,11 +22,12 @@ type Options = {
 
 export async function run({ options }: { readonly options: Options }, session: Session): Promise<Outcome> {
   const { project, location } = await session.open();
-  const plan = planPrune(project, location, policyOf(project.config.retention, rulesTyped(options), false), session.ctx);
-  if (plan.refusal !== undefined) {
-    session.show(planLines(plan));
-    throw new CoraError('refused', plan.refusal.message, { hint: plan.refusal.hint, details: pruneDocument(plan, undefined) });
+  const plain = planPrune(project, location, policyOf(project.config.retention, rulesTyped(options), false), session.ctx);
+  if (plain.refusal !== undefined) {
+    session.show(planLines(plain));
+    throw new CoraError('refused', plain.refusal.message, { hint: plain.refusal.hint, details: pruneDocument(plain, undefined) });
   }
+  const plan = await withBytesToFree(location, plain, session.ctx);
   if (options.confirm !== true || options.dryRun === true) return { result: pruneDocument(plan, undefined), lines: planLines(plan) };
   const going = plan.decisions.filter(({ keep }) => !keep).length;
   if (going > 0) await ask(plan, going, session);
