@@ -1,14 +1,13 @@
 // `cora db restore`: a verified copy in the place of a database, without a project and without a vault. What was there is
 // kept beside it. Invariant: the target is touched only when the copy is verified and the old content lies in a file of its own.
 
-import { chmodSync, chownSync, lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { type Bytes, bytes, dirnameBytes, fromText, toText } from '../base/bytes.ts';
+import { chmodSync, chownSync, statSync, unlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Bytes, dirnameBytes, fromText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
-import { CoraError } from '../base/errors.ts';
+import { CoraError, type ErrorCode } from '../base/errors.ts';
 import { databaseFailure } from '../os/database-errors.ts';
-import { databaseFiles, databaseHeader, findDatabaseHolders, realDatabase } from '../os/database-files.ts';
+import { databaseHeader, findDatabaseHolders } from '../os/database-files.ts';
 import { putBack, type Replaced, replaceDatabase } from '../os/database-replace.ts';
 import { freeBytes, syncFile } from '../os/files.ts';
 import type { Holder } from '../os/holders.ts';
@@ -17,36 +16,9 @@ import { setJournalMode } from '../os/sqlite.ts';
 import { inspect } from '../os/sqlite-open.ts';
 import { type IntoResult, restoreInto } from '../os/sqlite-restore.ts';
 import { type CopyFacts, copyDatabase } from './db-copy.ts';
-import { openStage, publish, type Stage, stampOf, targetExists, warnWhenSlow } from './db-stage.ts';
+import { type DbRestorePlan, type DbRestoreWay, keptName, verificationFailed } from './db-restore-plan.ts';
+import { openStage, publish, type Stage, targetExists, warnWhenSlow } from './db-stage.ts';
 import { stopIfAborted } from './settle.ts';
-
-export type DbRestoreOptions = {
-  /** Absolute. */
-  readonly copy: Bytes;
-  /** Absolute. */
-  readonly target: Bytes;
-  /** Consent to replace what is there. */
-  readonly force: boolean;
-  /** Milliseconds that a program may keep the target locked. */
-  readonly timeout: number;
-  /** Milliseconds after which it says that it takes long; default ten minutes. */
-  readonly slowAfter?: number;
-};
-
-/** `new`: there is no such file; `replace`: nobody has it open; `into`: through SQLite, while programs have it open. */
-export type DbRestoreWay = 'new' | 'replace' | 'into';
-
-export type DbRestorePlan = {
-  readonly options: DbRestoreOptions;
-  /** The target itself, links followed. */
-  readonly real: Bytes;
-  readonly way: DbRestoreWay;
-  readonly holders: readonly Holder[];
-  /** Where what is there now is kept; undefined where nothing is there. */
-  readonly keep: Bytes | undefined;
-  /** True where something is there and nobody consented. */
-  readonly needsForce: boolean;
-};
 
 export type DbRestoreResult = {
   readonly copy: Bytes;
@@ -68,53 +40,6 @@ export type DbRestoreResult = {
 
 const SLOW_MS = 600_000;
 const SLOW = 'The restore has taken over 10 minutes: it goes on; nothing is lost if it is stopped. A slow disk is the usual reason';
-
-/**
- * Looks at what is there; changes nothing, and does not look into the copy.
- * @throws CoraError not_found, usage
- */
-export function planDatabaseRestore(options: DbRestoreOptions, ctx: Context): DbRestorePlan {
-  const { copy, target } = options;
-  const directory = dirnameBytes(target);
-  if (onPath(directory, (path) => statSync(path, { throwIfNoEntry: false }))?.isDirectory() !== true)
-    throw new CoraError('not_found', `There is no directory ${toText(directory)}`, { hint: 'make it (mkdir -p), then run the command again' });
-  const source = onPath(copy, (path) => statSync(path, { throwIfNoEntry: false }));
-  if (source === undefined) throw new CoraError('not_found', `There is no copy ${toText(copy)}`, { hint: 'check the path' });
-  const live = onPath(target, (path) => statSync(path, { throwIfNoEntry: false }));
-  if (live === undefined && onPath(target, (path) => lstatSync(path, { throwIfNoEntry: false })) !== undefined)
-    throw new CoraError('usage', `${toText(target)} is a link to nothing`, { hint: 'name the database itself' });
-  if (live !== undefined && !live.isFile())
-    throw new CoraError('usage', `${toText(target)} is no file`, { hint: 'name the database itself with --db' });
-  if (live !== undefined && live.ino === source.ino && live.dev === source.dev)
-    throw new CoraError('usage', `The copy and the target are the same file: ${toText(target)}`, { hint: 'name another target with --db' });
-  const real = live === undefined ? target : realDatabase(target);
-  const { holders, unseen } = findDatabaseHolders(real);
-  const there = databaseFiles(real).length > 0;
-  // Where some processes cannot be looked at, SQLite's own locks are what can be relied on.
-  const way = live === undefined ? 'new' : holders.length > 0 || unseen > 0 ? 'into' : 'replace';
-  return { options, real, way, holders, keep: there ? freeName(real, ctx.now()) : undefined, needsForce: there && !options.force };
-}
-
-/** What is in the copy, and what is in the target now (undefined: nothing, or nothing that can be read). Changes nothing. */
-export async function previewDatabaseRestore(
-  plan: DbRestorePlan,
-): Promise<{ readonly copy: Awaited<ReturnType<typeof inspect>>; readonly current: Readonly<Record<string, number>> | undefined }> {
-  const { copy, timeout } = plan.options;
-  if (databaseHeader(copy).length === 0) throw verificationFailed(new CoraError('damaged', `${toText(copy)} is empty, or may not be read`));
-  const scratch = mkdtempSync(join(tmpdir(), 'cora-db-'));
-  try {
-    const found = await inspect(copy, `${scratch}/link`, timeout, 'integrity_check').catch((error: unknown) => {
-      throw verificationFailed(databaseFailure(error, toText(copy), 'checked'));
-    });
-    if (found.check.result !== 'ok')
-      throw verificationFailed(new CoraError('damaged', `${toText(copy)} is damaged (${found.check.result.slice(0, 200)})`));
-    if (plan.way === 'new') return { copy: found, current: undefined };
-    const current = await inspect(plan.real, `${scratch}/link`, timeout, 'quick_check').catch(() => undefined);
-    return { copy: found, current: current?.check.result === 'ok' ? current.check.tables : undefined };
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
-}
 
 /**
  * Does what the plan says. On a failure the target holds what it held before, and the message says so where it is in doubt.
@@ -159,6 +84,9 @@ export async function applyDatabaseRestore(plan: DbRestorePlan, ctx: Context): P
   }
 }
 
+/** Failures of `restoreInto` after which the target is as it was: then nothing needs to be kept. */
+const UNTOUCHED: ReadonlySet<ErrorCode> = new Set(['db_locked', 'no_space', 'refused', 'interrupted', 'read_only', 'db_open_failed'] as const);
+
 type Placed = Pick<DbRestoreResult, 'way' | 'journalMode' | 'holders' | 'moved'>;
 
 /** While programs have it open. Undefined where the target is no sound database and nobody has it open: then it is replaced. */
@@ -189,8 +117,10 @@ async function restoreLive(plan: DbRestorePlan, stage: Stage, staged: string, ct
       ctx.monitor.problem({ code: 'db_unchecked', message: `Only their own program can check: ${check}`, severity: 'warning' });
     return { way: 'into', journalMode, holders, moved };
   } catch (error) {
-    const kept = keep === undefined ? '' : `; what was there before is in ${toText(keep)}`;
     const failure = databaseFailure(error, toText(real), 'restored');
+    if (keep !== undefined && UNTOUCHED.has(failure.code)) onPath(keep, (path) => unlinkSync(path));
+    if (UNTOUCHED.has(failure.code)) throw failure;
+    const kept = keep === undefined ? '' : `; what was there before is in ${toText(keep)}`;
     throw new CoraError(failure.code, `${failure.message}${kept}`, {
       ...(failure.hint === undefined ? {} : { hint: failure.hint }),
       ...(failure.details === undefined ? {} : { details: failure.details }),
@@ -217,7 +147,7 @@ async function replace(plan: DbRestorePlan, staged: string, facts: CopyFacts, ct
   await setJournalMode(staged, mode);
   syncFile(staged);
   stopIfAborted(ctx);
-  const replaced = await replaceDatabase(fromText(staged), real, keep ?? freeName(real, ctx.now()));
+  const replaced = await replaceDatabase(fromText(staged), real, keep ?? keptName(real, ctx.now()));
   try {
     const { check } = await inspect(real, `${dirname(staged)}/link`, options.timeout, 'integrity_check');
     if (check.result !== 'ok')
@@ -267,16 +197,6 @@ function undone(error: unknown, replaced: Replaced, real: Bytes): CoraError {
   });
 }
 
-/** A copy that is no good is damage found (21); everything else keeps its answer. */
-function verificationFailed(error: unknown): unknown {
-  if (!(error instanceof CoraError)) return error;
-  if (error.code !== 'db_open_failed' && error.code !== 'db_integrity_check_failed' && error.code !== 'damaged') return error;
-  return new CoraError('damaged', `Backup verification failed: ${error.message.replace('; no copy was kept', '')}; nothing was changed`, {
-    hint: 'take another copy, or one from the vault: cora list, cora restore ID PATH --to DIR',
-    cause: error,
-  });
-}
-
 function checkSpace(plan: DbRestorePlan): void {
   const size = (path: Bytes) => onPath(path, (reachable) => statSync(reachable)).size;
   const copy = size(plan.options.copy);
@@ -287,12 +207,4 @@ function checkSpace(plan: DbRestorePlan): void {
     hint: 'free space (df -h), then run the command again',
     details: { needed, free },
   });
-}
-
-/** `<target>.pre-restore-20261121-031500`, with `-2` and so on where that is taken. */
-function freeName(real: Bytes, now: number): Bytes {
-  for (let number = 1; ; number++) {
-    const path = bytes(`${real}.pre-restore-${stampOf(now)}${number > 1 ? `-${number}` : ''}`);
-    if (databaseFiles(path).length === 0) return path;
-  }
 }

@@ -27,9 +27,14 @@ export function openStage(directory: Bytes, now: number): Stage {
   return {
     path: `/proc/self/fd/${fd}`,
     close: () => {
-      for (const name of readdirSync(`/proc/self/fd/${fd}`)) rmSync(`/proc/self/fd/${fd}/${name}`, { force: true });
-      closeSync(fd);
-      onPath(made, (path) => rmdirSync(path));
+      try {
+        for (const name of readdirSync(`/proc/self/fd/${fd}`)) rmSync(`/proc/self/fd/${fd}/${name}`, { force: true });
+        onPath(made, (path) => rmdirSync(path));
+      } catch {
+        // What happened before counts; the directory is private, no save takes it in, and a later run removes it.
+      } finally {
+        closeSync(fd);
+      }
     },
   };
 }
@@ -74,11 +79,20 @@ export function targetExists(target: Bytes, hint: string): CoraError {
   return new CoraError('target_exists', `${toText(target)} exists already; nothing was changed`, { hint });
 }
 
-/** Says `message` once when `milliseconds` have passed and it still runs. Call what it gives when it is done. */
+/** Says `message` once when `milliseconds` have passed and it still runs. Call what it gives when it is done: a check that kept this thread busy may have kept it back. */
 export function warnWhenSlow(ctx: Context, milliseconds: number, message: string): () => void {
-  const timer = setTimeout(() => ctx.monitor.problem({ code: 'db_slow', message, severity: 'warning' }), milliseconds);
+  const begun = performance.now();
+  let said = false;
+  const say = (): void => {
+    if (!said) ctx.monitor.problem({ code: 'db_slow', message, severity: 'warning' });
+    said = true;
+  };
+  const timer = setTimeout(say, milliseconds);
   timer.unref();
-  return () => clearTimeout(timer);
+  return () => {
+    clearTimeout(timer);
+    if (performance.now() - begun >= milliseconds) say();
+  };
 }
 
 /** `20261121-031500`, UTC. */

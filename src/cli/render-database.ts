@@ -2,7 +2,8 @@
 // Rows are written without commas: they are there to be compared.
 
 import type { Checkpoint, DbBackupResult } from '../actions/db-backup.ts';
-import type { DbRestorePlan, DbRestoreResult, previewDatabaseRestore } from '../actions/db-restore.ts';
+import type { DbRestoreResult } from '../actions/db-restore.ts';
+import type { DbRestorePlan, previewDatabaseRestore } from '../actions/db-restore-plan.ts';
 import { type Bytes, base64Of, isText, toText } from '../base/bytes.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
 import { counted, table, visible } from './render.ts';

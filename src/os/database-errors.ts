@@ -5,6 +5,9 @@ import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import type { Holder } from './holders.ts';
 import { DatabaseLocked, sqliteCode } from './sqlite.ts';
 
+/** What Node calls it. */
+const OUT_OF_MEMORY = ['ENOMEM', 'ERR_MEMORY_ALLOCATION_FAILED', 'ERR_WORKER_OUT_OF_MEMORY'];
+
 /**
  * Any error met while a database was read or written, as one that a person can act on.
  * @param what the path, as text
@@ -28,7 +31,7 @@ export function databaseFailure(error: unknown, what: string, during: string): C
       ...options,
     });
   }
-  if (/^SQLITE_NOMEM/.test(code) || code === 'ENOMEM' || code === 'ERR_MEMORY_ALLOCATION_FAILED') {
+  if (/^SQLITE_(?:IOERR_)?NOMEM/.test(code) || OUT_OF_MEMORY.includes(code)) {
     return new CoraError('db_out_of_memory', `Out of memory while ${what} was ${during}: the file may be damaged, or its -wal very large`, {
       hint: 'check it (sqlite3 FILE "PRAGMA integrity_check"), have its program write the -wal back (PRAGMA wal_checkpoint(TRUNCATE)), then run the command again',
       ...options,

@@ -1,11 +1,12 @@
 // Puts another file in the place of a database that no program has open. Invariant: an old -wal or -journal never
 // lies beside a new main file, for SQLite would play it into it and bring the old content back.
 
-import { chmodSync, chownSync, linkSync, lstatSync, renameSync, rmSync } from 'node:fs';
+import { constants, linkSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs';
 import { type Bytes, bytes, dirnameBytes } from '../base/bytes.ts';
 import { errnoOf } from '../base/errors.ts';
+import { copyAttributes } from './attributes.ts';
 import { databaseFiles, databaseHeader, isThere } from './database-files.ts';
-import { syncDirectory } from './files.ts';
+import { closing, syncDirectory } from './files.ts';
 import { onPath } from './long-path.ts';
 import { openLive } from './sqlite-open.ts';
 
@@ -23,19 +24,16 @@ export type Replaced = {
 /**
  * Puts `staged` in the place of `live`, and what was there under the name `aside`. Only for a database that no program has open.
  * Old content that was only in a -wal, or in the pages of a hot journal, is first brought into the main file by SQLite itself; where it
- * cannot (a damaged file), main file, -wal, -shm and -journal are moved together. The new file gets the old one's owner and mode.
+ * cannot (a damaged file), main file, -wal, -shm and -journal are moved together. The new file gets the old one's owner, mode, ACLs and extended attributes.
  * @param staged a complete, synced file on the same file system, with nothing beside it
  * @param live absolute, no link (`realDatabase`); need not exist
  * @param aside absolute, on the same file system; must not exist
- * @throws system errors; what was moved until then is moved back
+ * @throws CoraError refused where they cannot be given (nothing was changed); system errors; what was moved until then is moved back
  */
 export async function replaceDatabase(staged: Bytes, live: Bytes, aside: Bytes): Promise<Replaced> {
   const old = onPath(live, (path) => lstatSync(path, { throwIfNoEntry: false }));
   if (old !== undefined) {
-    onPath(staged, (path) => {
-      if (process.getuid?.() === 0) chownSync(path, old.uid, old.gid);
-      chmodSync(path, old.mode & 0o777);
-    });
+    likeOriginal(live, staged);
   }
   const settled = old !== undefined && (await settle(live)) && databaseFiles(live).length === 1;
   const moved: MovedFile[] = [];
@@ -109,4 +107,13 @@ export async function settle(live: Bytes): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** Owner, mode, ACLs and extended attributes of the old file. No connection of ours is open. */
+function likeOriginal(live: Bytes, staged: Bytes): void {
+  const from = onPath(live, (path) => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  closing(from, () => {
+    const to = onPath(staged, (path) => openSync(path, constants.O_RDWR));
+    closing(to, () => copyAttributes(from, to));
+  });
 }

@@ -1,6 +1,7 @@
 // `cora db restore`.
 
-import { applyDatabaseRestore, planDatabaseRestore, previewDatabaseRestore } from '../../actions/db-restore.ts';
+import { applyDatabaseRestore } from '../../actions/db-restore.ts';
+import { planDatabaseRestore, previewDatabaseRestore } from '../../actions/db-restore-plan.ts';
 import type { Bytes } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
 import type { Outcome, Session } from '../command.ts';
