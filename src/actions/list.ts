@@ -2,11 +2,12 @@
 // are one row. REPORT.json is read only for the rows that are shown.
 
 import { lstatSync, readdirSync } from 'node:fs';
-import { type Bytes, bytes } from '../base/bytes.ts';
+import { type Bytes, bytes, fsPath, toBuffer, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { escapeField, rowKey } from '../format/file-list.ts';
 import type { Report, SnapshotKind } from '../format/report.ts';
 import { exists } from '../os/files.ts';
+import { type AdoptedLayout, type AdoptedSnapshot, listAdopted } from '../vault/adopted.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { NAMES, parseId, saveDirectory, timeOfId } from '../vault/layout.ts';
 import { eachRow, loadDelta } from '../vault/listing.ts';
@@ -26,15 +27,19 @@ export type ListOptions = {
 export type SnapshotSummary = {
   readonly id: string;
   /** Both where a backup was exported from the save of the same id. */
-  readonly kinds: readonly SnapshotKind[];
+  readonly kinds: readonly (SnapshotKind | 'adopted')[];
+  /** Of an adopted backup: who made it. */
+  readonly layout?: AdoptedLayout;
   readonly type: string;
-  readonly status: Report['status'];
+  /** `unknown`: an adopted backup does not say. */
+  readonly status: Report['status'] | 'unknown';
   readonly sequence: number;
   /** Milliseconds since 1970. */
   readonly time: number;
-  readonly files: number;
-  /** Bytes of content that it stands for. */
-  readonly contentBytes: number;
+  /** Undefined where it is not recorded. */
+  readonly files: number | undefined;
+  /** Bytes of content that it stands for; undefined where that is not recorded. */
+  readonly contentBytes: number | undefined;
   /** Bytes that its own files take in the vault. */
   readonly storedBytes: number;
   readonly label: string | null;
@@ -61,10 +66,39 @@ export async function list(location: VaultLocation, options: ListOptions, _ctx: 
     groups.set(ref.id, [...group, ref]);
   }
   const all = [...groups.values()];
-  const shown = options.limit === undefined ? all : all.slice(Math.max(0, all.length - options.limit));
+  const newest = <T>(items: readonly T[], count: number | undefined): readonly T[] =>
+    count === undefined ? items : items.slice(Math.max(0, items.length - count));
+  const shown = newest(all, options.limit);
+  // What other tools made is older history, and comes first.
+  const { snapshots: adopted } = options.kind === undefined && options.path === undefined ? listAdopted(vault) : { snapshots: [] };
+  const shownAdopted = newest(adopted, options.limit === undefined ? undefined : Math.max(0, options.limit - all.length));
   const backups = shown.flatMap((refs) => refs.filter(({ kind }) => kind === 'backup'));
   const protections = protectionsOf(vault, backups);
-  return { snapshots: shown.map((refs) => summarize(vault, refs, protections)), total: all.length };
+  const own = shown.map((refs) => summarize(vault, refs, protections));
+  return { snapshots: [...shownAdopted.map(summarizeAdopted), ...own], total: adopted.length + all.length };
+}
+
+function summarizeAdopted({ id, layout, tier, path, time }: AdoptedSnapshot): SnapshotSummary {
+  const size = (): number => {
+    const stat = lstatSync(fsPath(path), { throwIfNoEntry: false });
+    return stat?.isDirectory() === true ? bytesBelow(toBuffer(path)) : (stat?.size ?? 0);
+  };
+  return {
+    id,
+    kinds: ['adopted'],
+    layout,
+    type: tier ?? 'adopted',
+    status: 'unknown',
+    sequence: 0,
+    time,
+    files: undefined,
+    contentBytes: undefined,
+    storedBytes: size(),
+    label: null,
+    note: null,
+    protection: undefined,
+    path: toText(path),
+  };
 }
 
 function summarize(vault: Vault, refs: readonly SnapshotRef[], protections: ReadonlyMap<SnapshotRef, Protection>): SnapshotSummary {

@@ -3,6 +3,7 @@
 
 import { EXIT } from '../base/errors.ts';
 import { type Command, command } from './command.ts';
+import { ADOPT_COMMANDS } from './commands-adopt.ts';
 import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
 import { DATABASE_COMMANDS } from './commands-database.ts';
 import { HEALTH_COMMANDS } from './commands-health.ts';
@@ -161,7 +162,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'restore',
     aliases: ['extract'],
     summary: 'Bring a snapshot back, whole or single paths',
-    usage: 'ID [PATH...] [--to DIR]',
+    usage: '[ID | @WHEN] [PATH...] [--to DIR]',
     about: RESTORE_ABOUT,
     flags: RESTORE_FLAGS,
     examples: [
@@ -192,6 +193,7 @@ export const COMMANDS: readonly Command[] = [
   ...SETUP_COMMANDS,
   ...TRUST_COMMANDS,
   ...DATABASE_COMMANDS,
+  ...ADOPT_COMMANDS,
   command({
     name: 'version',
     summary: 'Show the version',

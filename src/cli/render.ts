@@ -8,6 +8,7 @@ import type { ShowResult } from '../actions/show.ts';
 import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
 import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
+import type { AdoptedLayout } from '../vault/adopted.ts';
 import type { SealState } from '../vault/seal.ts';
 
 /** Text that cannot steer a terminal: control characters and those that turn the direction of text are shown as escapes. */
@@ -17,6 +18,14 @@ export function visible(text: string): string {
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
   });
 }
+
+/** What people call the layouts of adopted backups. */
+export const LAYOUT_NAMES: Readonly<Record<AdoptedLayout, string>> = {
+  cora: 'CORA backup',
+  atlas: 'Atlas archive',
+  atocore: 'AtoCore snapshot',
+  cortex: 'Cortex database copy',
+};
 
 /** `49000` as `49,000`. */
 export function grouped(count: number): string {
@@ -85,7 +94,7 @@ export function listLines(result: ListResult, now: number): string[] {
     snapshot.id,
     snapshot.kinds.join('+'),
     formatAge(now - snapshot.time),
-    grouped(snapshot.files),
+    snapshot.files === undefined ? '-' : grouped(snapshot.files),
     formatBytes(snapshot.storedBytes),
     remarks(snapshot),
   ]);
@@ -96,7 +105,8 @@ export function listLines(result: ListResult, now: number): string[] {
 
 function remarks(snapshot: SnapshotSummary): string {
   const parts: string[] = [];
-  if (snapshot.status !== 'complete') parts.push(snapshot.status === 'suspect' ? 'SUSPECT' : 'INCOMPLETE');
+  if (snapshot.layout !== undefined) parts.push(`${LAYOUT_NAMES[snapshot.layout]}: ${visible(snapshot.path)}`);
+  else if (snapshot.status !== 'complete') parts.push(snapshot.status === 'suspect' ? 'SUSPECT' : 'INCOMPLETE');
   if (snapshot.protection === 'kernel') parts.push('sealed');
   if (snapshot.label !== null) parts.push(`[${visible(snapshot.label)}]`);
   if (snapshot.note !== null) parts.push(visible(snapshot.note));

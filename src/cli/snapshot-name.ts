@@ -2,7 +2,11 @@
 
 import { type Bytes, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
+import { exists } from '../os/files.ts';
+import type { AdoptedSnapshot } from '../vault/adopted.ts';
+import { NAMES } from '../vault/layout.ts';
 import type { VaultLocation } from '../vault/locate.ts';
+import type { Vault } from '../vault/vault.ts';
 import type { Session } from './command.ts';
 
 /** For every command that takes a snapshot's name. */
@@ -23,6 +27,8 @@ export type NamedSnapshot = {
   readonly target: string | undefined;
   /** `moment` of the JSON document; without fields where none was given. */
   readonly fields: Readonly<Record<string, unknown>>;
+  /** The backup of another tool that the word names. */
+  readonly adopted?: { readonly vault: Vault; readonly snapshot: AdoptedSnapshot };
 };
 
 /** True where the options alone name a snapshot. */
@@ -40,7 +46,10 @@ export async function namedSnapshot(
   const name = word === undefined ? undefined : toText(word);
   if (options.at !== undefined && options.latest !== undefined)
     throw new CoraError('usage', '--at and --latest exclude each other', { hint: 'give one of them' });
-  if (!hasMoment(options) && name?.startsWith('@') !== true) return { target: name, fields: {} };
+  if (!hasMoment(options) && name?.startsWith('@') !== true) {
+    const adopted = word === undefined ? undefined : await adoptedBackup(word, location, session);
+    return { target: name, fields: {}, ...(adopted === undefined ? {} : { adopted }) };
+  }
   if (name !== undefined && hasMoment(options)) {
     throw new CoraError('usage', `A snapshot is named twice: ${name} and ${options.at === undefined ? '--latest' : '--at'}`, {
       hint: 'leave one of them out',
@@ -52,4 +61,13 @@ export async function namedSnapshot(
   const { said, time, before } = moment;
   const document = { said, time: time === undefined ? null : new Date(time).toISOString(), snapshot_id: id, seconds_before: before / 1000 };
   return { target: id, fields: { moment: document } };
+}
+
+/** The adopted backup that a word names; undefined for all else. Costs nothing where nothing was adopted. */
+async function adoptedBackup(word: Bytes, location: VaultLocation, session: Session): Promise<NamedSnapshot['adopted']> {
+  if (!exists(`${location.path}/${NAMES.adopted}`)) return undefined;
+  const [{ adoptedNamed }, { openLocated }] = await Promise.all([import('../vault/adopted.ts'), import('../vault/locate.ts')]);
+  const vault = openLocated(location);
+  const snapshot = adoptedNamed(vault, toText(word.includes('/') ? session.absolute(word) : word), session.ctx.now());
+  return snapshot === undefined ? undefined : { vault, snapshot };
 }

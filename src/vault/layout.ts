@@ -29,6 +29,7 @@ export const NAMES = {
   rotating: 'ledger/rotating.json',
   init: 'ledger/init.json',
   pruning: 'ledger/pruning.json',
+  adopted: 'ledger/adopted.json',
   stage: '.stage',
   trash: '.trash',
   cache: '.cache',

@@ -1,14 +1,15 @@
 // `cora restore`: plan, show, ask, apply. A plan is only data until it is applied.
 
+import type { InPlaceOptions } from '../../actions/restore-in-place.ts';
 import type { RestoreOptions, RestorePlan } from '../../actions/restore-plan.ts';
-import type { ServiceOptions } from '../../actions/restore-service.ts';
 import { type Bytes, printable } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
-import type { Project } from '../../vault/project.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import type { OptionsOf } from '../flags.ts';
 import { inPlaceDocument, inPlaceLines, planDocument, planLines, restoreDocument, restoreLines } from '../render-restore.ts';
 import type { RESTORE_FLAGS } from '../restore-flags.ts';
+import { restoreAdoptedBackup, restoreNamed } from '../restore-named.ts';
+import { hasMoment } from '../snapshot-name.ts';
 import { undo } from './restore-undo.ts';
 
 type Options = OptionsOf<typeof RESTORE_FLAGS>;
@@ -16,40 +17,28 @@ type Input = { readonly options: Options; readonly args: readonly Bytes[]; reado
 
 export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
   if (options.undo === true) return undo(options, session);
-  const [target, ...rest] = args;
-  if (target === undefined && paths.length === 0) {
+  if (args.length === 0 && paths.length === 0 && !hasMoment(options)) {
     throw new CoraError('usage', 'restore needs a snapshot or a path', { hint: 'cora list shows what there is; cora restore latest --to DIR' });
   }
   refuseContradictions(options);
   const { engine, ctx } = session;
   const { project, location } = await (options.to === undefined ? session.open() : session.locate());
-  const plan = await engine.planRestore(project, location, planOptions(options, target, [...rest, ...paths], session), ctx);
-  if (options.dryRun === true) return { result: { dry_run: true, ...planDocument(plan) }, lines: planLines(plan) };
+  const named = await restoreNamed({ args, paths }, options, location, session);
+  if (named.adopted !== undefined) return restoreAdoptedBackup(named.adopted, named.paths, options, session);
+  const plan = await engine.planRestore(project, location, planOptions(options, named.target, named.paths, session), ctx);
+  if (options.dryRun === true) return { result: { dry_run: true, ...planDocument(plan), ...named.fields }, lines: planLines(plan) };
   if (project === undefined || !plan.inPlace) {
     const result = await engine.applyRestore(plan, ctx);
-    const outcome: Outcome = { result: { dry_run: false, ...restoreDocument(result) }, lines: restoreLines(result), summary: true };
+    const outcome: Outcome = { result: { dry_run: false, ...restoreDocument(result), ...named.fields }, lines: restoreLines(result), summary: true };
     // What the vault no longer holds is damage; what the target would not take is an incomplete restore.
     return { ...outcome, exitCode: result.damaged > 0 ? EXIT.damaged : exitCodeOf(result.problems) };
   }
-  const how: ServiceOptions = {
-    databases: options.live === true ? 'live' : 'stopped',
-    alreadyStopped: options.confirmServiceStopped === true,
-    preSnapshot: options.noPreSnapshot !== true,
-    partial: options.partial === true,
-    rollBack: (failed) => rollBack(options, failed.length, session),
-  };
-  const said = await agree(project, plan, how, session);
-  const result = await engine.restoreInPlace(project, location, plan, { ...how, alreadyStopped: said || how.alreadyStopped }, session.machine, ctx);
-  if (result.rolledBack) {
-    const failed = result.checks.filter(({ ok }) => !ok).map(({ name }) => name);
-    throw new CoraError('validation_failed', `The restore of ${plan.id} was taken back, because a check failed after it: ${failed.join(', ')}`, {
-      hint: 'what was there before is there again; cora list shows other snapshots',
-      details: inPlaceDocument(result),
-    });
-  }
+  const databases = await agree(plan, options, session);
+  const how: InPlaceOptions = { databases, preSnapshot: options.noPreSnapshot !== true, partial: options.partial === true };
+  const result = await engine.restoreInPlace(project, location, plan, how, ctx);
   const wrong = result.damaged > 0 || result.databaseChecks.some(({ ok }) => !ok);
   return {
-    result: { dry_run: false, ...inPlaceDocument(result) },
+    result: { dry_run: false, ...inPlaceDocument(result), ...named.fields },
     lines: inPlaceLines(result),
     summary: true,
     exitCode: wrong ? EXIT.damaged : exitCodeOf(result.problems),
@@ -91,15 +80,14 @@ function planOptions(options: Options, target: Bytes | undefined, paths: readonl
 }
 
 /**
- * The two questions of a restore in place. True where a person said that all programs are stopped.
+ * The two questions of a restore in place.
  * @throws CoraError refused where nobody said yes
  */
-async function agree(project: Project, plan: RestorePlan, how: ServiceOptions, session: Session): Promise<boolean> {
+async function agree(plan: RestorePlan, options: Options, session: Session): Promise<InPlaceOptions['databases']> {
   const quiet = session.globals.yes === true || plan.create + plan.replace + plan.extras.length === 0;
   if (!quiet) session.show(planLines(plan));
   else if (plan.elsewhere !== undefined) session.ctx.monitor.note(`Another deployment: ${plan.elsewhere}`);
-  const open = plan.liveDatabases.length > 0 && how.databases === 'stopped' && !how.alreadyStopped && project.config.restore.stop === undefined;
-  if (open) {
+  if (plan.liveDatabases.length > 0 && options.live !== true && options.confirmServiceStopped !== true) {
     const names = plan.liveDatabases.map(printable).join(', ');
     if (!(await session.confirmInPerson(`Is every program stopped that uses ${names}?`))) {
       throw new CoraError('refused', `Nothing was restored: ${names} may be in use`, {
@@ -114,11 +102,5 @@ async function agree(project: Project, plan: RestorePlan, how: ServiceOptions, s
       details: planDocument(plan),
     });
   }
-  return open;
-}
-
-async function rollBack({ rollback }: Options, failed: number, session: Session): Promise<boolean> {
-  if (rollback === 'auto') return true;
-  if (rollback === 'never') return false;
-  return session.confirmInPerson(`${failed === 1 ? 'A check' : `${failed} checks`} failed (see above). Take the restore back?`);
+  return options.live === true ? 'live' : 'stopped';
 }

@@ -1,0 +1,16 @@
+// `cora ARGS --json` of a sandbox run in this process with the real layers: a test of many short runs takes a third of the time.
+
+import { bytes } from '../../src/base/bytes.ts';
+import { engine } from '../../src/cli/engine.ts';
+import { cli } from './cli-run.ts';
+import type { Document, Sandbox } from './sandbox.ts';
+
+export type DocumentRun = Document & { readonly code: number | null; readonly stderr: string };
+
+/** The same contract as `sandbox.json`; `cwd` is relative to the project. */
+export async function jsonHere(sandbox: Sandbox, args: readonly string[], cwd = ''): Promise<DocumentRun> {
+  const env = { HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '', CORA_WORKERS: '0' };
+  const directory = bytes(cwd === '' ? sandbox.project : `${sandbox.project}/${cwd}`);
+  const run = await cli(['--json', ...args], engine, env, { cwd: () => directory, now: Date.now });
+  return { ...(JSON.parse(run.stdout) as Document), code: run.code, stderr: run.stderr };
+}
