@@ -249,7 +249,16 @@ function restoring(inPlace: boolean): { readonly parts: Partial<Engine>; readonl
   parts.restoreInPlace = async (_project, _location, given) => {
     applied.push(given);
     const done = { files: 2, bytes: 300, databases: 0, kept: 3, damaged: 0, problems: [], seconds: 0.5 };
-    return { id: given.id, directory: given.directory, ...done, preRestoreSnapshot: undefined, movedAside: 0, databaseChecks: [] };
+    return {
+      id: given.id,
+      directory: given.directory,
+      ...done,
+      preRestoreSnapshot: undefined,
+      movedAside: 0,
+      databaseChecks: [],
+      checks: [],
+      rolledBack: false,
+    };
   };
   return { parts, applied };
 }

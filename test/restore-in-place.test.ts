@@ -294,6 +294,34 @@ test('a snapshot of another deployment says so and asks; a second restore at onc
   expect(readFileSync(join(moved, 'a'), 'utf8')).toBe('changed');
 });
 
+test('stop and start run around it, checks after it, and a check that fails takes the restore back', async () => {
+  const id = await makeProject();
+  await writeAndDie('notes.db', "INSERT INTO note VALUES ('only in the wal')");
+  writeFileSync(at('src/a'), 'a wrecked');
+  const log = join(sandbox.root, 'log');
+  const commands = `[restore]\nstop = "echo stop >> ${log}"\nstart = "echo start $CORA_ID >> ${log}"\n`;
+  const check = (words: string) => `[[checks]]\nname = "reads-${words}"\ncommand = "grep -q '${words}' src/a"\n`;
+  // What a repository says runs only once a person allowed it; nothing is changed then.
+  writeFileSync(at('cora.toml'), commands);
+  const refused = await sandbox.cora(['restore', id, '--yes']);
+  expect([refused.code, refused.stderr, read('src/a')]).toEqual([20, expect.stringContaining('cora trust'), 'a wrecked']);
+  rmSync(at('cora.toml'));
+  mkdirSync(join(sandbox.home, '.config/cora'), { recursive: true });
+  const machine = join(sandbox.home, '.config/cora/project.toml');
+  writeFileSync(machine, commands + check('wrecked'));
+  const taken = await sandbox.cora(['restore', id, '--yes', '--rollback', 'auto']);
+  expect([taken.code, taken.stderr]).toEqual([1, expect.stringContaining('was taken back, because a check failed')]);
+  expect([read('src/a'), rowsOf('notes.db')]).toEqual(['a wrecked', ['saved', 'only in the wal']]);
+  expect(readFileSync(log, 'utf8')).toBe(`stop\nstart ${id}\nstop\nstart ${id}\n`);
+  const kept = await sandbox.json(['restore', id, '--yes']);
+  expect(kept).toMatchObject({ code: 3, result: { rolled_back: false, checks: [{ name: 'reads-wrecked', ok: false }] } });
+  expect(read('src/a')).toBe('a as saved');
+  writeFileSync(machine, commands.replace('echo stop', 'false; #') + check('saved'));
+  const stopless = await sandbox.cora(['restore', id, '--yes']);
+  expect([stopless.code, stopless.stderr]).toEqual([20, expect.stringContaining('restore.stop')]);
+  expect(await sandbox.json(['restore', id, '--yes', '--confirm-service-stopped'])).toMatchObject({ code: 0, result: { checks: [{ ok: true }] } });
+});
+
 const FORTH = ['--yes', '--confirm-service-stopped', '--no-pre-snapshot', '--modes', 'snapshot'];
 const BACK = ['restore', '--undo', '--yes', '--confirm-service-stopped'];
 

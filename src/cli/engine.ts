@@ -4,11 +4,12 @@
 import type { BackupOptions, BackupResult } from '../actions/backup.ts';
 import type { ListOptions, ListResult } from '../actions/list.ts';
 import type { RestoreResult } from '../actions/restore.ts';
-import type { InPlaceOptions, InPlaceResult } from '../actions/restore-in-place.ts';
 import type { RestoreOptions, RestorePlan } from '../actions/restore-plan.ts';
+import type { ServiceOptions, ServiceResult } from '../actions/restore-service.ts';
 import type { SaveOptions, SaveResult } from '../actions/save.ts';
 import type { ShowResult } from '../actions/show.ts';
 import type { StatusResult } from '../actions/status.ts';
+import type { CommandHost } from '../actions/trust.ts';
 import type { VerifyOptions, VerifyResult } from '../actions/verify.ts';
 import type { Bytes } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
@@ -26,7 +27,14 @@ export type Engine = {
   save(project: Project, location: VaultLocation, options: SaveOptions, ctx: Context): Promise<SaveResult>;
   backup(project: Project, location: VaultLocation, options: BackupOptions, ctx: Context): Promise<BackupResult>;
   verify(location: VaultLocation, options: VerifyOptions, ctx: Context): Promise<VerifyResult>;
-  restoreInPlace(project: Project, location: VaultLocation, plan: RestorePlan, options: InPlaceOptions, ctx: Context): Promise<InPlaceResult>;
+  restoreInPlace(
+    project: Project,
+    location: VaultLocation,
+    plan: RestorePlan,
+    options: ServiceOptions,
+    host: CommandHost,
+    ctx: Context,
+  ): Promise<ServiceResult>;
   planRestore(project: Project | undefined, location: VaultLocation, options: RestoreOptions, ctx: Context): Promise<RestorePlan>;
   applyRestore(plan: RestorePlan, ctx: Context): Promise<RestoreResult>;
   list(location: VaultLocation, options: ListOptions, ctx: Context): Promise<ListResult>;
@@ -43,7 +51,7 @@ export const engine: Engine = {
   verify: async (...args) => (await import('../actions/verify.ts')).verify(...args),
   planRestore: async (...args) => (await import('../actions/restore-plan.ts')).planRestore(...args),
   applyRestore: async (...args) => (await import('../actions/restore.ts')).applyRestore(...args),
-  restoreInPlace: async (...args) => (await import('../actions/restore-in-place.ts')).restoreInPlace(...args),
+  restoreInPlace: async (...args) => (await import('../actions/restore-service.ts')).restoreWithService(...args),
   list: async (...args) => (await import('../actions/list.ts')).list(...args),
   show: async (...args) => (await import('../actions/show.ts')).show(...args),
   status: async (...args) => (await import('../actions/status.ts')).status(...args),

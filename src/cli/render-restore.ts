@@ -1,9 +1,9 @@
 // What `cora restore` says: plan, result and the way back, for people and as JSON (docs/json.md).
 
 import type { RestoreResult } from '../actions/restore.ts';
-import type { InPlaceResult } from '../actions/restore-in-place.ts';
 import type { RestorePlan } from '../actions/restore-plan.ts';
 import type { UndoPlan } from '../actions/restore-recover.ts';
+import type { ServiceResult } from '../actions/restore-service.ts';
 import { type Bytes, toText } from '../base/bytes.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
 import { counted, grouped, visible } from './render.ts';
@@ -36,12 +36,13 @@ export function restoreLines(result: RestoreResult): string[] {
   return [`Restored ${result.id} to ${name(result.directory)}: ${parts.join(', ')}`];
 }
 
-export function inPlaceLines(result: InPlaceResult): string[] {
+export function inPlaceLines(result: ServiceResult): string[] {
   const lines = restoreLines(result);
   if (result.movedAside > 0)
     lines.push(`Moved aside: ${counted(result.movedAside, 'entry', 'entries')} that the snapshot does not hold, in .cora-restore/`);
   const sound = result.databaseChecks.filter(({ ok }) => ok);
   for (const { path, rows } of sound) lines.push(`Checked   ${name(path)}: ok, ${counted(rows, 'row')}`);
+  for (const { name: check, ok, message } of result.checks) lines.push(`Check     ${visible(check)}: ${ok ? 'ok' : `FAILED, ${visible(message)}`}`);
   if (result.preRestoreSnapshot !== undefined) lines.push(`Before    ${result.preRestoreSnapshot} (pre-restore-safety) holds what was there`);
   return [...lines, 'Way back: cora restore --undo'];
 }
@@ -90,7 +91,7 @@ export function restoreDocument(result: RestoreResult): Document {
 }
 
 /** With AtoCore's names (ATO-4) for what they say. */
-export function inPlaceDocument(result: InPlaceResult): Document {
+export function inPlaceDocument(result: ServiceResult): Document {
   const checks = result.databaseChecks;
   const failed = checks.find(({ ok }) => !ok);
   const [first] = checks;
@@ -103,6 +104,8 @@ export function inPlaceDocument(result: InPlaceResult): Document {
     restored_integrity_ok: checks.length === 0 ? null : failed === undefined,
     integrity_error: failed?.error ?? null,
     moved_aside: result.movedAside,
+    checks: result.checks.map(({ name: check, ok, message, seconds }) => ({ name: check, ok, message, seconds })),
+    rolled_back: result.rolledBack,
     database_checks: checks.map(({ path, ok, rows, error }) => ({ ...pathFields('path', path), ok, rows, error: error ?? null })),
   };
 }

@@ -33,5 +33,11 @@ export const RESTORE_FLAGS = {
   live: { kind: 'switch', help: 'replace the content of databases through SQLite while their programs work' },
   noPreSnapshot: { kind: 'switch', help: 'do not save what is there first' },
   partial: { kind: 'switch', help: 'where a part of the snapshot is damaged, restore the rest' },
+  rollback: {
+    kind: 'choice',
+    value: 'WHEN',
+    choices: ['ask', 'auto', 'never'],
+    help: 'where your checks fail after it: ask at a terminal (default), auto takes the restore back, never',
+  },
   undo: { kind: 'switch', help: 'take the last restore in place back' },
 } as const satisfies FlagTable;

@@ -1,9 +1,10 @@
 // `cora restore --undo`: what the last restore in place displaced changes places with what it brought.
 
-import { applyUndo, planUndo } from '../../actions/restore-recover.ts';
+import { planUndo } from '../../actions/restore-recover.ts';
+import { undoProject } from '../../actions/restore-service.ts';
 import { printable } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
-import type { Outcome, Session } from '../command.ts';
+import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import { undoDocument, undoLines, undoPlanLines } from '../render-restore.ts';
 
 type Options = { readonly dryRun?: boolean; readonly confirmServiceStopped?: boolean; readonly live?: boolean };
@@ -18,7 +19,9 @@ export async function undo(options: Options, session: Session): Promise<Outcome>
   const plan = planUndo(project.root);
   if (options.dryRun === true) return { result: { dry_run: true, ...undoDocument(plan) }, lines: undoPlanLines(plan) };
   if (session.globals.yes !== true) session.show(undoPlanLines(plan));
-  if (plan.databases.length > 0 && options.confirmServiceStopped !== true && options.live !== true) {
+  const inUse = plan.databases.length > 0 && options.confirmServiceStopped !== true && options.live !== true;
+  const stops = inUse && project.config.restore.stop !== undefined;
+  if (inUse && !stops) {
     const names = plan.databases.map(printable).join(', ');
     if (!(await session.confirmInPerson(`Is every program stopped that uses ${names}?`))) {
       throw new CoraError('refused', `Nothing was changed: ${names} may be in use`, {
@@ -29,6 +32,6 @@ export async function undo(options: Options, session: Session): Promise<Outcome>
   if (!(await session.confirm('Take it back?'))) {
     throw new CoraError('refused', 'Nothing was changed: this needs a yes', { hint: 'add --yes' });
   }
-  await applyUndo(plan, session.ctx);
-  return { result: { dry_run: false, ...undoDocument(plan) }, lines: undoLines(plan), summary: true };
+  const problems = await undoProject(project, plan, stops, session.machine, session.ctx);
+  return { result: { dry_run: false, ...undoDocument(plan) }, lines: undoLines(plan), summary: true, exitCode: exitCodeOf(problems) };
 }

@@ -1,9 +1,10 @@
 // `cora restore`: plan, show, ask, apply. A plan is only data until it is applied.
 
-import type { InPlaceOptions } from '../../actions/restore-in-place.ts';
 import type { RestoreOptions, RestorePlan } from '../../actions/restore-plan.ts';
+import type { ServiceOptions } from '../../actions/restore-service.ts';
 import { type Bytes, printable } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
+import type { Project } from '../../vault/project.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import type { OptionsOf } from '../flags.ts';
 import { inPlaceDocument, inPlaceLines, planDocument, planLines, restoreDocument, restoreLines } from '../render-restore.ts';
@@ -33,9 +34,22 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
     // What the vault no longer holds is damage; what the target would not take is an incomplete restore.
     return { ...outcome, exitCode: result.damaged > 0 ? EXIT.damaged : exitCodeOf(result.problems) };
   }
-  const databases = await agree(plan, options, session);
-  const how: InPlaceOptions = { databases, preSnapshot: options.noPreSnapshot !== true, partial: options.partial === true };
-  const result = await engine.restoreInPlace(project, location, plan, how, ctx);
+  const how: ServiceOptions = {
+    databases: options.live === true ? 'live' : 'stopped',
+    alreadyStopped: options.confirmServiceStopped === true,
+    preSnapshot: options.noPreSnapshot !== true,
+    partial: options.partial === true,
+    rollBack: (failed) => rollBack(options, failed.length, session),
+  };
+  const said = await agree(project, plan, how, session);
+  const result = await engine.restoreInPlace(project, location, plan, { ...how, alreadyStopped: said || how.alreadyStopped }, session.machine, ctx);
+  if (result.rolledBack) {
+    const failed = result.checks.filter(({ ok }) => !ok).map(({ name }) => name);
+    throw new CoraError('validation_failed', `The restore of ${plan.id} was taken back, because a check failed after it: ${failed.join(', ')}`, {
+      hint: 'what was there before is there again; cora list shows other snapshots',
+      details: inPlaceDocument(result),
+    });
+  }
   const wrong = result.damaged > 0 || result.databaseChecks.some(({ ok }) => !ok);
   return {
     result: { dry_run: false, ...inPlaceDocument(result), ...named.fields },
@@ -80,14 +94,15 @@ function planOptions(options: Options, target: Bytes | undefined, paths: readonl
 }
 
 /**
- * The two questions of a restore in place.
+ * The two questions of a restore in place. True where a person said that all programs are stopped.
  * @throws CoraError refused where nobody said yes
  */
-async function agree(plan: RestorePlan, options: Options, session: Session): Promise<InPlaceOptions['databases']> {
+async function agree(project: Project, plan: RestorePlan, how: ServiceOptions, session: Session): Promise<boolean> {
   const quiet = session.globals.yes === true || plan.create + plan.replace + plan.extras.length === 0;
   if (!quiet) session.show(planLines(plan));
   else if (plan.elsewhere !== undefined) session.ctx.monitor.note(`Another deployment: ${plan.elsewhere}`);
-  if (plan.liveDatabases.length > 0 && options.live !== true && options.confirmServiceStopped !== true) {
+  const open = plan.liveDatabases.length > 0 && how.databases === 'stopped' && !how.alreadyStopped && project.config.restore.stop === undefined;
+  if (open) {
     const names = plan.liveDatabases.map(printable).join(', ');
     if (!(await session.confirmInPerson(`Is every program stopped that uses ${names}?`))) {
       throw new CoraError('refused', `Nothing was restored: ${names} may be in use`, {
@@ -102,5 +117,11 @@ async function agree(plan: RestorePlan, options: Options, session: Session): Pro
       details: planDocument(plan),
     });
   }
-  return options.live === true ? 'live' : 'stopped';
+  return open;
+}
+
+async function rollBack({ rollback }: Options, failed: number, session: Session): Promise<boolean> {
+  if (rollback === 'auto') return true;
+  if (rollback === 'never') return false;
+  return session.confirmInPerson(`${failed === 1 ? 'A check' : `${failed} checks`} failed (see above). Take the restore back?`);
 }
