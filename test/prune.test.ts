@@ -1,6 +1,7 @@
 // `cora prune` on real vaults: what it says, what it removes, what it never touches, and that a crash or a busy reader harms
 // nothing. Snapshots are made under clocks of their own (faketime).
 
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -143,5 +144,83 @@ describe.skipIf(faketime === undefined)('cora prune (needs faketime)', () => {
     const frozen = await vault.prune('--keep-last', '1', '--confirm');
     expect([frozen.code, frozen.error.code]).toEqual([20, 'refused']);
     expect((await vault.listed()).filter((one) => before.includes(one))).toEqual(before);
+  });
+});
+
+const NIGHTLY = ['backup', 'now', '--trigger', 'timer', '--json'];
+const configure = (vault: Vault, text: string) => writeFileSync(join(vault.sandbox.project, 'cora.toml'), text);
+
+describe.skipIf(faketime === undefined)('by itself after the nightly backup (needs faketime)', () => {
+  test('where it is switched on the rules are followed; what a person made stays, and a backup by hand removes nothing', async () => {
+    const vault = open();
+    configure(vault, '[retention]\nauto = true\nbackups = { daily = 2 }\nsaves = "all"\n');
+    const byHand = await vault.make('2026-11-01 12:00:00', 'backup', 'now');
+    const first = await vault.make('2026-11-02 03:15:00', ...NIGHTLY.slice(0, -1));
+    await vault.make('2026-11-03 03:15:00', ...NIGHTLY.slice(0, -1));
+    await vault.make('2026-11-04 12:00:00', 'backup', 'now');
+    expect(await vault.listed()).toContain(`backup ${first}`);
+    writeFileSync(join(vault.sandbox.project, 'new'), '1');
+    const run = await vault.at('2026-11-04 15:15:00', NIGHTLY);
+    expect(run.code).toBe(0);
+    expect(names((JSON.parse(run.stdout) as { result: { pruned: { deleted: unknown } } }).result.pruned.deleted)).toEqual([`backup ${first}`]);
+    const left = await vault.listed();
+    expect(left).not.toContain(`backup ${first}`);
+    expect(left).toContain(`backup ${byHand}`);
+    expect(left.filter((one) => one.startsWith('save'))).toHaveLength(5);
+  });
+
+  test('cora init switches it on, and without it nothing goes', async () => {
+    const vault = open();
+    mkdirSync(join(vault.sandbox.home, '.config/cora'), { recursive: true });
+    writeFileSync(join(vault.sandbox.home, '.config/cora/project.toml'), '[retention]\nbackups = { daily = 2 }\n');
+    const ids: string[] = [];
+    for (const day of ['01', '02', '03']) ids.push(await vault.make(`2026-09-${day} 03:15:00`, ...NIGHTLY.slice(0, -1)));
+    expect(await vault.listed()).toHaveLength(6);
+    expect((await vault.sandbox.cora(['init', '--yes', '--no-timers', '--no-hook'])).code).toBe(0);
+    writeFileSync(join(vault.sandbox.project, 'new'), '1');
+    expect((await vault.sandbox.json(NIGHTLY.slice(0, -1))).code).toBe(0);
+    const left = await vault.listed();
+    expect(ids.filter((id) => left.includes(`backup ${id}`))).toEqual(ids.slice(2));
+  });
+
+  test('a refusal, and a vault that somebody reads, leave the backup as good as it is', async () => {
+    const vault = open();
+    configure(vault, '[retention]\nauto = true\nbackups = { daily = 1 }\n');
+    for (const day of ['02', '03']) await vault.make(`2026-11-${day} 03:15:00`, 'save');
+    await vault.make('2026-11-02 03:15:00', ...NIGHTLY.slice(0, -1));
+    const first = await vault.make('2026-11-03 03:15:00', 'backup', 'auto');
+    const gcLock = join(vault.sandbox.vault, '.gc-lock');
+    const reader = spawn('flock', ['-s', gcLock, 'sleep', '30']);
+    onTestFinished(() => void reader.kill());
+    writeFileSync(join(vault.sandbox.project, 'new'), '1');
+    const run = await vault.at('2026-11-04 03:15:00', [...NIGHTLY, '--lock-wait', '1s']);
+    expect(run.code).toBe(0);
+    const { problems, result } = JSON.parse(run.stdout) as Document;
+    expect([problems.map(({ code }) => code), result['pruned']]).toEqual([['prune_skipped'], null]);
+    expect(await vault.listed()).toContain(`backup ${first}`);
+    // While it waits for a reader, nobody else has to wait.
+    writeFileSync(join(vault.sandbox.project, 'newer'), '1');
+    expect((await vault.sandbox.json(['prune', '--keep-last', '1', '--confirm', '--lock-wait', '1s'])).code).toBe(11);
+    expect((await vault.sandbox.json(['save', '--lock-wait', '1s'])).code).toBe(0);
+  });
+
+  test('what goes for the size of the vault alone is named by one run and goes with the next, and the last good ones never', async () => {
+    const vault = open();
+    configure(vault, '[retention]\nauto = true\nsaves = "all"\nbackups = "all"\nmax_size = "1kB"\n');
+    const first = await vault.make('2026-11-02 03:15:00', ...NIGHTLY.slice(0, -1));
+    writeFileSync(join(vault.sandbox.project, 'new'), '1');
+    const second = await vault.at('2026-11-03 03:15:00', NIGHTLY);
+    const told = (JSON.parse(second.stdout) as Document).problems.find(({ code }) => code === 'vault_size');
+    expect(told?.message).toContain(`backup ${first}`);
+    expect(await vault.listed()).toContain(`backup ${first}`);
+    expect((await vault.at('2026-11-03 04:00:00', ['status'])).stdout).toContain('(retention.max_size); the next nightly backup removes');
+    writeFileSync(join(vault.sandbox.project, 'new'), '2');
+    expect((await vault.at('2026-11-04 03:15:00', NIGHTLY)).code).toBe(0);
+    const left = await vault.listed();
+    expect(left).not.toContain(`backup ${first}`);
+    writeFileSync(join(vault.sandbox.project, 'new'), '3');
+    for (const day of ['05', '06', '07']) expect((await vault.at(`2026-11-${day} 03:15:00`, NIGHTLY)).code).toBe(0);
+    expect((await vault.listed()).some((one) => one.startsWith('backup 20261107'))).toBe(true);
+    expect((await vault.sandbox.json(['verify', '--all'])).code).toBe(0);
   });
 });

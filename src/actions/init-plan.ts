@@ -131,6 +131,7 @@ function projectText(facts: InitFacts, answers: InitAnswers): string {
   const lines = [
     '# Cora protects this project (cora status). Written by cora init and yours to edit: it is not written again.',
     '# Only what differs from the defaults stands here; docs/configuration.md of Cora lists every key.',
+    '# After each nightly backup old snapshots go by the rules of docs/retention.md; cora prune says which, and why the others stay.',
   ];
   const excluded = leftOut(facts).flatMap(({ path }) => patternOf(path, true) ?? []);
   const maybe = facts.tree.rebuildable

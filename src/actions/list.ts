@@ -4,6 +4,7 @@
 import { lstatSync, readdirSync } from 'node:fs';
 import { type Bytes, bytes, fsPath, toBuffer, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
+import type { Pin } from '../base/retention-rules.ts';
 import { escapeField, rowKey } from '../format/file-list.ts';
 import type { Report, SnapshotKind } from '../format/report.ts';
 import { exists } from '../os/files.ts';
@@ -12,6 +13,7 @@ import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts'
 import { NAMES, parseId, saveDirectory, timeOfId } from '../vault/layout.ts';
 import { eachRow, loadDelta } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import { pinsOf } from '../vault/pins.ts';
 import { type Protection, protectionsOf } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
 import { checkpointHolds } from './checkpoint.ts';
@@ -44,6 +46,8 @@ export type SnapshotSummary = {
   readonly storedBytes: number;
   readonly label: string | null;
   readonly note: string | null;
+  /** Where clean-up leaves it alone, and until when; undefined where it is not pinned. */
+  readonly pin?: Pin | undefined;
   /** Backups: what keeps it from being changed, by a look at its directory; undefined for a save alone. */
   readonly protection: Protection | undefined;
   /** Absolute; the backup's where there are both. */
@@ -53,7 +57,7 @@ export type SnapshotSummary = {
 export type ListResult = { readonly snapshots: readonly SnapshotSummary[]; readonly total: number };
 
 /** @throws CoraError vault_missing */
-export async function list(location: VaultLocation, options: ListOptions, _ctx: Context): Promise<ListResult> {
+export async function list(location: VaultLocation, options: ListOptions, ctx: Context): Promise<ListResult> {
   const vault = openLocated(location);
   const groups = new Map<string, SnapshotRef[]>();
   const holds = options.path === undefined ? undefined : new PathFinder(vault, options.path);
@@ -74,7 +78,8 @@ export async function list(location: VaultLocation, options: ListOptions, _ctx: 
   const shownAdopted = newest(adopted, options.limit === undefined ? undefined : Math.max(0, options.limit - all.length));
   const backups = shown.flatMap((refs) => refs.filter(({ kind }) => kind === 'backup'));
   const protections = protectionsOf(vault, backups);
-  const own = shown.map((refs) => summarize(vault, refs, protections));
+  const pins = pinsOf(vault, ctx.now());
+  const own = shown.map((refs) => summarize(vault, refs, protections, pins));
   return { snapshots: [...shownAdopted.map(summarizeAdopted), ...own], total: adopted.length + all.length };
 }
 
@@ -101,7 +106,12 @@ function summarizeAdopted({ id, layout, tier, path, time }: AdoptedSnapshot): Sn
   };
 }
 
-function summarize(vault: Vault, refs: readonly SnapshotRef[], protections: ReadonlyMap<SnapshotRef, Protection>): SnapshotSummary {
+function summarize(
+  vault: Vault,
+  refs: readonly SnapshotRef[],
+  protections: ReadonlyMap<SnapshotRef, Protection>,
+  pins: ReadonlyMap<string, Pin>,
+): SnapshotSummary {
   const main = refs.find(({ kind }) => kind === 'backup') ?? refs[0];
   if (main === undefined) throw new RangeError('a group of snapshots is never empty');
   const report = tryReport(vault, main);
@@ -117,6 +127,7 @@ function summarize(vault: Vault, refs: readonly SnapshotRef[], protections: Read
     storedBytes: refs.reduce((sum, ref) => sum + bytesBelow(`${vault.root}/${ref.directory}`), 0),
     label: report?.label ?? null,
     note: report?.note ?? null,
+    pin: pins.get(main.id),
     protection: protections.get(main),
     path: `${vault.root}/${main.directory}`,
   };

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync } from 'node:fs';
 import { bytes, fromText, joinBytes, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
+import { type Pin, pinText } from '../base/retention-rules.ts';
 import { parseSums } from '../format/checksums.ts';
 import type { Report } from '../format/report.ts';
 import { exists, namesIn } from '../os/files.ts';
@@ -14,7 +15,7 @@ import { loadTree } from '../store/stat-cache.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { type ChainLine, NO_HASH, readChain } from '../vault/chain.ts';
 import { NAMES, parseId, saveDirectory, timeOfId } from '../vault/layout.ts';
-import { type Pin, pinsIn } from '../vault/pins.ts';
+import { pinsIn } from '../vault/pins.ts';
 import type { Candidate } from '../vault/retention.ts';
 import { formKey, prunedInLedger } from '../vault/trash.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -112,10 +113,6 @@ function surveyed(
     need,
     bytes: bytesBelow(`${vault.root}/${ref.directory}`),
   };
-}
-
-export function pinText({ until }: Pin): string {
-  return until === undefined ? 'pinned' : `pinned until ${new Date(until).toISOString().slice(0, 10)}`;
 }
 
 function stateOf(vault: Vault, ref: SnapshotRef, report: Report | undefined, facts: LedgerFacts): Candidate['state'] {

@@ -35,7 +35,6 @@ export type PrunePlan = {
   readonly bytes: number;
   /** Bytes that the vault would lose, about; undefined where nobody has reckoned (`withBytesToFree`). */
   readonly bytesToFree?: number;
-  readonly maxSize: number | undefined;
 };
 
 export type PruneError = { readonly id: string; readonly kind: string; readonly message: string };
@@ -61,6 +60,8 @@ export function policyOf(config: Config['retention'], typed: Rules | undefined, 
     saves: typed ?? rulesOf(config.saves),
     backups: typed ?? rulesOf(config.backups),
     weekStart: WEEKDAYS.indexOf(config.weekStarts) as RetentionPolicy['weekStart'],
+    // Who types rules asks for these and nothing else.
+    maxSize: typed === undefined ? config.maxSize : undefined,
     automatic,
   };
 }
@@ -72,7 +73,7 @@ export function policyOf(config: Config['retention'], typed: Rules | undefined, 
 export function planPrune(project: ProjectFacts, location: VaultLocation, policy: RetentionPolicy, ctx: Context): PrunePlan {
   const vault = openLocated(location);
   requireOwn(vault, project);
-  return planFor(surveyVault(vault, ctx.now()), policy, project.config.retention.maxSize, ctx.now());
+  return planFor(surveyVault(vault, ctx.now()), policy, ctx.now());
 }
 
 /**
@@ -96,9 +97,10 @@ function freedBytes(gone: readonly Surveyed[], { deadBytes, written }: Compactio
   return Math.max(0, gone.reduce((sum, { bytes }) => sum + bytes, 0) + deadBytes - written);
 }
 
-function planFor(survey: Survey, policy: RetentionPolicy, maxSize: number | undefined, now: number): PrunePlan {
+function planFor(survey: Survey, policy: RetentionPolicy, now: number): PrunePlan {
   const { decisions, refusal } = planRetention(survey.candidates, policy, now);
   const { waiting, unparseable, bytes } = survey;
+  const { maxSize } = policy;
   const frozen = survey.frozen
     ? { message: 'Something critical is lost, and an old snapshot may be the last that has it', hint: 'cora lost' }
     : undefined;
@@ -110,7 +112,6 @@ function planFor(survey: Survey, policy: RetentionPolicy, maxSize: number | unde
     refusal:
       frozen ?? (refusal === undefined ? undefined : { message: refusal, hint: 'cora list shows it, cora verify reads it; nothing was removed' }),
     bytes,
-    maxSize,
   };
 }
 
@@ -136,7 +137,7 @@ export async function applyPrune(project: ProjectFacts, location: VaultLocation,
     stopIfAborted(ctx);
     const { vault, release } = openForWriting(project, location, ctx);
     try {
-      const now = planFor(surveyVault(vault, ctx.now()), plan.policy, plan.maxSize, ctx.now());
+      const now = planFor(surveyVault(vault, ctx.now()), plan.policy, ctx.now());
       requireAllowed(now);
       const doomed = now.decisions.filter(({ keep, candidate }) => !keep && agreed.has(formKey(candidate)));
       const going = [...doomed.map(({ candidate }) => candidate.ref), ...now.waiting];

@@ -9,6 +9,7 @@ import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
 import { openSealed, protectionsOf, type SealState, sealedInLedger, sealSnapshot, sealStateOf, unsealSnapshot } from '../vault/seal.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
+import { recoverPruning, removeTombstoned } from '../vault/trash.ts';
 import { lockForWriting, openVault, type Vault } from '../vault/vault.ts';
 
 export type SealedBackup = SealState & { readonly vault: string; readonly id: string };
@@ -115,6 +116,9 @@ function sealVault(vault: Vault, ctx: Context): SealedBackup[] {
   try {
     // A line of ours before the one that a crash kept away would make that backup look like an intruder for ever.
     adoptUnrecorded(vault);
+    recoverPruning(vault, ctx.now());
+    for (const id of removeTombstoned(vault, 5000, ctx.now()))
+      ctx.monitor.note(`${id} was removed by cora prune before, and is gone now that its flag is off`);
     return sealBackups(vault, listBackups(vault), 'whole', ctx);
   } finally {
     lock.release();

@@ -1,13 +1,20 @@
 // One snapshot in all its forms: what REPORT.json says of the save, of the backup, or of both.
 
 import type { Context } from '../base/context.ts';
+import type { Pin } from '../base/retention-rules.ts';
 import type { Report } from '../format/report.ts';
 import { listSnapshots, readReport, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import { pinsOf } from '../vault/pins.ts';
 import { type SealState, sealStateOf } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
 
-export type ShowResult = { readonly id: string; readonly forms: readonly ShownForm[] };
+export type ShowResult = {
+  readonly id: string;
+  /** Undefined where it is not pinned. */
+  readonly pin?: Pin | undefined;
+  readonly forms: readonly ShownForm[];
+};
 
 export type ShownForm = {
   readonly path: string;
@@ -24,7 +31,7 @@ export async function show(location: VaultLocation, target: string, ctx: Context
   const vault = openLocated(location);
   const { id } = resolveSnapshot(vault, target, ctx.now());
   const refs = listSnapshots(vault).filter((ref) => ref.id === id);
-  return { id, forms: refs.map((ref) => formOf(vault, ref)) };
+  return { id, pin: pinsOf(vault, ctx.now()).get(id), forms: refs.map((ref) => formOf(vault, ref)) };
 }
 
 function formOf(vault: Vault, ref: SnapshotRef): ShownForm {

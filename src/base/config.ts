@@ -55,8 +55,8 @@ export type Config = {
   readonly checks: readonly Check[];
   /** What clean-up keeps (docs/retention.md). */
   readonly retention: {
-    /** Prune after each successful daily backup. */
-    readonly auto: boolean;
+    /** Prune after each successful daily backup; undefined: where `cora init` set the project up. */
+    readonly auto: boolean | undefined;
     readonly saves: RulesSpec;
     readonly backups: RulesSpec;
     readonly weekStarts: WeekdayName;
@@ -120,8 +120,8 @@ export const defaultConfig: Config = {
   // A database may take its time to write out what it holds.
   restore: { stop: undefined, start: undefined, commandTimeout: 120_000 },
   checks: [],
-  // What it replaced kept as much. Nothing is removed by itself until somebody says so; `cora init` does.
-  retention: { auto: false, saves: 'cortex', backups: 'atlas', weekStarts: 'monday', maxSize: undefined },
+  // What it replaced kept as much. Nothing is removed by itself until somebody said so; `cora init` does.
+  retention: { auto: undefined, saves: 'cortex', backups: 'atlas', weekStarts: 'monday', maxSize: undefined },
   // Longer and people begin to type --no-verify.
   hook: { enabled: true, warnSize: 50_000_000, blockSize: 'auto', budget: 2000, onFailure: 'warn', skipBranches: [] },
 };

@@ -53,3 +53,11 @@ export function describeRules(rules: Rules): string {
 /** In the order of `Date.getDay`. */
 export const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const;
 export type WeekdayName = (typeof WEEKDAYS)[number];
+
+/** A person keeps a snapshot. When that ends, in milliseconds since 1970; undefined: never. */
+export type Pin = { readonly until: number | undefined };
+
+/** `pinned`, `pinned until 2026-12-24`. */
+export function pinText({ until }: Pin): string {
+  return until === undefined ? 'pinned' : `pinned until ${new Date(until).toISOString().slice(0, 10)}`;
+}

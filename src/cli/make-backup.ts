@@ -1,7 +1,10 @@
 // What `cora backup now` and `cora backup auto` share.
 
+import { pruneAfterBackup } from '../actions/prune-auto.ts';
+import { isGood } from '../actions/report-state.ts';
 import { exitCodeOf, type Outcome, type Session } from './command.ts';
 import { backupLines } from './render.ts';
+import { prunedDocument, prunedLines } from './render-retention.ts';
 import { backupDocument } from './results.ts';
 
 export type BackupCommandOptions = { readonly message?: string; readonly label?: string; readonly trigger?: string };
@@ -19,10 +22,13 @@ export async function makeBackup(mode: 'now' | 'auto', options: BackupCommandOpt
     },
     session.ctx,
   );
-  const problems = [...(result.save?.problems ?? []), ...result.problems];
+  const isDaily = options.trigger === 'timer' && result.report !== undefined && isGood(result.report);
+  const pruned = result.outcome === 'made' ? await pruneAfterBackup(project, location, isDaily, session.ctx) : undefined;
+  for (const problem of pruned?.problems ?? []) session.ctx.monitor.problem(problem);
+  const problems = [...(result.save?.problems ?? []), ...result.problems, ...(pruned?.problems ?? [])];
   return {
-    result: backupDocument(result),
-    lines: backupLines(result),
+    result: { ...backupDocument(result), pruned: prunedDocument(pruned?.result) },
+    lines: [...backupLines(result), ...prunedLines(pruned?.result)],
     summary: true,
     exitCode: exitCodeOf(problems, result.report, result.save?.report),
     problems,

@@ -39,7 +39,7 @@ export function pruneLines({ plan, deleted, errors, freedBytes }: PruneResult): 
   ];
 }
 
-function limitText({ maxSize, bytes }: PrunePlan): string {
+function limitText({ policy: { maxSize }, bytes }: PrunePlan): string {
   return maxSize === undefined ? '' : `; the vault has ${formatBytes(bytes)} of ${formatBytes(maxSize)}`;
 }
 
@@ -60,7 +60,7 @@ export function pruneDocument(plan: PrunePlan, result: PruneResult | undefined):
     unparseable: plan.unparseable,
     waiting: plan.waiting.map(({ id, kind }) => ({ snapshot_id: id, kind })),
     size: plan.bytes,
-    max_size: plan.maxSize ?? null,
+    max_size: plan.policy.maxSize ?? null,
     freed: result === undefined ? (plan.bytesToFree ?? sizeOf(going)) : result.freedBytes,
   };
 }
@@ -68,6 +68,17 @@ export function pruneDocument(plan: PrunePlan, result: PruneResult | undefined):
 function entry({ candidate, reason }: Decision<Surveyed>): Document {
   const { id, kind, type, time, bytes } = candidate;
   return { snapshot_id: id, kind, type, time: new Date(time).toISOString(), size: bytes, reason };
+}
+
+/** What a backup tells of the clean-up after it. */
+export function prunedLines(result: PruneResult | undefined): string[] {
+  if (result === undefined || result.deleted.length === 0) return [];
+  return [`Pruned    ${counted(result.deleted.length, 'old snapshot')} (${formatBytes(result.freedBytes)}); cora prune says what is kept and why`];
+}
+
+/** Null where nothing was tried. */
+export function prunedDocument(result: PruneResult | undefined): Document | null {
+  return result === undefined ? null : { deleted: result.deleted.map(entry), freed: result.freedBytes };
 }
 
 export function pinLines({ id, pinned, until }: PinResult): string[] {

@@ -6,6 +6,7 @@ import type { ListResult, SnapshotSummary } from '../actions/list.ts';
 import type { SaveResult } from '../actions/save.ts';
 import type { ShowResult } from '../actions/show.ts';
 import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
+import { pinText } from '../base/retention-rules.ts';
 import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
 import type { AdoptedLayout } from '../vault/adopted.ts';
@@ -108,6 +109,7 @@ function remarks(snapshot: SnapshotSummary): string {
   if (snapshot.layout !== undefined) parts.push(`${LAYOUT_NAMES[snapshot.layout]}: ${visible(snapshot.path)}`);
   else if (snapshot.status !== 'complete') parts.push(snapshot.status === 'suspect' ? 'SUSPECT' : 'INCOMPLETE');
   if (snapshot.protection === 'kernel') parts.push('sealed');
+  if (snapshot.pin !== undefined) parts.push(pinText(snapshot.pin));
   if (snapshot.label !== null) parts.push(`[${visible(snapshot.label)}]`);
   if (snapshot.note !== null) parts.push(visible(snapshot.note));
   return parts.join(' ');
@@ -148,6 +150,7 @@ export function showLines(result: ShowResult, now: number): string[] {
       ],
     ];
     if (seal !== undefined) fields.push(['Sealed', sealText(seal)]);
+    if (result.pin !== undefined) fields.push(['Kept', `${pinText(result.pin)}; cora unpin ${result.id} ends it`]);
     if (report.label !== null) fields.push(['Label', visible(report.label)]);
     if (report.note !== null) fields.push(['Note', visible(report.note)]);
     fields.push(

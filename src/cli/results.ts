@@ -8,6 +8,7 @@ import type { ShowResult } from '../actions/show.ts';
 import type { LastRun, StatusResult } from '../actions/status.ts';
 import type { VerifyResult } from '../actions/verify.ts';
 import { type Bytes, base64Of, isText, toText } from '../base/bytes.ts';
+import type { Pin } from '../base/retention-rules.ts';
 import type { Report } from '../format/report.ts';
 import type { SealState } from '../vault/seal.ts';
 
@@ -67,6 +68,10 @@ export function backupDocument(result: BackupResult): Document {
   };
 }
 
+function pinFields(pin: Pin | undefined): Document {
+  return { pinned: pin !== undefined, pinned_until: pin?.until === undefined ? null : rfc3339(pin.until) };
+}
+
 /** What keeps a backup from being changed; null for a save. */
 function sealFields(seal: SealState | undefined): Document {
   return { protection: seal?.protection ?? null, protection_reason: seal?.reason ?? null };
@@ -88,6 +93,7 @@ export function listDocument(result: ListResult): Document {
       size: snapshot.storedBytes,
       label: snapshot.label,
       note: snapshot.note,
+      ...pinFields(snapshot.pin),
       protection: snapshot.protection ?? null,
       path: snapshot.path,
     })),
@@ -95,7 +101,11 @@ export function listDocument(result: ListResult): Document {
 }
 
 export function showDocument(result: ShowResult): Document {
-  return { snapshot_id: result.id, forms: result.forms.map(({ path, report, seal }) => ({ path, ...sealFields(seal), report })) };
+  return {
+    snapshot_id: result.id,
+    ...pinFields(result.pin),
+    forms: result.forms.map(({ path, report, seal }) => ({ path, ...sealFields(seal), report })),
+  };
 }
 
 export function verifyDocument(result: VerifyResult): Document {

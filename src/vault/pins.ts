@@ -1,15 +1,14 @@
 // Pins: lines of the ledger that keep a snapshot from clean-up, for ever or until a day. The last line about an id counts.
 
-import { type ChainLine, readChain } from './chain.ts';
+import type { Pin } from '../base/retention-rules.ts';
+import { type ChainLine, readLines } from './chain.ts';
 import type { Vault } from './vault.ts';
-
-/** When a pin ends, in milliseconds since 1970; undefined: never. */
-export type Pin = { readonly until: number | undefined };
 
 /** Pins that hold now, by snapshot id. */
 export function pinsOf(vault: Vault, now: number): Map<string, Pin> {
+  // A damaged line must not keep people from their list.
   return pinsIn(
-    readChain(vault.root).map(({ line }) => line),
+    readLines(vault.root).flatMap(({ line }) => line ?? []),
     now,
   );
 }

@@ -11,6 +11,8 @@ export type RetentionPolicy = {
   readonly saves: Rules;
   readonly backups: Rules;
   readonly weekStart: Weekday;
+  /** Bytes that the vault may have (`fitInto`); undefined: no limit. */
+  readonly maxSize: number | undefined;
   /** Nobody typed it: what a person made on purpose stays (DESIGN 8.33). */
   readonly automatic: boolean;
 };
@@ -43,6 +45,8 @@ export type Decision<C extends Candidate = Candidate> = {
   /** Kept whatever the rules and the room: held, not counted, or the last of its kind. */
   readonly firm: boolean;
   readonly reason: string;
+  /** It goes for the vault's size alone; no rule of time removes it. */
+  readonly forSize?: true;
 };
 
 export type RetentionPlan<C extends Candidate = Candidate> = {
@@ -138,7 +142,7 @@ export function fitInto<C extends Candidate>(
     left -= stored(decision.candidate);
   }
   return decisions.map((decision) =>
-    going.has(decision) ? { ...decision, keep: false, reason: 'the vault is over max_size: the oldest go first' } : decision,
+    going.has(decision) ? { ...decision, keep: false, forSize: true, reason: 'the vault is over max_size: the oldest go first' } : decision,
   );
 }
 

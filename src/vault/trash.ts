@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import type { SnapshotKind } from '../format/report.ts';
 import { exists, namesIn, readTextIfThere, removeBelow, replaceFile, syncDirectory } from '../os/files.ts';
 import { tryLock } from '../os/lock.ts';
-import type { SnapshotRef } from './catalog.ts';
+import { type SnapshotRef, snapshotsOnDisk } from './catalog.ts';
 import { appendLine, type ChainLine, readChain, readHead } from './chain.ts';
 import { NAMES, parseId, type SnapshotId, snapshotDirectory } from './layout.ts';
 import { sealedInLedger, sealSnapshot, unsealSnapshot } from './seal.ts';
@@ -94,11 +94,35 @@ export function recoverPruning(vault: Vault, now: number): SnapshotId[] {
   return finished;
 }
 
+/**
+ * Removes backups that have a tombstone and are still there because whoever pruned could not take their flag. For `cora-seal`,
+ * which may. The caller holds the write lock and has called `recoverPruning`.
+ * @param wait milliseconds for those who read the vault
+ * @returns ids of what was removed
+ */
+export function removeTombstoned(vault: Vault, wait: number, now: number): SnapshotId[] {
+  const tombstones = prunedInLedger(readChain(vault.root).map(({ line }) => line));
+  const waiting = snapshotsOnDisk(vault).filter((ref) => ref.kind === 'backup' && tombstones.has(formKey(ref)));
+  if (waiting.length === 0) return [];
+  const alone = tryLock(`${vault.root}/${NAMES.gcLock}`, 'exclusive', wait);
+  if (alone === undefined) return [];
+  try {
+    beginPruning(vault, waiting);
+    const removed = waiting.filter((ref) => moveToTrash(vault, ref, tombstones, now)).map(({ id }) => id);
+    emptyTrash(vault);
+    return removed;
+  } finally {
+    alone.release();
+  }
+}
+
 /** Snapshots that the ledger calls removed, as `<kind> <id>`: that they are missing is as it should be. */
 export function prunedInLedger(lines: readonly ChainLine[]): Set<string> {
   const pruned = new Set<string>();
   for (const { kind, id, extra } of lines) {
     if (kind === 'prune') pruned.add(`${extra} ${id}`);
+    // A clock that went back can give an id again.
+    if (kind === 'save' || kind === 'backup' || kind === 'fallback') pruned.delete(`${kind} ${id}`);
     // A person took it back before it was gone.
     if (kind === 'pin') for (const form of ['save', 'backup', 'fallback']) pruned.delete(`${form} ${id}`);
   }
