@@ -59,7 +59,11 @@ const ways = [
   ['cora db backup', (to) => run(launcher, 'db', 'backup', db, '--backup', to), 'copied, checked, on the disk'],
   ['cora db backup --verify=false', (to) => run(launcher, 'db', 'backup', db, '--backup', to, '--verify=false'), 'copied, on the disk'],
   ['sqlite3 .backup', (to) => [run('sqlite3', db, `.backup '${to}'`), run(...sync, to)], 'copied, on the disk'],
-  ['sqlite3 .backup and check', (to) => [run('sqlite3', db, `.backup '${to}'`), run('sqlite3', to, 'PRAGMA integrity_check'), run(...sync, to)], 'copied, checked, on the disk'],
+  [
+    'sqlite3 .backup and check',
+    (to) => [run('sqlite3', db, `.backup '${to}'`), run('sqlite3', to, 'PRAGMA integrity_check'), run(...sync, to)],
+    'copied, checked, on the disk',
+  ],
   ['sqlite3 VACUUM INTO', (to) => [run('sqlite3', db, `VACUUM INTO '${to}'`), run(...sync, to)], 'rebuilt, on the disk'],
   ['cp', (to) => [run('cp', db, to), run(...sync, to)], 'the file alone, on the disk'],
 ];
@@ -69,7 +73,9 @@ try {
   // Held open, as a running program does.
   const program = make();
   const expected = rows + 100;
-  console.log(`${(statSync(db).size / 1e6).toFixed(0)} MB, ${expected} rows, 100 of them only in the -wal; a program has it open; ${rounds} rounds in turns, warm`);
+  console.log(
+    `${(statSync(db).size / 1e6).toFixed(0)} MB, ${expected} rows, 100 of them only in the -wal; a program has it open; ${rounds} rounds in turns, warm`,
+  );
   const times = new Map(ways.map(([name]) => [name, []]));
   const found = new Map();
   for (let round = 0; round <= rounds; round++) {
@@ -86,7 +92,9 @@ try {
     const time = median(times.get(name));
     const lost = expected - found.get(name);
     if (lost !== 0 && name.startsWith('cora')) failed = true;
-    console.log(`${name.padEnd(30)} ${(time / 1000).toFixed(2).padStart(6)} s  ${(time / best).toFixed(2).padStart(5)} x  ${lost === 0 ? 'all rows' : `LACKS ${lost} rows`}, ${does}`);
+    console.log(
+      `${name.padEnd(30)} ${(time / 1000).toFixed(2).padStart(6)} s  ${(time / best).toFixed(2).padStart(5)} x  ${lost === 0 ? 'all rows' : `LACKS ${lost} rows`}, ${does}`,
+    );
   }
   program.close();
 
@@ -111,7 +119,9 @@ try {
     timed('cp back', () => [run('cp', copy, target), run(...sync, target)]);
   }
   for (const [name, values] of Object.entries(restores))
-    console.log(`${name.padEnd(30)} ${(median(values) / 1000).toFixed(2).padStart(6)} s  ${name.startsWith('cora') ? 'copy verified, old content kept, result verified' : 'the file alone, nothing kept, nothing checked'}`);
+    console.log(
+      `${name.padEnd(30)} ${(median(values) / 1000).toFixed(2).padStart(6)} s  ${name.startsWith('cora') ? 'copy verified, old content kept, result verified' : 'the file alone, nothing kept, nothing checked'}`,
+    );
   if (failed) {
     console.log('FAILED: rows are missing');
     process.exitCode = 1;

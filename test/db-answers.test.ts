@@ -214,7 +214,7 @@ test('a file of two names stays one file', async () => {
   expect(sideOf(toText(result.kept ?? fromText('')), [10, 20])).toBe(0);
 });
 
-const KILLS = process.env['CORA_TEST_SLOW'] === '1' ? 150 : 10;
+const KILLS = process.env['CORA_TEST_SLOW'] === '1' ? 150 : 6;
 
 test.each(['wal', 'delete'] as const)(
   'db restore killed at any moment: wholly old or wholly new, no old -wal beside the new (%s)',

@@ -206,7 +206,8 @@ test.each(['damaged', 'encrypted', 'cut', 'empty'])('a %s copy is damage found (
   const before = files();
   const content = readFileSync(db);
   const args = ['db', 'restore', 'copy.db', '--db', 'app.db'];
-  for (const run of await Promise.all([sandbox.cora([...args, '--force']), sandbox.cora([...args, '--dry-run'])])) {
+  for (const extra of ['--force', '--dry-run']) {
+    const run = await sandbox.cora([...args, extra]);
     expect(run).toMatchObject({ code: 21, stdout: '' });
     expect(run.stderr).toContain('Backup verification failed');
   }

@@ -15,7 +15,7 @@ import { restoreInto } from '../src/os/sqlite-restore.ts';
 import { LiveProgram, makeContent, sideOf } from './support/live-program.ts';
 
 const PADS = [3000, 4000] as const;
-const KILLS = process.env['CORA_TEST_SLOW'] === '1' ? 200 : 20;
+const KILLS = process.env['CORA_TEST_SLOW'] === '1' ? 200 : 12;
 let root: string;
 let live: string;
 let copy: string;
