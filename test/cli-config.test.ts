@@ -63,6 +63,13 @@ json = { path = "a.b", at_least = 3 }
 timeout = "2s"
 retries = 9
 wait = "3s"
+[health]
+max_age = "26h"
+min_free = "2GB"
+max_wal = 7
+drill_every = "31d"
+notify = ["mail", "admin"]
+webhook = "https://hooks.example.org/x"
 [retention]
 auto = true
 saves = "all"
@@ -105,6 +112,11 @@ skip_branches = ["wip/*"]
         },
       },
     ],
+    health: {
+      ...{ maxAge: 93_600_000, minFree: 2_000_000_000, maxWal: 7, drillEvery: 2_678_400_000 },
+      notify: { from: 'cora.toml', key: 'health.notify', run: ['mail', 'admin'] },
+      webhook: { from: 'cora.toml', key: 'health.webhook', request: { url: 'https://hooks.example.org/x' } },
+    },
     retention: {
       auto: true,
       saves: 'all',

@@ -5,6 +5,7 @@
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod/mini';
 import { checksPart, checksSchema, commandSchema, userCommand } from './config-file-commands.ts';
+import { healthPart, healthSchema } from './config-file-health.ts';
 import { CoraError, messageOf } from './errors.ts';
 import { overlookedHookKey } from './hook-lines.ts';
 import { nearest } from './nearest.ts';
@@ -53,6 +54,7 @@ const schema = z.strictObject({
   rotate: z.optional(table({ patterns: z.optional(patterns), max_size: z.optional(size), max_lines: z.optional(count) })),
   restore: z.optional(table({ stop: z.optional(commandSchema), start: z.optional(commandSchema), command_timeout: z.optional(duration) })),
   checks: z.optional(checksSchema),
+  health: z.optional(healthSchema),
   retention: z.optional(
     table({
       auto: z.optional(flag),
@@ -89,7 +91,8 @@ function table<T extends z.core.$ZodLooseShape>(shape: T) {
 export function parseConfigFile(text: string, source: string) {
   const result = schema.safeParse(parseToml(text, source), { reportInput: false });
   if (!result.success) throw invalid(source, result.error.issues);
-  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, rotate, restore, checks, retention, hook, ...plain } = result.data;
+  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, rotate, restore, checks, health, retention, hook, ...plain } =
+    result.data;
   const overlooked = hook && overlookedHookKey(text, Object.keys(hook));
   if (overlooked !== undefined) {
     throw new CoraError('config_invalid', `${source}: hook.${overlooked} is written in a way that the push hook cannot read`, {
@@ -121,6 +124,7 @@ export function parseConfigFile(text: string, source: string) {
         commandTimeout: restore.command_timeout === undefined ? undefined : durationOf(restore.command_timeout),
       }),
     checks: checks && checksPart(checks, source),
+    health: health && healthPart(health, source),
     retention: retention && retentionPart(retention),
     hook: hook && hookPart(hook),
   });

@@ -3,7 +3,7 @@
 // a project without configuration never pays for it. docs/configuration.md lists every key.
 
 import type { RulesSpec, WeekdayName } from './retention-rules.ts';
-import type { Check, UserCommand } from './user-command.ts';
+import type { Check, UserCommand, WebHook } from './user-command.ts';
 
 /** Everything that `cora.toml` can say, with defaults filled in. Sizes in bytes, times in milliseconds. */
 export type Config = {
@@ -53,6 +53,19 @@ export type Config = {
   };
   /** What must hold after a restore, a drill or a guarded command. */
   readonly checks: readonly Check[];
+  /** When this counts as healthy, and who is told of a change (docs/health.md). */
+  readonly health: {
+    /** The newest good backup may be as old as this. */
+    readonly maxAge: number;
+    /** Bytes that the vault's disk must have left. */
+    readonly minFree: number;
+    /** Bytes that a live database's -wal may have. */
+    readonly maxWal: number;
+    /** A drill is overdue after this. */
+    readonly drillEvery: number;
+    readonly notify: UserCommand | undefined;
+    readonly webhook: WebHook | undefined;
+  };
   /** What clean-up keeps (docs/retention.md). */
   readonly retention: {
     /** Prune after each successful daily backup; undefined: where `cora init` set the project up. */
@@ -120,6 +133,15 @@ export const defaultConfig: Config = {
   // A database may take its time to write out what it holds.
   restore: { stop: undefined, start: undefined, commandTimeout: 120_000 },
   checks: [],
+  // One night may be missed; a drill comes each quarter. A -wal is written back at 4 MB by itself: what is far beyond has a reader that never ends.
+  health: {
+    maxAge: 36 * 3_600_000,
+    minFree: 1_000_000_000,
+    maxWal: 256_000_000,
+    drillEvery: 100 * 86_400_000,
+    notify: undefined,
+    webhook: undefined,
+  },
   // What it replaced kept as much. Nothing is removed by itself until somebody said so; `cora init` does.
   retention: { auto: undefined, saves: 'cortex', backups: 'atlas', weekStarts: 'monday', maxSize: undefined },
   // Longer and people begin to type --no-verify.
@@ -142,6 +164,7 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
       backup: { ...config.backup, ...part.backup },
       rotate: { ...config.rotate, ...part.rotate },
       restore: { ...config.restore, ...part.restore },
+      health: { ...config.health, ...part.health },
       retention: { ...config.retention, ...part.retention },
       hook: { ...config.hook, ...part.hook },
     };

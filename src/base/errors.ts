@@ -54,6 +54,7 @@ export const ERROR_EXIT = {
   db_out_of_memory: EXIT.failed,
   target_exists: EXIT.refused,
   damaged: EXIT.damaged,
+  too_old: EXIT.tooOld,
   interrupted: EXIT.interrupted,
   engine_broken: EXIT.internal,
   internal: EXIT.internal,

@@ -24,6 +24,9 @@ export type HttpRequest = {
   readonly json?: JsonCondition;
 };
 
+/** An address that is told when the state of health changes. Its path may be a secret: only its host is ever shown. */
+export type WebHook = Asked & { readonly request: { readonly url: string } };
+
 /** One of `[[checks]]`: a command or a probe. Milliseconds. */
 export type Check = Asked & {
   readonly name: string;

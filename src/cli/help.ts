@@ -15,6 +15,7 @@ const EXIT_MEANING: Readonly<Record<number, string>> = {
   [EXIT.locked]: 'another run holds the vault',
   [EXIT.refused]: 'refused; it needs a person or --yes',
   [EXIT.damaged]: 'damage found; each damaged file is named',
+  [EXIT.tooOld]: 'the newest good backup is too old',
   [EXIT.interrupted]: 'interrupted',
 };
 
