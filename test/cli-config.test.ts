@@ -21,6 +21,12 @@ test('no configuration is the defaults', async () => {
   expect(mergeConfig(await parseConfig('# nothing\n', 'cora.toml'))).toEqual(defaultConfig);
 });
 
+const asked = (name: string, key: string, run: string) => ({ from: 'cora.toml', key: `artefacts.${name}.${key}`, run });
+const artefact = (name: string, kind: string) => ({
+  ...{ name, kind, path: undefined, optional: false, lock: undefined, lockCommand: undefined, unlockCommand: undefined, lockWait: 10_000 },
+  ...{ command: undefined, restore: undefined, minSize: 1, timeout: 3_600_000 },
+});
+
 test('every key is read', async () => {
   const text = `\uFEFF
 name = "app"
@@ -49,6 +55,26 @@ max_lines = 9
 stop = "systemctl stop app"
 start = ["systemctl", "start", "app"]
 command_timeout = "5m"
+[[artefacts]]
+name = "app"
+kind = "command"
+command = "pg_dump app"
+restore = "psql app"
+min_size = "1kB"
+timeout = "2h"
+[[artefacts]]
+name = "store"
+kind = "directory"
+path = "./data//store/"
+optional = true
+lock_command = "stop"
+unlock_command = "go"
+lock_wait = "2s"
+[[artefacts]]
+name = "other"
+kind = "directory"
+path = "other"
+lock = "other/lock"
 [[checks]]
 name = "rows"
 command = "true"
@@ -102,6 +128,18 @@ skip_branches = ["wip/*"]
       start: { from: 'cora.toml', key: 'restore.start', run: ['systemctl', 'start', 'app'] },
       commandTimeout: 300_000,
     },
+    artefacts: [
+      {
+        ...artefact('app', 'command'),
+        ...{ command: asked('app', 'command', 'pg_dump app'), restore: asked('app', 'restore', 'psql app'), minSize: 1000, timeout: 7_200_000 },
+      },
+      {
+        ...artefact('store', 'directory'),
+        ...{ path: 'data/store', optional: true, lockWait: 2000 },
+        ...{ lockCommand: asked('store', 'lock_command', 'stop'), unlockCommand: asked('store', 'unlock_command', 'go') },
+      },
+      { ...artefact('other', 'directory'), path: 'other', lock: 'other/lock' },
+    ],
     checks: [
       { from: 'cora.toml', key: 'checks.rows', name: 'rows', timeout: 30_000, retries: 0, wait: 1000, run: 'true' },
       {

@@ -5,29 +5,37 @@ import { readdirSync, statSync } from 'node:fs';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
 import type { Entry } from '../format/file-list.ts';
-import type { BackupType, DatabaseReport, Report } from '../format/report.ts';
-import { freeBytes } from '../os/files.ts';
+import type { DatabaseReport, Report } from '../format/report.ts';
+import { exists, freeBytes } from '../os/files.ts';
 import { findProgram, runSync } from '../os/run.ts';
 import { openIndex } from '../store/object-index.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { listPacks, listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { readHead } from '../vault/chain.ts';
-import { parseId, timeOfId } from '../vault/layout.ts';
+import { NAMES, parseId, timeOfId } from '../vault/layout.ts';
 import { loadEntries } from '../vault/listing.ts';
-import type { VaultLocation } from '../vault/locate.ts';
+import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import type { SealState } from '../vault/seal.ts';
 import { commitSnapshot } from '../vault/snapshot.ts';
 import { lockForReading, lockForWriting, openStage, type Vault } from '../vault/vault.ts';
+import { type ArtefactChoice, type ArtefactRun, withDumps } from './artefact-dumps.ts';
+import { typeOfBackup } from './backup-type.ts';
 import { describeTree, gitFacts, makeReport } from './describe.ts';
 import { Export, type Exported } from './export.ts';
 import { recordRuns, withFailureLogged } from './ledger.ts';
-import { openForWriting, type ProjectFacts } from './open-project.ts';
+import { openForWriting, openOnce, type ProjectFacts } from './open-project.ts';
 import { isGood } from './report-state.ts';
 import { type Saved, type SaveResult, saveInto } from './save.ts';
 import { sealNew } from './seal.ts';
 import { entryOf, isListed } from './tree-rows.ts';
 
-export type BackupOptions = { readonly mode: 'now' | 'auto'; readonly label?: string; readonly note?: string; readonly trigger: string };
+export type BackupOptions = {
+  readonly mode: 'now' | 'auto';
+  readonly label?: string;
+  readonly note?: string;
+  readonly trigger: string;
+  readonly artefacts?: ArtefactChoice;
+};
 
 export type BackupResult = {
   /** `not_needed`: auto, and the newest good backup is young enough. */
@@ -53,12 +61,23 @@ export type BackupResult = {
  */
 export async function backup(project: ProjectFacts, location: VaultLocation, options: BackupOptions, ctx: Context): Promise<BackupResult> {
   const type = typeOfBackup(options, ctx.now());
-  return withFailureLogged(location, { kind: 'backup', type }, ctx, async () => {
-    const first = await attempt(project, location, options, false, ctx);
-    if (first !== undefined) return first;
-    ctx.monitor.note('A database fails the full check, which its last save did not make: it is read again, to tell whose damage that is');
-    return (await attempt(project, location, options, true, ctx)) as BackupResult;
-  });
+  const open = () => openOnce(project, location, ctx);
+  return withFailureLogged(location, { kind: 'backup', type }, ctx, () =>
+    withDumps(project, options.artefacts ?? {}, isDue(location, project, options, ctx), open, ctx, async (artefacts) => {
+      const first = await attempt(project, location, options, artefacts, false, ctx);
+      if (first !== undefined) return first;
+      ctx.monitor.note('A database fails the full check, which its last save did not make: it is read again, to tell whose damage that is');
+      return (await attempt(project, location, options, artefacts, true, ctx)) as BackupResult;
+    }),
+  );
+}
+
+/** Whether commands of artefacts run: not for each question whether a backup is needed. What else makes `auto` need one is known after its save only. */
+function isDue(location: VaultLocation, project: ProjectFacts, options: BackupOptions, ctx: Context): boolean {
+  if (options.mode === 'now' || options.label !== undefined || project.config.artefacts.length === 0) return true;
+  if (!exists(`${location.path}/${NAMES.vaultJson}`)) return true;
+  const good = newestBackup(openLocated(location), ctx.now(), isGood);
+  return good === undefined || ctx.now() - timeOfId(good.ref.id) > project.config.backup.minAge;
 }
 
 /** @returns undefined where a database that had a quick_check alone fails the full one: only from its live file can be told whose damage that is */
@@ -66,6 +85,7 @@ async function attempt(
   project: ProjectFacts,
   location: VaultLocation,
   options: BackupOptions,
+  artefacts: ArtefactRun,
   recheck: boolean,
   ctx: Context,
 ): Promise<BackupResult | undefined> {
@@ -75,7 +95,13 @@ async function attempt(
     const slice = readHead(vault.root).sequence % 30;
     const { label, note, trigger } = options;
     const saveOptions = { trigger, ...(label === undefined ? {} : { label }), ...(note === undefined ? {} : { note }) };
-    saved = await saveInto(vault, project, saveOptions, { check: 'integrity_check', rereadSlice: options.mode === 'now' ? slice : -1, recheck }, ctx);
+    saved = await saveInto(
+      vault,
+      project,
+      saveOptions,
+      { check: 'integrity_check', rereadSlice: options.mode === 'now' ? slice : -1, recheck, artefacts },
+      ctx,
+    );
   } finally {
     // The export is long; saves may go on meanwhile.
     release();
@@ -238,6 +264,7 @@ function commitBackup(facts: CommitFacts, ctx: Context): BackupResult {
           addedPacked: save.report?.data_added_packed ?? 0,
           databases: exported.databases,
           units: exported.units,
+          artefacts: saved.artefacts,
           capped: exported.capped,
           notCovered: saved.scanned.scan.notCovered,
           problems,
@@ -265,14 +292,4 @@ function textBytes(path: string): number {
   return readdirSync(path)
     .filter((name) => name.endsWith('.txt') || name.endsWith('.json'))
     .reduce((sum, name) => sum + statSync(`${path}/${name}`).size, 0);
-}
-
-/** ATLAS-3: a timer's backup is daily, on Sundays weekly, on the 1st monthly (monthly wins), by this machine's zone; by hand or labelled it is manual. */
-export function typeOfBackup(options: Pick<BackupOptions, 'mode' | 'label' | 'trigger'>, time: number): BackupType {
-  if (options.label !== undefined) return 'manual';
-  if (options.trigger === 'timer') {
-    const date = new Date(time);
-    return date.getDate() === 1 ? 'monthly' : date.getDay() === 0 ? 'weekly' : 'daily';
-  }
-  return options.mode === 'auto' ? 'auto' : 'manual';
 }

@@ -35,7 +35,7 @@ export function encrypted(path: Bytes): Problem {
 }
 
 /** What these say of stored content stays true until the content is read again. (What is missing or unstable is read again each time.) */
-const STANDING = new Set(['db_corrupt', 'db_encrypted', 'db_hot_journal', 'db_unchecked']);
+const STANDING = new Set(['db_corrupt', 'db_encrypted', 'db_hot_journal', 'db_unchecked', 'registry_invalid_json']);
 
 function keyOf(problem: Pick<Problem, 'path' | 'path_base64'>): string {
   return problem.path_base64 ?? `=${problem.path}`;

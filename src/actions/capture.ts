@@ -1,6 +1,7 @@
 // One instant of the project into the vault's object store: scan, decide what to read, read and
 // store it, copy databases, and give the new state of the tree. Both saves and backups start here.
 
+import { artefactPath } from '../base/artefact.ts';
 import { type Bytes, joinBytes } from '../base/bytes.ts';
 import type { Config } from '../base/config.ts';
 import { DEFAULT_EXCLUDES } from '../base/config.ts';
@@ -23,10 +24,27 @@ export type Content = {
   readonly facts: StoredFileFacts | undefined;
 };
 
-export type Scanned = { readonly scan: Scan; readonly diff: TreeDiff; readonly isCritical: Matcher };
+export type Scanned = { readonly scan: Scan; readonly diff: TreeDiff; readonly isCritical: Matcher; readonly view: ScanView };
+
+/** What a run sees otherwise than the project is: named artefacts. */
+export type ScanView = {
+  /** Paths that are left out, and why. */
+  readonly omitted: ReadonlyMap<string, string>;
+  /** Adds rows that are not in the project. */
+  readonly addRows: (scan: Scan, old: Tree | undefined) => void;
+};
+
+const AS_IT_IS: ScanView = { omitted: new Map(), addRows: () => undefined };
 
 /** Walks the project and compares it with the last save. Opens nothing but the heads of files that lie beside a -wal or -journal. */
-export function scanProject(root: Bytes, config: Config, old: Tree | undefined, rereadSlice: number, ctx: Context): Scanned {
+export function scanProject(
+  root: Bytes,
+  config: Config,
+  old: Tree | undefined,
+  rereadSlice: number,
+  ctx: Context,
+  view: ScanView = AS_IT_IS,
+): Scanned {
   ctx.monitor.phase('scan');
   const patterns = [...config.scan.exclude];
   const excludedNames = new Set<string>();
@@ -34,10 +52,12 @@ export function scanProject(root: Bytes, config: Config, old: Tree | undefined, 
   const scan = walk(root, {
     excludedNames,
     excluded: compilePatterns(patterns),
+    omitted: view.omitted,
     oneFileSystem: config.scan.oneFileSystem,
     signal: ctx.signal,
     onCount: (files) => ctx.monitor.progress({ phase: 'scan', files, totalFiles: 0, bytes: 0, totalBytes: 0 }),
   });
+  view.addRows(scan, old);
   const oldFlags = old === undefined ? undefined : new Map<string, number>();
   if (old !== undefined && oldFlags !== undefined) {
     for (let row = 0; row < old.count; row++)
@@ -46,5 +66,7 @@ export function scanProject(root: Bytes, config: Config, old: Tree | undefined, 
   const isDatabase = (row: number): boolean =>
     oldFlags?.has(scan.paths[row] ?? '') === true || hasSqliteHeader(joinBytes(root, scan.paths[row] ?? ''));
   const diff = diffTree(scan, old, isDatabase, rereadSlice);
-  return { scan, diff, isCritical: compilePatterns(config.critical.patterns) };
+  const matches = compilePatterns(config.critical.patterns);
+  const outputs = new Set<string>(config.artefacts.flatMap(({ name, command }) => (command === undefined ? [] : artefactPath(name))));
+  return { scan, diff, isCritical: (path, isDirectory) => outputs.has(path) || matches(path, isDirectory), view };
 }

@@ -5,7 +5,7 @@ import { arch, hostname, release, type } from 'node:os';
 import { type Bytes, bytes, toText } from '../base/bytes.ts';
 import type { Config } from '../base/config.ts';
 import type { Context, Problem } from '../base/context.ts';
-import type { BackupType, DatabaseReport, GitReport, LossReport, Report, SnapshotKind, UnitReport } from '../format/report.ts';
+import type { ArtefactReport, BackupType, DatabaseReport, GitReport, LossReport, Report, SnapshotKind, UnitReport } from '../format/report.ts';
 import { headCommit } from '../os/git.ts';
 import type { Matcher } from '../source/patterns.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, type Scan } from '../source/walk.ts';
@@ -98,6 +98,7 @@ export type ReportFacts = {
   readonly addedPacked: number;
   readonly databases: readonly DatabaseReport[];
   readonly units: readonly UnitReport[];
+  readonly artefacts: readonly ArtefactReport[];
   readonly capped: Report['capped'];
   readonly notCovered: Scan['notCovered'];
   readonly problems: readonly Problem[];
@@ -141,6 +142,7 @@ export function makeReport(facts: ReportFacts, identity: Identity, ctx: Context)
     total_duration: Math.max(0, ended - facts.started) / 1000,
     databases: facts.databases,
     units: facts.units,
+    ...(facts.artefacts.length === 0 ? {} : { artefacts: facts.artefacts }),
     critical: facts.described.critical,
     critical_sizes: facts.described.criticalSizes,
     large_files: facts.described.largeFiles,

@@ -2,7 +2,8 @@
 // in the last good snapshot. What cannot be looked at now is no loss, and stays remembered as it was.
 
 import { lstatSync } from 'node:fs';
-import { type Bytes, bytes, dirnameBytes, joinBytes, toText } from '../base/bytes.ts';
+import { isArtefactPath } from '../base/artefact.ts';
+import { type Bytes, bytes, dirnameBytes, fromText, joinBytes, toText } from '../base/bytes.ts';
 import { pathFields } from '../base/path-fields.ts';
 import type { DatabaseReport } from '../format/report.ts';
 import { onPath } from '../os/long-path.ts';
@@ -36,7 +37,10 @@ export function findLosses(
   const { isCritical } = scanned;
   const { id: since, watch: baseline } = baselineOf(vault, old);
   const { current, missing } = currentState(tree, isCritical, databases, baseline);
-  const closed = new Set(scanned.scan.problems.map((problem) => keyOf(problem)));
+  const unread = new Set(scanned.scan.problems.map((problem) => keyOf(problem)));
+  // What a run leaves out on purpose keeps the project from looking empty.
+  const isThere = scanned.scan.notCovered.some(({ path }) => scanned.view.omitted.has(fromText(path)));
+  const closed = new Set([...unread, ...[...scanned.view.omitted.keys()].map(bytes)]);
   const isWatched = (path: Bytes, { database }: Current): boolean => path === PROJECT || database === true || isCritical(path, false);
   const watch = new Map<Bytes, Watched>();
   for (const [path, now] of current) if (isWatched(path, now)) watch.set(path, { ...now, id: '' });
@@ -46,7 +50,8 @@ export function findLosses(
     // A pattern that was taken out of the configuration.
     if (!isWatched(path, before)) continue;
     const now = current.get(path);
-    const presence = now === undefined || path === PROJECT ? presenceOf(root, path, missing, closed) : 'there';
+    const presence =
+      now === undefined || path === PROJECT ? presenceOf(root, path, missing, path === PROJECT && !isThere ? unread : closed) : 'there';
     if (presence === 'unknown' || (now !== undefined && isUncounted(before, now))) {
       watch.set(path, before);
       continue;
@@ -125,7 +130,8 @@ function currentState(tree: Tree, isCritical: Matcher, databases: readonly Datab
 
 /** Whether a path that the tree does not have is on the disk all the same. */
 function presenceOf(root: Bytes, path: Bytes, missing: ReadonlySet<Bytes>, closed: ReadonlySet<Bytes>): 'there' | 'gone' | 'unknown' {
-  if (missing.has(path)) return 'unknown';
+  // What a command did not give says nothing of what it would have given.
+  if (missing.has(path) || isArtefactPath(path)) return 'unknown';
   if (closed.size > 0) {
     if (path === PROJECT) return 'unknown';
     for (let at = path; ; at = dirnameBytes(at)) {

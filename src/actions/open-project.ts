@@ -10,6 +10,7 @@ import { CoraError } from '../base/errors.ts';
 import { exists } from '../os/files.ts';
 import { setAgain } from '../vault/append-only.ts';
 import { openLocated, remember, requireOwn, type VaultLocation } from '../vault/locate.ts';
+import type { FileOwner } from '../vault/project.ts';
 import { restoreScript } from '../vault/restore-script.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { recoverPruning } from '../vault/trash.ts';
@@ -18,7 +19,13 @@ import { isUnfinished, RESTORE_DIRECTORY } from './restore-journal.ts';
 import { recoverSwap } from './rotate-swap.ts';
 
 /** What an action needs to know of a project. */
-export type ProjectFacts = { readonly root: Bytes; readonly name: string; readonly config: Config };
+export type ProjectFacts = {
+  readonly root: Bytes;
+  readonly name: string;
+  readonly config: Config;
+  /** Who may write its configuration files; without it none of their commands runs. */
+  readonly owners?: Readonly<Record<string, FileOwner>>;
+};
 
 export type OpenVault = { readonly vault: Vault; readonly release: () => void };
 
@@ -55,6 +62,13 @@ function refuseHalfRestored(root: Bytes): void {
   throw new CoraError('locked', `A restore of ${toText(root)} was stopped in the middle while this command waited`, {
     hint: 'run the command again: the next one ends that restore first',
   });
+}
+
+/** The vault, made where it does not exist, for work that comes before the lock. */
+export function openOnce(project: ProjectFacts, location: VaultLocation, ctx: Context): Vault {
+  const { vault, release } = openForWriting(project, location, ctx);
+  release();
+  return vault;
 }
 
 function openOrCreate(project: ProjectFacts, location: VaultLocation, ctx: Context): Vault {

@@ -11,6 +11,6 @@ export function isGood(report: Report): boolean {
   const critical = new Set(report.critical);
   return !report.problems.some(
     ({ severity, path, code }) =>
-      severity === 'error' && !KEPT_RAW.has(code) && (code.startsWith('db_') || (path !== undefined && critical.has(path)) || path === '.'),
+      severity === 'error' && !KEPT_RAW.has(code) && (/^(?:db|artefact)_/.test(code) || (path !== undefined && critical.has(path)) || path === '.'),
   );
 }

@@ -2,6 +2,7 @@
 
 import { lstatSync, type Stats } from 'node:fs';
 import { hostname } from 'node:os';
+import { isArtefactPath } from '../base/artefact.ts';
 import { type Bytes, bytes, fsPath, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
@@ -102,6 +103,8 @@ export async function planRestore(
   const closed = new Set<string>();
   const liveDatabases: Bytes[] = [];
   for (const entry of selected) {
+    // Outputs of commands are no part of the project; `cora artefact restore` hands them to theirs.
+    if (inPlace && isArtefactPath(entry.path)) continue;
     // Below a link or file that stands in a directory's place nothing is looked at or written: it may lead anywhere.
     if (closed.size > 0 && isBelow(entry.path, closed)) continue;
     const live = fresh ? undefined : onPath(joinBytes(directory, entry.path), (path) => lstatSync(path, { throwIfNoEntry: false }));
@@ -137,7 +140,7 @@ export async function planRestore(
     keep: count('keep'),
     bytes: total,
     changes,
-    extras: inPlace && options.deleteExtra === true && project !== undefined ? findExtras(project, all, paths, ctx) : [],
+    extras: inPlace && options.deleteExtra === true && project !== undefined ? findExtras(project, all, report, paths, ctx) : [],
     liveDatabases: liveDatabases.filter((path) => entries.some((entry) => entry.path === path)),
     elsewhere: inPlace && project !== undefined ? otherDeployment(project.root, vault, report) : undefined,
     modes: options.modes ?? 'live',

@@ -13,9 +13,11 @@ import { listPacks } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { StagedFile } from '../vault/snapshot.ts';
 import type { Vault } from '../vault/vault.ts';
+import type { ArtefactRun } from './artefact-dumps.ts';
 import { type Scanned, scanProject } from './capture.ts';
 import type { ProjectFacts } from './open-project.ts';
-import { type Stored, storeContents } from './store-run.ts';
+import type { Stored } from './store-request.ts';
+import { storeContents } from './store-run.ts';
 
 export type CaptureMode = {
   readonly check: 'quick_check' | 'integrity_check';
@@ -23,6 +25,8 @@ export type CaptureMode = {
   readonly rereadSlice: number;
   /** True: unchanged databases that had a quick_check alone are copied and checked again. */
   readonly recheck?: boolean;
+  /** Outputs of commands that were made for this run, and what it leaves out. */
+  readonly artefacts?: ArtefactRun;
 };
 
 /** From this many entries on, memory is given back between phases. */
@@ -63,7 +67,7 @@ export async function captureInto(
     ctx.monitor.note(
       'Packs of this vault are missing or damaged: every file is read again, so that this save is whole (cora verify --all names them)',
     );
-    const fresh = scanProject(project.root, project.config, undefined, -1, ctx);
+    const fresh = scanProject(project.root, project.config, undefined, -1, ctx, scanned.view);
     return captureInto(vault, project, fresh, undefined, stage, mode, ctx);
   }
   const first = index.table.count;

@@ -1,30 +1,33 @@
 // A save: capture what changed, write the listing or what differs from the keyframe, commit. The
 // whole path from scan up to "record"; a backup begins with the same steps.
 
-import { bytes, toText } from '../base/bytes.ts';
+import { bytes } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { errnoOf, writeFailure } from '../base/errors.ts';
-import type { DatabaseReport, LossReport, Report } from '../format/report.ts';
+import type { ArtefactReport, DatabaseReport, LossReport, Report } from '../format/report.ts';
 import { exists } from '../os/files.ts';
 import { endPhase } from '../os/memory.ts';
 import { findUnits } from '../source/databases.ts';
 import { appendSegment } from '../store/object-index.ts';
-import { FLAG_DATABASE, loadTree, storeTree, type Tree } from '../store/stat-cache.ts';
+import { loadTree, storeTree, type Tree } from '../store/stat-cache.ts';
 import { tryReport } from '../vault/catalog.ts';
 import { appendLine, findLast, readHead } from '../vault/chain.ts';
 import { NAMES, parseId, type SnapshotId, saveDirectory, timeOfId } from '../vault/layout.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { commitSnapshot } from '../vault/snapshot.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
-import { type Scanned, scanProject } from './capture.ts';
+import { type ArtefactScan, describeArtefacts, scanWithArtefacts } from './artefact-capture.ts';
+import { type ArtefactChoice, NO_ARTEFACTS, withDumps } from './artefact-dumps.ts';
+import type { Scanned } from './capture.ts';
 import { standingProblems, toCarry } from './capture-problems.ts';
 import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
 import { recordRuns, withFailureLogged } from './ledger.ts';
 import type { WatchList } from './loss-baseline.ts';
 import { lossProblems } from './loss-text.ts';
 import { findLosses, notedLosses, standingLosses, unsettledLosses, withId } from './loss-watch.ts';
-import { openForWriting, type ProjectFacts } from './open-project.ts';
+import { openForWriting, openOnce, type ProjectFacts } from './open-project.ts';
 import { type Captured, type CaptureMode, captureInto, LARGE_TREE } from './save-capture.ts';
+import { collectDatabases, lastSave, readQuicklyChecked } from './save-known.ts';
 import { writeListing } from './save-listing.ts';
 import { type BuiltTree, buildTree } from './tree-build.ts';
 
@@ -34,6 +37,8 @@ export type SaveOptions = {
   /** Milliseconds: nothing is done where the newest save is younger. */
   readonly ifOlder?: number;
   readonly trigger: string;
+  /** Named artefacts that this run takes or leaves out, and who runs their commands. */
+  readonly artefacts?: ArtefactChoice;
 };
 
 export type SaveResult = {
@@ -63,16 +68,18 @@ export async function save(project: ProjectFacts, location: VaultLocation, optio
     if (recent !== undefined) return recent;
   }
   return withFailureLogged(location, { kind: 'save', type: 'save' }, ctx, async () => {
-    const { vault, release } = openForWriting(project, location, ctx);
-    let result: SaveResult;
-    try {
-      ({ result } = await saveInto(vault, project, options, { check: 'quick_check', rereadSlice: -1 }, ctx));
-    } finally {
-      release();
-    }
+    const open = () => openOnce(project, location, ctx);
+    const saved = await withDumps(project, options.artefacts ?? {}, false, open, ctx, async (artefacts) => {
+      const { vault, release } = openForWriting(project, location, ctx);
+      try {
+        return { vault, ...(await saveInto(vault, project, options, { check: 'quick_check', rereadSlice: -1, artefacts }, ctx)) };
+      } finally {
+        release();
+      }
+    });
     // What found nothing to do is written by the next run: it must stay as quick as it is.
-    if (result.outcome === 'saved') await recordRuns(vault, ctx);
-    return result;
+    if (saved.result.outcome === 'saved') await recordRuns(saved.vault, ctx);
+    return saved.result;
   });
 }
 
@@ -94,16 +101,39 @@ function recentSave(project: ProjectFacts, location: VaultLocation, ifOlder: num
 }
 
 /** What a backup needs after its save. */
-export type Saved = { readonly result: SaveResult; readonly tree: Tree; readonly scanned: Scanned; readonly databases: readonly DatabaseReport[] };
+export type Saved = {
+  readonly result: SaveResult;
+  readonly tree: Tree;
+  readonly scanned: Scanned;
+  readonly databases: readonly DatabaseReport[];
+  readonly artefacts: readonly ArtefactReport[];
+};
 
 /** The save itself, into a vault that the caller has locked. */
 export async function saveInto(vault: Vault, project: ProjectFacts, options: SaveOptions, mode: CaptureMode, ctx: Context): Promise<Saved> {
+  const old = loadTree(vault.root);
+  const seen = await scanWithArtefacts(project, old, mode.rereadSlice, mode.artefacts ?? NO_ARTEFACTS, ctx);
+  try {
+    return await saveSeen(vault, project, options, mode, { ...seen, old }, ctx);
+  } finally {
+    await seen.unlock();
+  }
+}
+
+type Seen = ArtefactScan & { readonly old: Tree | undefined };
+
+async function saveSeen(vault: Vault, project: ProjectFacts, options: SaveOptions, mode: CaptureMode, seen: Seen, ctx: Context): Promise<Saved> {
+  const { old, scanned } = seen;
   const last = lastSave(vault);
   const place = { root: project.root, vault };
-  const old = loadTree(vault.root);
-  const scanned = scanProject(project.root, project.config, old, mode.rereadSlice, ctx);
   const problems = [...scanned.scan.problems];
   for (const problem of problems) ctx.monitor.problem(problem);
+  problems.push(...seen.problems);
+  const artefactsOf = (tree: Tree, databases: readonly DatabaseReport[]) => {
+    const found = describeArtefacts(project, mode.artefacts ?? NO_ARTEFACTS, { tree, old, started: scanned.scan.started }, databases, problems);
+    takeOver(problems, found.problems, ctx);
+    return found;
+  };
   if (mode.recheck === true) readQuicklyChecked(scanned, old);
   const nothingToRead = scanned.diff.toRead.length === 0 && !scanned.diff.structureChanged;
   const standing = old === undefined ? [] : standingLosses(vault, old);
@@ -112,11 +142,13 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
     old !== undefined && last !== undefined && old.snapshot === last && standing.length === notedLosses(old) && options.note === undefined;
   if (nothingToRead && asBefore) {
     takeOver(problems, [...standingProblems(old, scanned, () => false), ...lossProblems(standing, place)], ctx);
-    return unchanged(vault, last, old, scanned, problems, standing, ctx);
+    const { reports } = artefactsOf(old, Object.values(databaseNotes(old)));
+    return { ...unchanged(vault, last, old, scanned, problems, standing, ctx), artefacts: reports };
   }
   const stage = openStage(vault);
   try {
     const captured = await captureInto(vault, project, scanned, old, `${stage.path}`, mode, ctx);
+    takeOver(problems, await seen.unlock(), ctx);
     const { contents } = captured.stored;
     problems.push(...captured.stored.problems);
     takeOver(
@@ -129,7 +161,9 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
     const databases = collectDatabases(built.tree, captured, old);
     const { losses, watch } = findLosses(vault, project.root, old, built.tree, captured.scanned, databases);
     takeOver(problems, lossProblems(losses, place), ctx);
+    const artefacts = artefactsOf(built.tree, databases);
     const notes = {
+      ...artefacts.notes,
       databases: Object.fromEntries(databases.map((database) => [database.path, database])),
       problems: toCarry(problems),
       losses,
@@ -140,13 +174,13 @@ export async function saveInto(vault: Vault, project: ProjectFacts, options: Sav
       const known = { ...tree, snapshot: last, notes: { ...notes, watch: withId(watch, last) } };
       const result = unchanged(vault, last, known, captured.scanned, problems, losses, ctx);
       storeTree(vault.root, result.tree);
-      return result;
+      return { ...result, artefacts: artefacts.reports };
     }
     const result = await commitSave(
-      { vault, project, options, last, tree, built, captured, databases, problems, losses, watch, stage: stage.path },
+      { vault, project, options, last, tree, built, captured, databases, problems, losses, watch, stage: stage.path, artefacts: artefacts.reports },
       ctx,
     );
-    return { result, tree: { ...tree, snapshot: result.id }, scanned: captured.scanned, databases };
+    return { result, tree: { ...tree, snapshot: result.id }, scanned: captured.scanned, databases, artefacts: artefacts.reports };
   } catch (error) {
     throw errnoOf(error) === undefined ? error : writeFailure(error, vault.root);
   } finally {
@@ -160,23 +194,6 @@ function takeOver(problems: Problem[], standing: readonly Problem[], ctx: Contex
   for (const problem of standing) ctx.monitor.problem(problem);
 }
 
-function readQuicklyChecked({ scan, diff }: Scanned, old: Tree | undefined): void {
-  const known = databaseNotes(old);
-  scan.paths.forEach((path, row) => {
-    const isDatabase = ((old?.flags[diff.oldRow[row] ?? -1] ?? 0) & FLAG_DATABASE) !== 0;
-    if (isDatabase && known[toText(bytes(path))]?.check === 'quick_check' && !diff.toRead.includes(row)) diff.toRead.push(row);
-  });
-}
-
-/** The newest save that still lies in the vault. */
-function lastSave(vault: Vault): SnapshotId | undefined {
-  const line = findLast(
-    vault.root,
-    ({ kind, id }) => kind === 'save' && exists(`${vault.root}/${saveDirectory(parseId(id) ?? ('' as SnapshotId))}/${NAMES.sums}`),
-  );
-  return parseId(line?.id ?? '');
-}
-
 function unchanged(
   vault: Vault,
   last: SnapshotId,
@@ -185,7 +202,7 @@ function unchanged(
   problems: readonly Problem[],
   losses: readonly LossReport[],
   ctx: Context,
-): Saved {
+): Omit<Saved, 'artefacts'> {
   appendLine(vault.root, readHead(vault.root), { kind: 'unchanged', id: last, time: new Date(ctx.now()).toISOString(), sums: '-', extra: '-' });
   const result: SaveResult = {
     outcome: 'unchanged',
@@ -197,18 +214,6 @@ function unchanged(
     losses,
   };
   return { result, tree, scanned, databases: Object.values(databaseNotes(tree)) };
-}
-
-function collectDatabases(tree: Tree, captured: Captured, old: Tree | undefined): DatabaseReport[] {
-  const known = databaseNotes(old);
-  const reports: DatabaseReport[] = [];
-  const { paths } = captured.scanned.scan;
-  for (let row = 0; row < tree.count; row++) {
-    if (((tree.flags[row] ?? 0) & FLAG_DATABASE) === 0) continue;
-    const report = captured.stored.databases.get(row) ?? known[Buffer.from(paths[row] ?? '', 'latin1').toString()];
-    if (report !== undefined) reports.push(report);
-  }
-  return reports;
 }
 
 type CommitFacts = {
@@ -223,6 +228,7 @@ type CommitFacts = {
   readonly problems: readonly Problem[];
   readonly losses: readonly LossReport[];
   readonly watch: WatchList;
+  readonly artefacts: readonly ArtefactReport[];
   readonly stage: string;
 };
 
@@ -265,6 +271,7 @@ async function commitSave(facts: CommitFacts, ctx: Context): Promise<SaveResult>
           addedPacked: captured.packedBytes,
           databases: facts.databases,
           units: findUnits(facts.databases.map((database) => bytes(Buffer.from(database.path).toString('latin1')))),
+          artefacts: facts.artefacts,
           capped: [],
           notCovered: captured.scanned.scan.notCovered,
           problems: facts.problems,

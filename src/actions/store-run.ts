@@ -1,45 +1,23 @@
 // Reads what a scan says must be read, and stores what the vault does not have: small files in batches,
 // large ones in segments, databases through their copies.
 
-import { lstatSync } from 'node:fs';
-import { type Bytes, bytes, joinBytes } from '../base/bytes.ts';
-import type { Config } from '../base/config.ts';
+import { lstatSync, rmSync } from 'node:fs';
+import { type Bytes, bytes, fromText, joinBytes } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
-import { CoraError } from '../base/errors.ts';
 import type { DatabaseReport } from '../format/report.ts';
 import { onPath } from '../os/long-path.ts';
 import { looksEncrypted } from '../source/databases.ts';
 import { pieceSize } from '../store/chunker.ts';
 import { FILE_DATABASE, FILE_FAILED, FILE_UNSTABLE, type FileItem, type StoredFileFacts } from '../store/jobs.ts';
-import type { PackOutput } from '../store/pack-output.ts';
-import type { WorkerPool } from '../store/pool.ts';
 import { FLAG_DATABASE, FLAG_MISSING, FLAG_RAW_DATABASE, FLAG_SPARSE } from '../store/stat-cache.ts';
-import type { Content, Scanned } from './capture.ts';
+import { copyRegistry } from './artefact-registry.ts';
+import type { Content } from './capture.ts';
 import { captureDatabases } from './capture-databases.ts';
 import { encrypted, notStored, unstable } from './capture-problems.ts';
 import { settleAll, stopIfAborted } from './settle.ts';
 import { hasSqliteHeader } from './sqlite-probe.ts';
-
-export type Stored = {
-  /** By row of the scan: every row of `diff.toRead` that could be read. */
-  readonly contents: Map<number, Content>;
-  readonly databases: ReadonlyMap<number, DatabaseReport>;
-  readonly problems: Problem[];
-  /** Bytes of content that the vault did not have. */
-  readonly added: number;
-  readonly bytesRead: number;
-};
-
-export type StoreRequest = {
-  readonly root: Bytes;
-  readonly scanned: Scanned;
-  readonly pool: WorkerPool;
-  readonly output: PackOutput;
-  /** Directory for database copies. */
-  readonly stage: string;
-  readonly check: 'quick_check' | 'integrity_check';
-  readonly config: Config;
-};
+import type { Stored, StoreRequest } from './store-request.ts';
+import { storeStaged } from './store-staged.ts';
 
 const BATCH_BYTES = 1 << 20;
 const BATCH_FILES = 256;
@@ -58,6 +36,7 @@ class StoreRun {
   readonly #contents = new Map<number, Content>();
   readonly #databaseRows: number[] = [];
   readonly #problems: Problem[] = [];
+  readonly #registries: ReadonlySet<string>;
   readonly #total: number;
   #databases: ReadonlyMap<number, DatabaseReport> = new Map();
   #added = 0;
@@ -68,6 +47,7 @@ class StoreRun {
     this.#request = request;
     this.#ctx = ctx;
     const { scan, diff } = request.scanned;
+    this.#registries = new Set(request.config.artefacts.flatMap(({ kind, path }) => (kind === 'json' && path !== undefined ? [path] : [])));
     this.#total = diff.toRead.reduce((sum, row) => sum + (scan.size[row] ?? 0), 0);
   }
 
@@ -81,7 +61,17 @@ class StoreRun {
       batch = [];
       batchBytes = 0;
     };
+    const registries: number[] = [];
     for (const row of this.#request.scanned.diff.toRead) {
+      const staged = this.#request.scanned.scan.virtual.get(row);
+      if (staged !== undefined) {
+        jobs.push(this.#storeStaged(row, staged, this.#size(row), 0));
+        continue;
+      }
+      if (this.#registries.has(this.#request.scanned.scan.paths[row] ?? '')) {
+        registries.push(row);
+        continue;
+      }
       const size = this.#size(row);
       if (pieceSize(size, false, this.#isSparse(row)) > 0) {
         if (hasSqliteHeader(this.#path(row))) this.#databaseRows.push(row);
@@ -93,6 +83,7 @@ class StoreRun {
       if (batchBytes >= BATCH_BYTES || batch.length >= BATCH_FILES) flush();
     }
     flush();
+    jobs.push(this.#takeRegistries(registries));
     // Databases first in time: their copies are made on this thread while the others read files.
     const early = this.#takeDatabases(this.#databaseRows.splice(0));
     await settleAll([...jobs, early]);
@@ -239,23 +230,7 @@ class StoreRun {
         check,
         timeout: config.databases.timeout,
         checkCopy: (path, kind) => this.#request.pool.run({ kind: 'check-database', path, check: kind }),
-        store: async (row, copy, size, raw) => {
-          const piece = pieceSize(size, true);
-          const flags = FLAG_DATABASE | (raw ? FLAG_RAW_DATABASE : 0);
-          if (piece > 0) {
-            const stored = await this.storePieces(bytes(copy), size, piece);
-            if (stored.size !== size) throw new CoraError('io', `The staged copy ${copy} could not be read back`);
-            this.#contents.set(row, { flags, piece, size, hashes: stored.hashes, facts: undefined });
-            return;
-          }
-          const result = await this.#request.pool.run({ kind: 'files', items: [{ path: copy, size, mtimeMs: 0, ctimeMs: 0, ino: 0, staged: true }] });
-          this.#request.output.addFrames(result.frames);
-          this.#added += result.added;
-          const facts = result.facts[0];
-          if (facts === undefined || facts.status === FILE_FAILED || facts.size !== size)
-            throw new CoraError('io', `The staged copy ${copy} could not be read back`);
-          this.#contents.set(row, { flags, piece: 0, size, hashes: size === 0 ? new Uint8Array() : result.hashes.slice(0, 32), facts: undefined });
-        },
+        store: (row, copy, size, raw) => this.#storeStaged(row, copy, size, FLAG_DATABASE | (raw ? FLAG_RAW_DATABASE : 0)),
         report: (row, report) => reports.set(row, report),
         failed: (row) => {
           this.#contents.set(row, { flags: FLAG_DATABASE | FLAG_MISSING, piece: 0, size: 0, hashes: new Uint8Array(), facts: undefined });
@@ -267,6 +242,30 @@ class StoreRun {
     this.#databases = reports;
     this.#filesDone += rows.length;
     this.#progress();
+  }
+
+  /** JSON registries (`[[artefacts]]`): what is stored is exactly what was parsed. */
+  async #takeRegistries(rows: readonly number[]): Promise<void> {
+    for (const row of rows) {
+      const path = bytes(this.#request.scanned.scan.paths[row] ?? '');
+      const copy = fromText(`${this.#request.stage}/registry-${row}`);
+      const copied = await copyRegistry(this.#path(row), path, copy);
+      if (copied.error !== undefined) {
+        this.#failed(row, copied.error);
+        continue;
+      }
+      if (copied.problem !== undefined) this.#problem(copied.problem);
+      await this.#storeStaged(row, copy, copied.size, 0);
+      rmSync(copy, { force: true });
+      this.#filesDone += 1;
+    }
+  }
+
+  /** Stores a file of the staging directory as the content of a row, whose other facts are the scan's. */
+  async #storeStaged(row: number, copy: Bytes, size: number, flags: number): Promise<void> {
+    const stored = await storeStaged(this.#request, (...args) => this.storePieces(...args), copy, size, (flags & FLAG_DATABASE) !== 0);
+    this.#added += stored.added;
+    this.#contents.set(row, { ...stored.content, flags });
   }
 
   #failed(row: number, errno: string): void {

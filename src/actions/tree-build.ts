@@ -8,7 +8,7 @@ import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../source/w
 import { FLAG_DATABASE, FLAG_HARD_LINK, FLAG_MISSING, FLAG_RACY, FLAG_SIDECAR, type Tree } from '../store/stat-cache.ts';
 import { sameTime } from '../store/store-job.ts';
 import type { Content, Scanned } from './capture.ts';
-import type { Stored } from './store-run.ts';
+import type { Stored } from './store-request.ts';
 import { isRacy } from './tree-diff.ts';
 import { hashesOf } from './tree-rows.ts';
 
@@ -98,6 +98,8 @@ export function buildTree(root: Bytes, { scan, diff }: Scanned, old: Tree | unde
     } else if (before < 0) filesNew += 1;
     else if (sameContent(content, before)) {
       filesUnmodified += 1;
+      // The same output once more is no change.
+      if (scan.virtual.has(row)) mtime[row] = old?.mtime[before] ?? 0n;
       // A database's times move with every checkpoint; only its content counts.
       if ((content.flags & FLAG_DATABASE) === 0 && old?.mtime[before] !== mtime[row]) changed = true;
     } else {
@@ -145,7 +147,9 @@ export function buildTree(root: Bytes, { scan, diff }: Scanned, old: Tree | unde
     if (old !== undefined && before >= 0 && old.mtimeMs[before] === scan.mtimeMs[row] && old.ctimeMs[before] === scan.ctimeMs[row])
       return old.mtime[before] ?? 0n;
     if (stored?.contents.get(row)?.facts !== undefined) return 0n;
-    const stat = onPath(joinBytes(root, scan.paths[row] ?? ''), (path) => lstatSync(path, { bigint: true, throwIfNoEntry: false }));
+    const stat = scan.virtual.has(row)
+      ? undefined
+      : onPath(joinBytes(root, scan.paths[row] ?? ''), (path) => lstatSync(path, { bigint: true, throwIfNoEntry: false }));
     return stat?.mtimeNs ?? BigInt(Math.round((scan.mtimeMs[row] ?? 0) * 1000)) * 1000n;
   }
 

@@ -24,7 +24,7 @@ const RACY_WINDOW = 2000;
 
 /** True where a later change could hide behind equal facts. */
 export function isRacy(scan: Scan, row: number): boolean {
-  return Math.max(scan.mtimeMs[row] ?? 0, scan.ctimeMs[row] ?? 0) > scan.started - RACY_WINDOW;
+  return !scan.virtual.has(row) && Math.max(scan.mtimeMs[row] ?? 0, scan.ctimeMs[row] ?? 0) > scan.started - RACY_WINDOW;
 }
 
 /**
@@ -42,6 +42,11 @@ export function diffTree(scan: Scan, old: Tree | undefined, isDatabase: (row: nu
   let structureChanged = false;
   for (let row = 0; row < count; row++) {
     const before = oldRow[row] ?? -1;
+    if (scan.virtual.has(row)) {
+      if (before < 0) structureChanged = true;
+      if (scan.virtual.get(row) !== undefined) toRead.push(row);
+      continue;
+    }
     const isFile = ((scan.mode[row] ?? 0) & S_IFMT) === S_IFREG;
     const owner = sidecarOf[row] ?? -1;
     if (owner >= 0) {

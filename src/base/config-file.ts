@@ -4,6 +4,7 @@
 
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod/mini';
+import { artefactsPart, artefactsSchema } from './config-file-artefacts.ts';
 import { checksPart, checksSchema, commandSchema, userCommand } from './config-file-commands.ts';
 import { healthPart, healthSchema } from './config-file-health.ts';
 import { CoraError, messageOf } from './errors.ts';
@@ -53,6 +54,7 @@ const schema = z.strictObject({
   backup: z.optional(table({ min_age: z.optional(duration) })),
   rotate: z.optional(table({ patterns: z.optional(patterns), max_size: z.optional(size), max_lines: z.optional(count) })),
   restore: z.optional(table({ stop: z.optional(commandSchema), start: z.optional(commandSchema), command_timeout: z.optional(duration) })),
+  artefacts: z.optional(artefactsSchema),
   checks: z.optional(checksSchema),
   health: z.optional(healthSchema),
   retention: z.optional(
@@ -91,8 +93,23 @@ function table<T extends z.core.$ZodLooseShape>(shape: T) {
 export function parseConfigFile(text: string, source: string) {
   const result = schema.safeParse(parseToml(text, source), { reportInput: false });
   if (!result.success) throw invalid(source, result.error.issues);
-  const { log_cap, large_file, db_plain_max, scan, critical, databases, backup, rotate, restore, checks, health, retention, hook, ...plain } =
-    result.data;
+  const {
+    log_cap,
+    large_file,
+    db_plain_max,
+    scan,
+    critical,
+    databases,
+    backup,
+    rotate,
+    restore,
+    artefacts,
+    checks,
+    health,
+    retention,
+    hook,
+    ...plain
+  } = result.data;
   const overlooked = hook && overlookedHookKey(text, Object.keys(hook));
   if (overlooked !== undefined) {
     throw new CoraError('config_invalid', `${source}: hook.${overlooked} is written in a way that the push hook cannot read`, {
@@ -123,6 +140,7 @@ export function parseConfigFile(text: string, source: string) {
         start: restore.start === undefined ? undefined : userCommand(restore.start, 'restore.start', source),
         commandTimeout: restore.command_timeout === undefined ? undefined : durationOf(restore.command_timeout),
       }),
+    artefacts: artefacts && artefactsPart(artefacts, source),
     checks: checks && checksPart(checks, source),
     health: health && healthPart(health, source),
     retention: retention && retentionPart(retention),

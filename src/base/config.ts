@@ -2,6 +2,7 @@
 // needs heavy libraries, so that part is config-file.ts and is loaded only when there is a file:
 // a project without configuration never pays for it. docs/configuration.md lists every key.
 
+import type { Artefact } from './artefact.ts';
 import type { RulesSpec, WeekdayName } from './retention-rules.ts';
 import type { Check, UserCommand, WebHook } from './user-command.ts';
 
@@ -51,6 +52,8 @@ export type Config = {
     /** How long each of them may take. */
     readonly commandTimeout: number;
   };
+  /** What belongs to the data under a name: databases, registries, cold directories, outputs of commands. */
+  readonly artefacts: readonly Artefact[];
   /** What must hold after a restore, a drill or a guarded command. */
   readonly checks: readonly Check[];
   /** When this counts as healthy, and who is told of a change (docs/health.md). */
@@ -132,6 +135,7 @@ export const defaultConfig: Config = {
   rotate: { patterns: ['AI_WORK_LOG.md', 'AI_DISCUSSION_SPACE.md'], maxSize: 1 << 20, maxLines: 5000 },
   // A database may take its time to write out what it holds.
   restore: { stop: undefined, start: undefined, commandTimeout: 120_000 },
+  artefacts: [],
   checks: [],
   // One night may be missed; a drill comes each quarter. A -wal is written back at 4 MB by itself: what is far beyond has a reader that never ends.
   health: {

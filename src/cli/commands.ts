@@ -2,6 +2,7 @@
 // which file in commands/ does it. Importing this loads no library and no action.
 
 import { EXIT } from '../base/errors.ts';
+import { ARTEFACT_FLAGS } from './artefact-flags.ts';
 import { type Command, command } from './command.ts';
 import { ADOPT_COMMANDS } from './commands-adopt.ts';
 import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
@@ -44,6 +45,7 @@ export const COMMANDS: readonly Command[] = [
       label,
       ifOlder: { kind: 'duration', value: 'TIME', help: 'only when the newest save is older than TIME (60s, 15m)' },
       trigger,
+      ...ARTEFACT_FLAGS,
     },
     maxArgs: 0,
     examples: [
@@ -61,7 +63,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Make a backup: complete on its own, read back and checked',
     usage: '[-l LABEL] [-m NOTE]',
     about: ['One directory with the archive, critical files, databases, git state, MANIFEST and SHA256SUMS.'],
-    flags: { message: note, label, trigger },
+    flags: { message: note, label, trigger, ...ARTEFACT_FLAGS },
     maxArgs: 0,
     examples: [
       ['cora backup now', 'a backup now'],
@@ -76,7 +78,7 @@ export const COMMANDS: readonly Command[] = [
     summary: 'Always a save, and a backup when one is due',
     usage: '[-l LABEL] [-m NOTE]',
     about: ['Due: the newest good backup is older than backup.min_age (6 hours), or a critical or large file changed.'],
-    flags: { message: note, label, trigger },
+    flags: { message: note, label, trigger, ...ARTEFACT_FLAGS },
     maxArgs: 0,
     examples: [['cora backup auto', 'for hooks and assistants']],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.interrupted],

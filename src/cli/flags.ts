@@ -14,7 +14,7 @@ type FlagBase = { readonly short?: string; readonly aliases?: readonly string[];
 export type FlagSpec =
   | (FlagBase & { readonly kind: 'switch' /** On where nobody says otherwise: typed as `--checkpoint=false`. */; readonly standard?: 'on' })
   | (FlagBase & { readonly kind: 'count' })
-  | (FlagBase & { readonly kind: 'text' | 'path' | 'duration' | 'number'; readonly value: string })
+  | (FlagBase & { readonly kind: 'text' | 'path' | 'duration' | 'number' | 'list'; readonly value: string })
   | (FlagBase & { readonly kind: 'choice'; readonly value: string; readonly choices: readonly string[] });
 
 export type FlagTable = Readonly<Record<string, FlagSpec>>;
@@ -27,7 +27,9 @@ type FlagValue<S extends FlagSpec> = S extends { readonly kind: 'choice'; readon
       ? Bytes
       : S['kind'] extends 'text'
         ? string
-        : number;
+        : S['kind'] extends 'list'
+          ? readonly string[]
+          : number;
 
 /** What a table's options are once parsed; absent where neither argv nor a variable gave one. Durations in milliseconds. */
 export type OptionsOf<F extends FlagTable> = { readonly [K in keyof F]?: FlagValue<F[K]> };
@@ -105,6 +107,7 @@ export function parseFlags<F extends FlagTable>(
   const positionals: Bytes[] = [];
   const paths: Bytes[] = [];
   const counts: Record<string, number> = {};
+  const lists: Record<string, readonly string[]> = {};
   let terminated = false;
   for (const token of tokensOf(args, table)) {
     if (token.kind === 'option-terminator') terminated = true;
@@ -126,7 +129,10 @@ export function parseFlags<F extends FlagTable>(
             hint: `write it as ${flagName(key)}=${toText(bytes(value))} if you mean it`,
           });
         }
-        values[key] = typedValue(spec, bytes(value), token.rawName);
+        const typed = typedValue(spec, bytes(value), token.rawName);
+        // A list may be given several times, and with commas.
+        if (Array.isArray(typed)) lists[key] = [...(lists[key] ?? []), ...(typed as readonly string[])];
+        values[key] = lists[key] ?? typed;
       }
     }
   }
@@ -216,6 +222,8 @@ function typedValue(spec: FlagSpec, value: Bytes, name: string): unknown {
         });
       }
       return text;
+    case 'list':
+      return text.split(',').filter((item) => item !== '');
     default:
       return text;
   }

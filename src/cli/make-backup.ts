@@ -2,12 +2,13 @@
 
 import { pruneAfterBackup } from '../actions/prune-auto.ts';
 import { isGood } from '../actions/report-state.ts';
+import { type ArtefactOptions, artefactChoice } from './artefact-flags.ts';
 import { exitCodeOf, type Outcome, type Session } from './command.ts';
 import { backupLines } from './render.ts';
 import { prunedDocument, prunedLines } from './render-retention.ts';
 import { backupDocument } from './results.ts';
 
-export type BackupCommandOptions = { readonly message?: string; readonly label?: string; readonly trigger?: string };
+export type BackupCommandOptions = { readonly message?: string; readonly label?: string; readonly trigger?: string } & ArtefactOptions;
 
 export async function makeBackup(mode: 'now' | 'auto', options: BackupCommandOptions, session: Session): Promise<Outcome> {
   const { project, location } = await session.open();
@@ -17,6 +18,7 @@ export async function makeBackup(mode: 'now' | 'auto', options: BackupCommandOpt
     {
       mode,
       trigger: options.trigger ?? 'manual',
+      artefacts: artefactChoice(options, session.machine),
       ...(options.message === undefined ? {} : { note: options.message }),
       ...(options.label === undefined ? {} : { label: options.label }),
     },

@@ -38,6 +38,7 @@ function figures(report: Report): Document {
     total_bytes_processed: report.total_bytes_processed,
     total_duration: report.total_duration,
     databases: report.databases,
+    ...(report.artefacts === undefined ? {} : { artefacts: report.artefacts }),
     critical: report.critical,
   };
 }

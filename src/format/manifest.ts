@@ -54,6 +54,14 @@ export function manifestText(report: Report, files: readonly { readonly path: st
     'Units (a directory with its database)',
     report.units.map((unit) => `${printable(unit.path)}  ${unit.kind}  ${unit.documents ?? '?'} documents`),
   );
+  section(
+    lines,
+    'Artefacts',
+    (report.artefacts ?? []).map(
+      (one) =>
+        `${one.name}  ${one.kind}  ${printable(one.path)}  ${one.ok ? `${one.bytes} bytes` : 'NOT GOOD: see Problems'}  ${one.captured_at ?? '-'}`,
+    ),
+  );
   section(lines, 'Critical files', report.critical.map(printable));
   section(
     lines,

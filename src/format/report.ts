@@ -47,6 +47,23 @@ export type UnitReport = {
   readonly documents?: number;
 };
 
+/** A named artefact (`[[artefacts]]`) of this snapshot. */
+export type ArtefactReport = {
+  readonly name: string;
+  readonly kind: 'database' | 'json' | 'directory' | 'command';
+  /** In the listing; of a command's output `.cora-artefacts/<name>`. */
+  readonly path: string;
+  readonly path_base64?: string;
+  /** Of content in this snapshot. */
+  readonly bytes: number;
+  /** Null for a directory, for a file in pieces (a command's output has it all the same), and where there is none. */
+  readonly sha256: string | null;
+  /** RFC 3339: when its content was taken; earlier than the snapshot for an output that was taken over. */
+  readonly captured_at: string | null;
+  readonly ok: boolean;
+  readonly error: string | null;
+};
+
 export type GitReport = {
   readonly sha: string;
   readonly branch: string | null;
@@ -102,6 +119,8 @@ export type Report = {
   readonly total_duration: number;
   readonly databases: readonly DatabaseReport[];
   readonly units: readonly UnitReport[];
+  /** Only where artefacts are configured. */
+  readonly artefacts?: readonly ArtefactReport[];
   /** Paths of critical files that are in it. */
   readonly critical: readonly string[];
   /** Bytes of each of them; not in reports of before this was recorded. */

@@ -3,7 +3,7 @@
 
 import { closeSync, fstatSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { CoraError } from '../base/errors.ts';
-import { requireProgram, runSync } from './run.ts';
+import { type RunResult, requireProgram, runSync } from './run.ts';
 
 export type Lock = { readonly release: () => void };
 
@@ -25,10 +25,8 @@ export function takeLock(path: string, kind: 'shared' | 'exclusive', waitMillise
 
 /** As `takeLock`, but undefined where another process keeps it. */
 export function tryLock(path: string, kind: 'shared' | 'exclusive', waitMilliseconds: number): Lock | undefined {
-  const flock = requireProgram('flock', 'util-linux');
   const fd = openSync(path, 'a+', 0o600);
-  const wait = waitMilliseconds > 0 ? ['-w', (waitMilliseconds / 1000).toFixed(3)] : ['-n'];
-  const result = runSync(flock, [...wait, kind === 'shared' ? '-s' : '-x', '3'], { inherit: [fd], timeout: waitMilliseconds + 10_000 });
+  const result = flock(fd, kind, waitMilliseconds);
   if (result.exitCode !== 0) {
     closeSync(fd);
     if (result.exitCode === 1 || result.timedOut) return undefined;
@@ -44,6 +42,20 @@ export function tryLock(path: string, kind: 'shared' | 'exclusive', waitMillisec
   // For people who ask who holds it; the lock itself is the kernel's.
   if (kind === 'exclusive') writeFileSync(path, `pid ${process.pid}\n`);
   return { release: () => closeSync(fd) };
+}
+
+/**
+ * The lock of somebody else's file, on a descriptor of ours; closing it gives the lock back.
+ * @returns false where another process keeps it, or the file system has no locks
+ */
+export function flockDescriptor(fd: number, kind: 'shared' | 'exclusive', waitMilliseconds: number): boolean {
+  return flock(fd, kind, waitMilliseconds).exitCode === 0;
+}
+
+function flock(fd: number, kind: 'shared' | 'exclusive', waitMilliseconds: number): RunResult {
+  const wait = waitMilliseconds > 0 ? ['-w', (waitMilliseconds / 1000).toFixed(3)] : ['-n'];
+  const mode = kind === 'shared' ? '-s' : '-x';
+  return runSync(requireProgram('flock', 'util-linux'), [...wait, mode, '3'], { inherit: [fd], timeout: waitMilliseconds + 10_000 });
 }
 
 function holderOf(path: string): string {

@@ -2,6 +2,7 @@
 // opened and no link is followed. Excluded directories and other file systems are not entered.
 
 import { lstatSync, readdirSync, type Stats } from 'node:fs';
+import { ARTEFACTS } from '../base/artefact.ts';
 import { type Bytes, bytes, toText } from '../base/bytes.ts';
 import type { Problem } from '../base/context.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
@@ -13,6 +14,8 @@ export type WalkOptions = {
   /** Directory names that are left out at any depth. */
   readonly excludedNames: ReadonlySet<string>;
   readonly excluded: Matcher;
+  /** Paths that this run leaves out, and why. */
+  readonly omitted?: ReadonlyMap<string, string>;
   readonly oneFileSystem: boolean;
   readonly signal: AbortSignal;
   readonly onCount: (files: number) => void;
@@ -37,10 +40,15 @@ export type Scan = {
   readonly problems: Problem[];
   /** What is there and was left out, and why. */
   readonly notCovered: { path: string; reason: string }[];
+  /**
+   * Rows that are not in the project but in the snapshot (outputs of commands): where the content lies, or undefined where
+   * it is the one of the last save.
+   */
+  readonly virtual: Map<number, Bytes | undefined>;
 };
 
 /** Names that are never part of a project's content, whatever the configuration says. */
-const NEVER = new Set(['.git', '.cora-restore']);
+const NEVER = new Set(['.git', '.cora-restore', ARTEFACTS]);
 const TEMPORARY = '.cora-restore-';
 
 export const S_IFMT = 0o170000;
@@ -72,6 +80,7 @@ export function walk(root: Bytes, options: WalkOptions): Scan {
     device: [],
     problems: [],
     notCovered: [],
+    virtual: new Map(),
   };
   let top: Stats;
   try {
@@ -126,6 +135,11 @@ function walkDirectory(scan: Scan, root: Bytes, prefix: string, device: number, 
     const isDirectory = (stat.mode & S_IFMT) === S_IFDIR;
     if (isDirectory && options.excludedNames.has(name)) {
       scan.notCovered.push({ path: toText(path), reason: 'excluded by default (can be made again)' });
+      continue;
+    }
+    const why = options.omitted?.get(path);
+    if (why !== undefined) {
+      scan.notCovered.push({ path: toText(path), reason: why });
       continue;
     }
     if (options.excluded(path, isDirectory)) {

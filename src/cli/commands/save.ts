@@ -1,11 +1,12 @@
 // `cora save`.
 
 import { EXIT } from '../../base/errors.ts';
+import { type ArtefactOptions, artefactChoice } from '../artefact-flags.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import { saveLines } from '../render.ts';
 import { saveDocument } from '../results.ts';
 
-type Options = { readonly message?: string; readonly label?: string; readonly ifOlder?: number; readonly trigger?: string };
+type Options = { readonly message?: string; readonly label?: string; readonly ifOlder?: number; readonly trigger?: string } & ArtefactOptions;
 
 export async function run({ options }: { readonly options: Options }, session: Session): Promise<Outcome> {
   const { project, location } = await session.open();
@@ -14,6 +15,7 @@ export async function run({ options }: { readonly options: Options }, session: S
     location,
     {
       trigger: options.trigger ?? 'manual',
+      artefacts: artefactChoice(options, session.machine),
       ...(options.message === undefined ? {} : { note: options.message }),
       ...(options.label === undefined ? {} : { label: options.label }),
       ...(options.ifOlder === undefined ? {} : { ifOlder: options.ifOlder }),
