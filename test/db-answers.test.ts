@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -213,37 +213,3 @@ test('a file of two names stays one file', async () => {
   expect(statSync(join(root, 'other.db')).ino).toBe(statSync(live).ino);
   expect(sideOf(toText(result.kept ?? fromText('')), [10, 20])).toBe(0);
 });
-
-const KILLS = process.env['CORA_TEST_SLOW'] === '1' ? 150 : 6;
-
-test.each(['wal', 'delete'] as const)(
-  'db restore killed at any moment: wholly old or wholly new, no old -wal beside the new (%s)',
-  async (mode) => {
-    makeContent(copy, 1, 2000, 'delete');
-    const cora = join(import.meta.dirname, '../bin/cora');
-    const seen = new Set<number>();
-    const run = async (delay: number): Promise<number> => {
-      for (const name of readdirSync(root)) if (name !== 'copy.db') rmSync(join(root, name), { recursive: true, force: true });
-      makeContent(live, 0, 1500, mode);
-      const begun = performance.now();
-      const env = { PATH: process.env['PATH'], HOME: root, CORA_LOG: '/dev/null' };
-      const child = spawn(cora, ['db', 'restore', copy, '--db', live, '--force'], { stdio: 'ignore', env });
-      const closed = once(child, 'close');
-      if (Number.isFinite(delay)) setTimeout(() => child.kill('SIGKILL'), delay);
-      await closed;
-      expect(existsSync(live)).toBe(true);
-      const side = sideOf(live, [1500, 2000]);
-      seen.add(side);
-      if (side === 1) {
-        const [kept] = readdirSync(root).filter((name) => name.includes('.pre-restore-'));
-        expect(sideOf(join(root, kept ?? ''), [1500, 2000])).toBe(0);
-      }
-      return performance.now() - begun;
-    };
-    const whole = await run(Number.POSITIVE_INFINITY);
-    // The first third is Node's own start.
-    for (let i = 0; i < KILLS / 2; i++) await run(whole * (0.3 + (0.7 * i) / (KILLS / 2)));
-    expect(seen.has(1)).toBe(true);
-  },
-  600_000,
-);

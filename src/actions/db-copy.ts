@@ -81,6 +81,9 @@ export async function copyDatabase(request: CopyRequest, ctx: Context): Promise<
   return factsOf(captured.report, verify);
 }
 
+/** Says nothing about what is in the file. */
+const UNREADABLE = { unreadable: true };
+
 function sizeOf(source: Bytes, name: string): number {
   let stat: ReturnType<typeof statSync>;
   try {
@@ -89,7 +92,8 @@ function sizeOf(source: Bytes, name: string): number {
     if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw databaseFailure(error, name, 'copied');
     throw new CoraError('not_found', `There is no file ${name}`, { hint: 'check the path' });
   }
-  if (!stat.isFile()) throw new CoraError('db_open_failed', `${name} is no file`, { hint: 'give the path of a SQLite database' });
+  if (!stat.isFile())
+    throw new CoraError('db_open_failed', `${name} is no file`, { hint: 'give the path of a SQLite database', details: UNREADABLE });
   if (stat.size === 0) throw new CoraError('db_open_failed', `${name} is empty (0 bytes): there is no database in it`, { hint: 'check the path' });
   return stat.size;
 }
@@ -126,6 +130,7 @@ function answerTo(code: string, message: string, source: Bytes): CoraError {
     default:
       return new CoraError('db_open_failed', message.replace(/; it is not in this snapshot$/, ''), {
         hint: `check the owner and mode of ${name} and of its directory`,
+        details: UNREADABLE,
       });
   }
 }

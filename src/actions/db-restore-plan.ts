@@ -92,7 +92,7 @@ export async function previewDatabaseRestore(
 
 /** A copy that is no good is damage found (21); everything else keeps its answer. */
 export function verificationFailed(error: unknown): unknown {
-  if (!(error instanceof CoraError)) return error;
+  if (!(error instanceof CoraError) || error.details?.['unreadable'] === true) return error;
   if (error.code !== 'db_open_failed' && error.code !== 'db_integrity_check_failed' && error.code !== 'damaged') return error;
   return new CoraError('damaged', `Backup verification failed: ${error.message.replace('; no copy was kept', '')}; nothing was changed`, {
     hint: 'take another copy, or one from the vault: cora list, cora restore ID PATH --to DIR',

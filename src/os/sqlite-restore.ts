@@ -61,7 +61,7 @@ export async function restoreInto(copy: Bytes, live: Bytes, options: IntoOptions
   const name = toText(live);
   checkStandsAlone(copy);
   checkSpace(copy, target);
-  const before = findDatabaseHolders(target).holders;
+  const { holders: before, unseen } = findDatabaseHolders(target);
   const source = await openLive(copy, 1000, true);
   let result: Omit<IntoResult, 'holders' | 'milliseconds' | 'moved'>;
   let differing: IntoResult['moved'];
@@ -98,7 +98,7 @@ export async function restoreInto(copy: Bytes, live: Bytes, options: IntoOptions
   }
   const holders = union(before, findDatabaseHolders(target).holders);
   const first = differing[0];
-  if (first !== undefined && holders.length === 0) {
+  if (first !== undefined && holders.length === 0 && unseen === 0) {
     throw new CoraError('validation_failed', `After the restore ${name} has ${first.live} rows in ${first.table}, and the copy has ${first.copy}`, {
       hint: 'restore it again, with its program stopped',
       details: { tables: differing },
