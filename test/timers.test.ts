@@ -41,7 +41,7 @@ describe('the shipped units', () => {
 
   test('a template is the plain unit but for its name', () => {
     const plain = readdirSync(SHIPPED).filter((name) => !name.includes('@'));
-    expect(plain).toHaveLength(8);
+    expect(plain).toHaveLength(10);
     for (const name of plain) {
       const template = readFileSync(join(SHIPPED, name.replace('.', '@.')), 'utf8');
       const settings = (text: string) =>
@@ -55,7 +55,7 @@ describe('the shipped units', () => {
   });
 
   test.skipIf(analyze === undefined)(`each service scores 3.0 or better in systemd-analyze security${whyNoAnalyze}`, async () => {
-    expect(services).toHaveLength(8);
+    expect(services).toHaveLength(10);
     const run = await execute(analyze!, ['security', '--offline=true', '--threshold=30', ...services], { cwd: SHIPPED });
     expect(run.code, run.stdout).toBe(0);
     const scores = [...run.stdout.matchAll(/exposure level for \S+: ([\d.]+)/g)].map(([, score]) => Number(score));
@@ -67,9 +67,10 @@ describe('the shipped units', () => {
     for (const name of services) {
       const text = readFileSync(join(SHIPPED, name), 'utf8');
       expect(text).not.toMatch(/^MemoryDenyWriteExecute=/m);
-      expect(text).toMatch(/^SuccessExitStatus=3 75$/m);
+      const looks = name.startsWith('cora-health');
+      expect(text).toMatch(looks ? /^SuccessExitStatus=3 10 21 22$/m : /^SuccessExitStatus=3 75$/m);
       expect(text).toMatch(/^NoNewPrivileges=yes$/m);
-      expect(text).toMatch(/^CapabilityBoundingSet=.*CAP_LINUX_IMMUTABLE/m);
+      expect(/^CapabilityBoundingSet=.*CAP_LINUX_IMMUTABLE/m.test(text), name).toBe(!looks);
     }
   });
 
@@ -105,6 +106,19 @@ describe.skipIf(!isRoot)(`services of the system${isRoot ? '' : ' (skipped: not 
     expect(run.stderr).not.toMatch(/cora-|Unknown|Failed to parse/);
     expect(run.code, run.stderr).toBe(0);
     expect(parseDropIn(readFileSync(join(box.units, 'cora-save.service.d/50-cora.conf'), 'utf8'))).toMatchObject({ project, vault });
+  });
+
+  test('where somebody is to be told of health, a timer looks each hour; it goes with the others, and cron has a line for it', async () => {
+    const box = sandbox();
+    writeFileSync(join(box.project, 'cora.toml'), '[health]\nwebhook = "https://hooks.example.org/x"\n');
+    const { timers } = (await box.json(['timers', 'install', '--unit-dir', box.units])).result as { readonly timers: string[] };
+    expect(timers).toContain('cora-health.timer');
+    expect(filesIn(box.units)).toContain('cora-health.service.d/50-cora.conf');
+    const { cron } = (await box.json(['timers', 'install', '--cron'])).result as { readonly cron: string[] };
+    expect(cron).toContainEqual(expect.stringMatching(/^5 \* \* \* \* .* health --notify --quiet$/));
+    writeFileSync(join(box.project, 'cora.toml'), '');
+    await box.cora(['timers', 'remove', '--unit-dir', box.units]);
+    expect(filesIn(box.units)).toEqual([]);
   });
 
   test("installing again changes nothing; removing leaves what is not Cora's", async () => {

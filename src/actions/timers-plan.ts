@@ -12,7 +12,7 @@ import type { Manager } from '../os/systemctl.ts';
 import { DROP_IN, formatDropIn, forUserManager, isOurs, parseDropIn, plainText, repointed, type UnitNote } from '../os/systemd-unit.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 
-export type TimerJob = 'save' | 'backup' | 'drill' | 'seal';
+export type TimerJob = 'save' | 'backup' | 'drill' | 'health' | 'seal';
 
 /** The machine as timers need to know it; the command line's `Machine` fits. */
 export type TimersMachine = {
@@ -60,7 +60,7 @@ export type TimersPlan = {
   readonly timers: readonly string[];
 };
 
-const JOBS: readonly TimerJob[] = ['save', 'backup', 'drill', 'seal'];
+const JOBS: readonly TimerJob[] = ['save', 'backup', 'drill', 'health', 'seal'];
 export const SYSTEM_UNITS = '/etc/systemd/system';
 const TEMPORARY = /^(?:\/var)?\/tmp\//;
 
@@ -96,7 +96,11 @@ export function slotFor(directory: string, target: TimersTarget): Slot | undefin
 }
 
 export function jobsOf(target: TimersTarget, options: Pick<TimersOptions, 'jobs'>): TimerJob[] {
-  return 'sealFor' in target ? ['seal'] : options.jobs.filter((job) => job !== 'seal');
+  if ('sealFor' in target) return ['seal'];
+  const { notify, webhook } = target.project.config.health;
+  // A look each hour is for somebody who is told of it.
+  const tells = notify !== undefined || webhook !== undefined;
+  return options.jobs.filter((job) => job !== 'seal' && (job !== 'health' || tells));
 }
 
 /** `cora-save.timer`, or `cora-save@app.timer` for an instance. */
@@ -228,6 +232,7 @@ export function cronLines(machine: TimersMachine, target: ProjectTarget, options
     save: `*/15 * * * * ${run('save --trigger timer --lock-wait 5m --quiet')}`,
     backup: `15 3 * * * ${run('backup now --trigger timer --lock-wait 30m --quiet')}`,
     drill: `45 4 2 1,4,7,10 * ${run('drill --trigger timer --lock-wait 30m --quiet')}`,
+    health: `5 * * * * ${run('health --notify --quiet')}`,
     seal: '',
   };
   return jobsOf(target, options).map((job) => lines[job]);

@@ -56,7 +56,13 @@ export type TimersStatus = {
 
 const MINUTE = 60_000;
 /** Milliseconds between two runs as the shipped timers have it; two of them without a run are a missed run. */
-const INTERVAL: Readonly<Record<TimerJob, number>> = { save: 15 * MINUTE, seal: 15 * MINUTE, backup: 24 * 60 * MINUTE, drill: 93 * 24 * 60 * MINUTE };
+const INTERVAL: Readonly<Record<TimerJob, number>> = {
+  save: 15 * MINUTE,
+  seal: 15 * MINUTE,
+  backup: 24 * 60 * MINUTE,
+  drill: 93 * 24 * 60 * MINUTE,
+  health: 60 * MINUTE,
+};
 const INSTALL = 'cora timers install';
 
 /** @param now milliseconds since 1970 */

@@ -32,5 +32,11 @@ export function askedLines({ asked, state }: Row): string[] {
 export function askedDocument({ asked, state }: Row): Readonly<Record<string, unknown>> {
   const { from, key, ...rest } = asked as Asked & Readonly<Record<string, unknown>>;
   const { run, request } = rest as { readonly run?: unknown; readonly request?: unknown };
-  return { key, source: from, state, command: run ?? null, request: request ?? null };
+  return { key, source: from, state, command: run ?? null, request: request === undefined ? null : withoutSecret(key, request) };
+}
+
+/** The path of a web hook is its password; of a check it is not. */
+function withoutSecret(key: string, request: unknown): unknown {
+  const { url } = request as { readonly url: string };
+  return key === 'health.webhook' ? { url: `${new URL(url).origin}/...` } : request;
 }
