@@ -170,6 +170,11 @@ test.each([
   for (const text of unchecked) expect(snapshot?.not_checked.join('\n')).toContain(text);
 });
 
+test('a moment before the first snapshot names the adopted one', async () => {
+  const run = await json(['show', '--at', '2026-03-15']);
+  expect(run).toMatchObject({ code: 2, error: { code: 'unknown_snapshot', details: { adopted: ATLAS_ID } } });
+});
+
 test('show tells what it is', async () => {
   expect((await sandbox.cora(['show', ATLAS_ID])).stdout).toContain('Kind      Atlas archive, daily\n');
 });
@@ -391,7 +396,9 @@ test("a vault of Cora's without VAULT.json is read, and a disk that is away is n
     expect(readFileSync(join(to, 'AI_WORK_LOG.md'), 'utf8')).toBe('work\n');
     expect(count(join(to, 'app.db'))).toBe(12);
     sh(`chattr -R -f -ia ${lost}; mv ${lost} ${lost}-away; true`, other.root);
-    expect((await other.json(['list'])).code).toBe(0);
+    const list = await other.json(['list']);
+    expect(list).toMatchObject({ code: 0, result: { total: 0 } });
+    expect(list.stderr).toContain(`${lost} cannot be read now`);
   } finally {
     await other.remove();
   }

@@ -118,6 +118,11 @@ test('verify takes moments too', async () => {
   expect(JSON.parse(daily.stdout)).toMatchObject({ result: { snapshots: [{ snapshot_id: ids['daily'] }, { snapshot_id: ids['daily'] }] } });
 });
 
+test('backup verify takes the newest backup of then', async () => {
+  const run = await at(NOW, ['backup', 'verify', '@yesterday', '--json']);
+  expect(JSON.parse(run.stdout)).toMatchObject({ result: { moment: { snapshot_id: ids['daily'] } } });
+});
+
 test('the future, the ambiguous, the unknown and the too early are refused with what to write', async () => {
   expect(await shown(['@tomorrow'])).toMatchObject({ code: 2, error: { code: 'usage' } });
   expect(await shown(['@march'])).toMatchObject({ code: 2, error: { code: 'ambiguous_moment' } });

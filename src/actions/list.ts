@@ -2,7 +2,7 @@
 // are one row. REPORT.json is read only for the rows that are shown.
 
 import { lstatSync, readdirSync } from 'node:fs';
-import { type Bytes, bytes, fsPath, toBuffer, toText } from '../base/bytes.ts';
+import { type Bytes, bytes, fsPath, printable, toBuffer, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import type { Pin } from '../base/retention-rules.ts';
 import { escapeField, rowKey } from '../format/file-list.ts';
@@ -74,7 +74,9 @@ export async function list(location: VaultLocation, options: ListOptions, ctx: C
     count === undefined ? items : items.slice(Math.max(0, items.length - count));
   const shown = newest(all, options.limit);
   // What other tools made is older history, and comes first.
-  const { snapshots: adopted } = options.kind === undefined && options.path === undefined ? listAdopted(vault) : { snapshots: [] };
+  const { snapshots: adopted, unreachable } =
+    options.kind === undefined && options.path === undefined ? listAdopted(vault) : { snapshots: [], unreachable: [] };
+  for (const place of unreachable) ctx.monitor.note(`${printable(place)} cannot be read now: the backups adopted there are not listed`);
   const shownAdopted = newest(adopted, options.limit === undefined ? undefined : Math.max(0, options.limit - all.length));
   const backups = shown.flatMap((refs) => refs.filter(({ kind }) => kind === 'backup'));
   const protections = protectionsOf(vault, backups);
@@ -85,8 +87,13 @@ export async function list(location: VaultLocation, options: ListOptions, ctx: C
 
 function summarizeAdopted({ id, layout, tier, path, time }: AdoptedSnapshot): SnapshotSummary {
   const size = (): number => {
-    const stat = lstatSync(fsPath(path), { throwIfNoEntry: false });
-    return stat?.isDirectory() === true ? bytesBelow(toBuffer(path)) : (stat?.size ?? 0);
+    try {
+      const stat = lstatSync(fsPath(path), { throwIfNoEntry: false });
+      return stat?.isDirectory() === true ? bytesBelow(toBuffer(path)) : (stat?.size ?? 0);
+    } catch {
+      // Another user's, who may not be looked at by this one.
+      return 0;
+    }
   };
   return {
     id,

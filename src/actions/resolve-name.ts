@@ -4,10 +4,12 @@
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { formatAge } from '../base/units.ts';
-import { readWhen } from '../language/when.ts';
+import type { SnapshotKind } from '../format/report.ts';
+import { readWhen, type When } from '../language/when.ts';
 import { momentText } from '../language/zone.ts';
 import { findRepository, gitIn, OBJECT_ID } from '../os/git.ts';
-import { labelledSnapshots, listSnapshots, newestGood, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
+import { listAdopted } from '../vault/adopted.ts';
+import { labelledSnapshots, listSnapshots, newestGood, resolveSnapshot, type SnapshotRef, type Sought } from '../vault/catalog.ts';
 import { timeOfId } from '../vault/layout.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { rootOf, type Vault } from '../vault/vault.ts';
@@ -16,6 +18,8 @@ import { rootOf, type Vault } from '../vault/vault.ts';
 export type Asked = {
   readonly name?: string | undefined;
   readonly at?: string | undefined;
+  /** Limits moments to one kind of snapshot. */
+  readonly kind?: SnapshotKind | undefined;
   readonly latest?: 'any' | 'daily' | 'weekly' | 'monthly' | 'manual' | 'auto' | undefined;
 };
 
@@ -58,17 +62,17 @@ function momentLine({ said, time, id, before }: Moment, zone: string): string {
  * @throws CoraError unknown_snapshot, ambiguous_snapshot, ambiguous_moment, usage
  */
 export async function resolveName(vault: Vault, asked: Asked, now: number, zone: string): Promise<Resolved> {
-  if (asked.latest !== undefined) return latestOf(vault, asked.latest, now);
+  if (asked.latest !== undefined) return latestOf(vault, asked.latest, asked.kind, now);
   const at = asked.at ?? (asked.name?.startsWith('@') === true ? asked.name.slice(1) : undefined);
   if (at === undefined) return { ref: resolveSnapshot(vault, asked.name ?? 'latest', now), moment: undefined };
   const said = at.replace(/^@/, '').trim();
   const when = await readWhen(said, now, zone);
-  if (when.kind === 'moment') return notAfter(vault, said, when.time, now, zone);
-  return resolveBefore(vault, said, when.name, when.time, now, zone);
+  if (when.kind === 'moment') return notAfter(vault, said, when.time, asked.kind, now, zone);
+  return resolveBefore(vault, said, when, asked.kind, now, zone);
 }
 
-function latestOf(vault: Vault, type: NonNullable<Asked['latest']>, now: number): Resolved {
-  const ref = newestGood(vault, now, type === 'any' ? {} : { kind: 'backup', type });
+function latestOf(vault: Vault, type: NonNullable<Asked['latest']>, kind: SnapshotKind | undefined, now: number): Resolved {
+  const ref = newestGood(vault, now, type === 'any' ? only(kind) : { kind: 'backup', type });
   if (ref === undefined) {
     throw new CoraError('unknown_snapshot', type === 'any' ? 'The vault has no good snapshot yet' : `The vault has no good ${type} backup`, {
       hint: type === 'any' ? 'cora save' : 'cora list --backups shows what there is',
@@ -77,9 +81,18 @@ function latestOf(vault: Vault, type: NonNullable<Asked['latest']>, now: number)
   return { ref, moment: { said: `latest ${type}`, time: undefined, id: ref.id, before: now - timeOfId(ref.id) } };
 }
 
-function notAfter(vault: Vault, said: string, time: number, now: number, zone: string): Resolved {
-  const ref = newestGood(vault, now, { notAfter: time });
+const only = (kind: SnapshotKind | undefined): Sought => (kind === undefined ? {} : { kind });
+
+function notAfter(vault: Vault, said: string, time: number, kind: SnapshotKind | undefined, now: number, zone: string): Resolved {
+  const ref = newestGood(vault, now, { ...only(kind), notAfter: time });
   if (ref !== undefined) return { ref, moment: { said, time, id: ref.id, before: time - timeOfId(ref.id) } };
+  const adopted = listAdopted(vault).snapshots.findLast((snapshot) => snapshot.time <= time);
+  if (adopted !== undefined) {
+    throw new CoraError('unknown_snapshot', `Cora made no good snapshot until ${momentText(time, zone)} (${said})`, {
+      hint: `another tool did, and it was adopted: cora restore ${adopted.id} --to DIR`,
+      details: { adopted: adopted.id },
+    });
+  }
   const [oldest] = listSnapshots(vault).sort((a, b) => timeOfId(a.id) - timeOfId(b.id));
   throw new CoraError('unknown_snapshot', `No good snapshot was made until ${momentText(time, zone)} (${said})`, {
     hint: oldest === undefined ? 'cora save makes the first one' : `the oldest is ${oldest.id}, made ${momentText(timeOfId(oldest.id), zone)}`,
@@ -87,7 +100,14 @@ function notAfter(vault: Vault, said: string, time: number, now: number, zone: s
 }
 
 /** Before a commit: not after its committer's time. Before a snapshot: what was made before it. */
-async function resolveBefore(vault: Vault, said: string, name: string, moment: number | undefined, now: number, zone: string): Promise<Resolved> {
+async function resolveBefore(
+  vault: Vault,
+  said: string,
+  { name, time: moment }: Extract<When, { kind: 'before' }>,
+  kind: SnapshotKind | undefined,
+  now: number,
+  zone: string,
+): Promise<Resolved> {
   const commit = await commitTime(vault, name);
   const labelled = labelledSnapshots(vault, name);
   if (commit !== undefined && labelled.length > 0) {
@@ -96,17 +116,17 @@ async function resolveBefore(vault: Vault, said: string, name: string, moment: n
       details: { readings: [{ text: `before ${labelled[0]?.id}` }, { time: new Date(commit).toISOString() }] },
     });
   }
-  if (commit !== undefined) return notAfter(vault, said, Math.min(commit, now), now, zone);
+  if (commit !== undefined) return notAfter(vault, said, Math.min(commit, now), kind, now, zone);
   const target = snapshotNamed(vault, name, now);
   if (target === undefined) {
-    if (moment !== undefined) return notAfter(vault, said, moment - 1, now, zone);
+    if (moment !== undefined) return notAfter(vault, said, moment - 1, kind, now, zone);
     throw new CoraError('unknown_snapshot', `There is no commit, label or snapshot ${name}`, {
       hint: 'cora list shows labels; git log shows commits',
     });
   }
   const forms = listSnapshots(vault).filter(({ id }) => id === target.id);
   const first = Math.min(...forms.map(({ sequence }) => sequence ?? Number.MAX_SAFE_INTEGER));
-  const ref = newestGood(vault, now, { before: first });
+  const ref = newestGood(vault, now, { ...only(kind), before: first });
   if (ref === undefined)
     throw new CoraError('unknown_snapshot', `No good snapshot was made before ${target.id}`, { hint: 'cora list shows what there is' });
   const time = timeOfId(target.id);

@@ -2,6 +2,7 @@
 
 import { type Bytes, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
+import type { SnapshotKind } from '../format/report.ts';
 import { exists } from '../os/files.ts';
 import type { AdoptedSnapshot } from '../vault/adopted.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -36,12 +37,16 @@ export function hasMoment(options: MomentOptions): boolean {
   return options.at !== undefined || options.latest !== undefined;
 }
 
-/** @throws CoraError usage where it is named twice; what `nameSnapshot` throws */
+/**
+ * @param kind limits moments to it
+ * @throws CoraError usage where it is named twice; what `nameSnapshot` throws
+ */
 export async function namedSnapshot(
   word: Bytes | undefined,
   options: MomentOptions,
   location: VaultLocation,
   session: Session,
+  kind?: SnapshotKind,
 ): Promise<NamedSnapshot> {
   const name = word === undefined ? undefined : toText(word);
   if (options.at !== undefined && options.latest !== undefined)
@@ -56,7 +61,7 @@ export async function namedSnapshot(
     });
   }
   const { nameSnapshot } = await import('../actions/resolve-name.ts');
-  const { id, moment } = await nameSnapshot(location, { name, at: options.at, latest: options.latest }, session.ctx);
+  const { id, moment } = await nameSnapshot(location, { name, kind, at: options.at, latest: options.latest }, session.ctx);
   if (moment === undefined) return { target: id, fields: {} };
   const { said, time, before } = moment;
   const document = { said, time: time === undefined ? null : new Date(time).toISOString(), snapshot_id: id, seconds_before: before / 1000 };

@@ -175,8 +175,13 @@ function backupAt(path: Bytes, tier: string | undefined): AdoptedSnapshot | unde
   return copy === undefined ? undefined : made('cortex', copy, timeIn(copy, false));
 }
 
+/** One that may not be looked into is listed: restoring it then says why it cannot be. */
 function isCoraBackup(path: Bytes): boolean {
-  return namesOf(path).some((name) => name === NAMES.sums || name === NAMES.manifest || name.endsWith('-full.tar.gz'));
+  try {
+    return namesOf(path).some((name) => name === NAMES.sums || name === NAMES.manifest || name.endsWith('-full.tar.gz'));
+  } catch {
+    return true;
+  }
 }
 
 /** The first date and time in a name; undefined where there is none. */

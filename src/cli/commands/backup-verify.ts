@@ -15,7 +15,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
   const { location } = await session.locate();
   if (options.all === true) return verifySnapshots({ target: 'all', fields: {} }, options, location, session);
   if (target !== undefined || hasMoment(options)) {
-    return verifySnapshots(await namedSnapshot(target, options, location, session), options, location, session);
+    return verifySnapshots(await namedSnapshot(target, options, location, session, 'backup'), options, location, session);
   }
   if (options.chain === true) return verifySnapshots({ target: 'chain', fields: {} }, options, location, session);
   const { snapshots } = await session.engine.list(location, { kind: 'backup', path: undefined, limit: 1 }, session.ctx);
