@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type DocumentRun, jsonHere } from './support/in-process.ts';
-import { Sandbox } from './support/sandbox.ts';
+import { isRoot, Sandbox, whyNotNobody } from './support/sandbox.ts';
 
 const sandbox = new Sandbox({ fast: true });
 const old = join(sandbox.root, 'old');
@@ -403,3 +403,34 @@ test("a vault of Cora's without VAULT.json is read, and a disk that is away is n
     await other.remove();
   }
 });
+
+const noNobody = whyNotNobody();
+test.skipIf(noNobody !== undefined)(
+  `an ordinary user: what may not be read is said, read-only directories are restored (${noNobody ?? 'here'})`,
+  async () => {
+    const user = new Sandbox({ nobody: true });
+    try {
+      const place = join(user.root, 'place');
+      for (const path of [place, join(place, 'x'), join(place, 'x', 'locked')]) mkdirSync(path);
+      writeFileSync(join(place, 'x', 'locked', 'file'), 'content\n');
+      sh('chmod 555 x/locked x && tar -czf cortex-readonly.tar.gz -C x . && chmod 755 x x/locked && rm -r x', place);
+      makeCora(place, CORA_ID);
+      sh(
+        `chown -R 65534:65534 . ; cp cortex-readonly.tar.gz cortex-secret.tar.gz; chmod 600 cortex-secret.tar.gz; chown 0:0 cortex-secret.tar.gz`,
+        place,
+      );
+      writeFileSync(join(user.project, 'a.txt'), 'a\n');
+      user.own(join(user.project, 'a.txt'));
+      expect((await user.json(['adopt', place])).code).toBe(0);
+      expect((await user.json(['verify', CORA_ID])).code).toBe(0);
+      const to = join(user.home, 'out');
+      expect((await user.json(['restore', 'cortex-readonly', '--to', to])).code).toBe(0);
+      expect(readFileSync(join(to, 'locked', 'file'), 'utf8')).toBe('content\n');
+      expect([lstatSync(to).mode & 0o777, lstatSync(join(to, 'locked')).mode & 0o777]).toEqual([0o555, 0o555]);
+      expect(readdirSync(user.home).filter((name) => name.startsWith('.cora'))).toEqual([]);
+      if (isRoot) expect(await user.json(['verify', 'cortex-secret'])).toMatchObject({ code: 1, error: { code: 'io' } });
+    } finally {
+      await user.remove();
+    }
+  },
+);

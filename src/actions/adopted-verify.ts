@@ -2,13 +2,14 @@
 // the end, its databases, its JSON. Says what was checked and what could not be. Invariant: nothing beside it is
 // written; databases are opened only as copies in the vault's staging directory.
 
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { type Bytes, basenameBytes, bytes, fromBuffer, fromText, fsPath, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { parseSums, type Sum } from '../format/checksums.ts';
 import { freeBytes } from '../os/files.ts';
 import { leadsOut, listTar, type TarMember, tame, unpackTar } from '../os/foreign-tar.ts';
+import { onPath } from '../os/long-path.ts';
 import { hashCold } from '../store/read-jobs.ts';
 import type { AdoptedSnapshot } from '../vault/adopted.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -31,10 +32,11 @@ export type AdoptedCheck = {
   readonly unchecked: readonly string[];
 };
 
-/** @throws CoraError interrupted; damage is a result, not an error */
+/** @throws CoraError interrupted, io where this user may not read it; damage is a result, not an error */
 export async function verifyAdopted(vault: Vault, snapshot: AdoptedSnapshot, ctx: Context): Promise<AdoptedCheck> {
   const begun = performance.now();
   ctx.monitor.phase('verify');
+  requireReadable(snapshot);
   const stage = openStage(vault);
   try {
     const checker = new AdoptedChecker(snapshot, fromText(stage.path), ctx);
@@ -45,6 +47,23 @@ export async function verifyAdopted(vault: Vault, snapshot: AdoptedSnapshot, ctx
     return { snapshot, ...checker.result(), seconds: (performance.now() - begun) / 1000 };
   } finally {
     stage.release();
+  }
+}
+
+/** What may not be read is not damaged, and nothing can be said of it. */
+function requireReadable({ id, path }: AdoptedSnapshot): void {
+  let at = path;
+  try {
+    accessSync(fsPath(at), constants.R_OK);
+    for (const file of filesBelow(path)) {
+      at = joinBytes(path, file);
+      onPath(at, (reachable) => accessSync(reachable, constants.R_OK));
+    }
+  } catch (error) {
+    throw new CoraError('io', `${toText(at)} cannot be read (${errnoOf(error) ?? messageOf(error)})`, {
+      hint: `run it as the owner of ${id}`,
+      cause: error,
+    });
   }
 }
 
