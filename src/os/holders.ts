@@ -1,7 +1,8 @@
 // Which processes have a file open, by /proc (proc(5)). Of other users' processes an ordinary user sees
 // nothing; how many those are is told, so that nobody takes silence for an answer.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
 
 export type Holder = { readonly pid: number; readonly program: string };
 
@@ -52,9 +53,13 @@ function isOpen(pid: number, fd: string, files: readonly FileIdentity[], writing
   }
 }
 
+/** Node names its first thread, and so its process; its file's name says more. */
+const NODE_THREAD = 'MainThread';
+
 function programOf(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    return name === NODE_THREAD ? basename(readlinkSync(`/proc/${pid}/exe`)) : name;
   } catch {
     return 'unknown';
   }

@@ -47,6 +47,7 @@ export type IntoResult = {
 /** Pages between two looks at the clock and the signal; nobody gets in between, for the lock is held. */
 const STEP_PAGES = 4096;
 const RETRY_MS = 10;
+const MOMENT_MS = 250;
 
 /**
  * Replaces the content of a live database with a copy's, in one transaction of SQLite.
@@ -237,10 +238,19 @@ function setMode(database: CoraDatabase, mode: string): string {
   }
 }
 
-/** A whole database lies in the -wal now: written back as far as nobody reads the old content, without making anyone wait. */
+/**
+ * A whole database lies in the -wal now: written back as far as nobody reads the old content, without making anyone wait; then,
+ * where that takes but a moment, the -wal is emptied, or it would stay as large as the database until its programs end.
+ */
 function foldBack(database: CoraDatabase): void {
   try {
     database.pragma('wal_checkpoint(PASSIVE)');
+    database.pragma(`busy_timeout = ${MOMENT_MS}`);
+    // Busy at once where the program is just writing back itself.
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const [state] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+      if (state?.busy === 0) return;
+    }
   } catch {
     // Somebody else writes it back.
   }
