@@ -42,6 +42,8 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, over
       record: await recorder(env),
       ask: process.stdin.isTTY && process.stderr.isTTY ? ask : undefined,
       signal: interrupt.signal,
+      handSignalsTo: interrupt.handTo,
+      asCaller: (work) => work(),
       ...overrides,
     });
   } finally {
@@ -74,10 +76,13 @@ function isJournal(stream: string | undefined): boolean {
   }
 }
 
+type Interrupt = { readonly signal: AbortSignal; readonly handTo: Host['handSignalsTo']; readonly stop: () => void };
+
 /** The first signal asks the run to stop, a second one ends the process at once. */
-function listenForSignals(): { readonly signal: AbortSignal; readonly stop: () => void } {
+function listenForSignals(): Interrupt {
   const controller = new AbortController();
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const handedOn = [...names, 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
   let deadline: NodeJS.Timeout | undefined;
   const onSignal = (name: NodeJS.Signals) => {
     removeListeners();
@@ -86,12 +91,23 @@ function listenForSignals(): { readonly signal: AbortSignal; readonly stop: () =
     deadline = setTimeout(() => process.kill(process.pid, name), GRACE_MS);
     deadline.unref();
   };
+  const addListeners = () => {
+    for (const name of names) process.on(name, onSignal);
+  };
   const removeListeners = () => {
     for (const name of names) process.removeListener(name, onSignal);
   };
-  for (const name of names) process.on(name, onSignal);
+  addListeners();
   return {
     signal: controller.signal,
+    handTo(receiver) {
+      for (const name of handedOn) process.on(name, receiver);
+      removeListeners();
+      return () => {
+        addListeners();
+        for (const name of handedOn) process.removeListener(name, receiver);
+      };
+    },
     stop() {
       removeListeners();
       // A run that was interrupted and has ended may still hold a thread; the deadline then ends that too.

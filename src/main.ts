@@ -10,7 +10,8 @@ import { join } from 'node:path';
 /** `EXIT.internal` of base/errors.ts. */
 const INTERNAL = 70;
 process.exitCode = INTERNAL;
-process.umask(0o077);
+/** The caller's, for a command that runs on the caller's behalf (cora guard). */
+const umask = process.umask(0o077);
 
 // Without this an exception nobody caught would end with 1, which means "failed cleanly".
 process.on('uncaughtException', (error) => {
@@ -30,7 +31,7 @@ void start();
 
 async function start(): Promise<void> {
   const main = await load();
-  process.exitCode = await main(args, process.env, { fallBack });
+  process.exitCode = await main(args, process.env, { fallBack, asCaller });
 }
 
 async function load(): Promise<typeof import('./cli.ts').main> {
@@ -48,6 +49,15 @@ async function load(): Promise<typeof import('./cli.ts').main> {
 function isSave(): boolean {
   const valued = ['--vault', '--lock-wait', '--progress'];
   return args.find((word, at) => !word.startsWith('-') && !valued.includes(args[at - 1] ?? '')) === 'save';
+}
+
+function asCaller<T>(work: () => T): T {
+  const ours = process.umask(umask);
+  try {
+    return work();
+  } finally {
+    process.umask(ours);
+  }
 }
 
 /** Becomes scripts/save.sh, a save without the engine; returns where that is not there, or it is save.sh that asks. */

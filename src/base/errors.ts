@@ -16,6 +16,8 @@ export const EXIT = {
   phrase: 64,
   internal: 70,
   skipped: 75,
+  /** guard's own failure: its command was not run, and every other code is the command's. */
+  notRun: 125,
   interrupted: 130,
 } as const;
 
@@ -69,6 +71,8 @@ export type ErrorOptions = {
   readonly cause?: unknown;
   /** Facts for `--json` (paths, sizes, ids); never secrets. */
   readonly details?: Readonly<Record<string, unknown>>;
+  /** Instead of the code's own. */
+  readonly exitCode?: number;
 };
 
 /** An error that a user can cause or meet. The message says what failed and on which path, with no final dot. */
@@ -76,6 +80,7 @@ export class CoraError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly details: Readonly<Record<string, unknown>> | undefined;
+  readonly exitCode: number;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -83,10 +88,7 @@ export class CoraError extends Error {
     this.code = code;
     this.hint = options.hint;
     this.details = options.details;
-  }
-
-  get exitCode(): number {
-    return ERROR_EXIT[this.code];
+    this.exitCode = options.exitCode ?? ERROR_EXIT[code];
   }
 }
 

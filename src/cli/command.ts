@@ -25,6 +25,10 @@ export type Machine = {
   readonly logs: readonly string[];
   /** A variable of the environment; nothing below the command line reads it. */
   env(name: string): string | undefined;
+  /** The whole of it, for a command that a person runs through us. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Does something under the caller's umask; our own is 077. Not for what goes on in the background. */
+  asCaller<T>(work: () => T): T;
 };
 
 /** What a command may use while it runs. */
@@ -47,6 +51,8 @@ export type Session = {
   confirm(question: string): Promise<boolean>;
   /** The same for what only a person at a terminal may allow: `--yes` does not answer it. */
   confirmInPerson(question: string): Promise<boolean>;
+  /** While another program runs in our place: signals go to `receiver` and do not end this run, until the returned function is called. */
+  handSignalsTo(receiver: (signal: NodeJS.Signals) => void): () => void;
   /** Absolute form of a path that was typed. */
   absolute(path: Bytes): Bytes;
 };
@@ -87,6 +93,8 @@ export type CommandSpec<F extends FlagTable> = {
   readonly minor?: true;
   /** True for what changes or proves something: each run is a line in the run log. */
   readonly logged?: true;
+  /** The exit code of its own failures, for a command that gives back the exit code of another one. */
+  readonly failureExit?: number;
   readonly load: () => Promise<{ readonly run: (input: Input<F>, session: Session) => Promise<Outcome> }>;
 };
 

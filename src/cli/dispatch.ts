@@ -41,6 +41,8 @@ export type Host = {
   /** Undefined where nobody sits at a terminal. */
   readonly ask: ((question: string, signal: AbortSignal) => Promise<string>) | undefined;
   readonly signal: AbortSignal;
+  handSignalsTo(receiver: (signal: NodeJS.Signals) => void): () => void;
+  asCaller<T>(work: () => T): T;
   /** Becomes scripts/save.sh, a save without the engine; returns only where that cannot be. */
   readonly fallBack?: (reason: string) => void;
 };
@@ -55,9 +57,10 @@ export async function dispatch(args: readonly Bytes[], host: Host): Promise<numb
   let command = 'cora';
   let terminal: Terminal | undefined;
   let run: Run | undefined;
+  let entry: Command | undefined;
   try {
     const found = findCommand(args);
-    const entry = found.entry;
+    entry = found.entry;
     if (entry === undefined) {
       const { options } = parseFlags(found.rest, host.env, GLOBAL_FLAGS, found.group ?? '');
       if (options.version === true) return write(host, json, 'version', { result: { version: VERSION }, lines: [`cora ${VERSION}`] }, undefined);
@@ -80,7 +83,7 @@ export async function dispatch(args: readonly Bytes[], host: Host): Promise<numb
     return write(host, json, command, globals.quiet === true && outcome.summary === true ? { ...outcome, lines: [] } : outcome, terminal);
   } catch (thrown) {
     terminal?.finish();
-    const error = asCoraError(thrown, host.signal);
+    const error = withExit(asCoraError(thrown, host.signal), entry?.failureExit);
     run?.fail(error);
     // A checkpoint is always made (CORA-11), also where the engine breaks on its way.
     if (command === 'save' && error.exitCode === EXIT.internal) host.fallBack?.(error.message);
@@ -182,6 +185,8 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run
       launcher: host.launcher,
       logs: runLogPaths(env['CORA_LOG'], host.uid, state),
       env: (name) => env[name],
+      environment: env,
+      asCaller: host.asCaller,
     },
     commands: COMMANDS,
     open,
@@ -195,6 +200,7 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run
     interactive: host.ask !== undefined,
     confirm: async (question) => globals.yes === true || confirmInPerson(question),
     confirmInPerson,
+    handSignalsTo: host.handSignalsTo,
     absolute,
   };
 }
@@ -250,6 +256,18 @@ function writeError(host: Host, json: boolean, command: string, error: CoraError
 
 function errorLine(failure: Failure): string {
   return `cora: ${visible(failure.message)}${failure.hint === undefined ? '' : `; ${visible(failure.hint)}`}\n`;
+}
+
+/** Nobody may take our failure for one of the program that we run for the caller. */
+function withExit(error: CoraError, exitCode: number | undefined): CoraError {
+  if (exitCode === undefined || error.code === 'interrupted') return error;
+  const { code, message, hint, details } = error;
+  return new CoraError(code, message, {
+    exitCode,
+    cause: error,
+    ...(hint === undefined ? {} : { hint }),
+    ...(details === undefined ? {} : { details }),
+  });
 }
 
 /** Anything thrown as an error with a code: what the system refused is `io`, all else that is not ours is a bug. */

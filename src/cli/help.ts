@@ -16,6 +16,7 @@ const EXIT_MEANING: Readonly<Record<number, string>> = {
   [EXIT.refused]: 'refused; it needs a person or --yes',
   [EXIT.damaged]: 'damage found; each damaged file is named',
   [EXIT.tooOld]: 'the newest good backup is too old',
+  [EXIT.notRun]: 'the command was not run: no backup could be made before it',
   [EXIT.interrupted]: 'interrupted',
 };
 

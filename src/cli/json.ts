@@ -12,10 +12,12 @@ export type Failure = {
   readonly message: string;
   readonly hint: string | undefined;
   readonly details: Readonly<Record<string, unknown>> | undefined;
+  /** Where it is not the code's own. */
+  readonly exitCode?: number;
 };
 
 export function failureOf(error: CoraError): Failure {
-  return { code: error.code, message: error.message, hint: error.hint, details: error.details };
+  return { code: error.code, message: error.message, hint: error.hint, details: error.details, exitCode: error.exitCode };
 }
 
 /** The document of a run with a result (exit codes 0, 3 and 75). */
@@ -29,7 +31,7 @@ export function errorDocument(command: string, failure: Failure, problems: reado
     code: failure.code,
     message: failure.message,
     hint: failure.hint ?? null,
-    exit_code: ERROR_EXIT[failure.code],
+    exit_code: failure.exitCode ?? ERROR_EXIT[failure.code],
     details: failure.details ?? {},
   };
   return stringify({ schema: JSON_SCHEMA, command, ok: false, error, problems });

@@ -3,8 +3,8 @@
 // a time limit, and names always after `--`.
 
 import { type ChildProcess, type SpawnSyncOptions, spawn, spawnSync } from 'node:child_process';
-import { accessSync, closeSync, constants, fstatSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { accessSync, closeSync, constants, fstatSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
+import { constants as system, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CoraError } from '../base/errors.ts';
 
@@ -147,6 +147,50 @@ export type ForeignResult = {
   /** The last of what it said, where that was kept. */
   readonly output: string;
 };
+
+export type ForegroundOptions = {
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Around the start: gives the program the caller's umask, which is not ours. */
+  readonly asCaller: <T>(start: () => T) => T;
+  /** `stderr`: what it prints goes where its errors go. */
+  readonly stdout: 'inherit' | 'stderr';
+  /** Called once it runs, with what sends it a signal. */
+  readonly started: (send: (signal: NodeJS.Signals) => void) => void;
+};
+
+/**
+ * Runs a program in our own place: terminal, working directory and process group are the caller's, and nothing limits it.
+ * @returns its exit code, or the signal that ended it
+ * @throws node's own error (ENOENT, EACCES) where it cannot be started
+ */
+export function runForeground(program: string, args: readonly string[], options: ForegroundOptions) {
+  return new Promise<{ readonly exitCode: number | null; readonly signal: NodeJS.Signals | null }>((resolve, reject) => {
+    const child = options.asCaller(() =>
+      spawn(program, args, { env: { ...options.env }, stdio: ['inherit', options.stdout === 'stderr' ? 2 : 'inherit', 'inherit'] }),
+    );
+    child.once('error', reject);
+    child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }));
+    options.started((signal) => send(child, false, signal));
+  });
+}
+
+/** A shell's 128 + n. */
+export function signalNumber(signal: NodeJS.Signals | null): number {
+  return signal === null ? 0 : system.signals[signal];
+}
+
+/** True where the terminal gives its signals (Ctrl-C) to our process group: then a program in it gets them by itself. */
+export function isInForeground(): boolean {
+  try {
+    // proc(5): after the name in parentheses: state, ppid, pgrp, session, tty_nr, tpgid.
+    const text = readFileSync('/proc/self/stat', 'latin1');
+    const [, , group, , terminal, foreground] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return terminal !== '0' && group === foreground;
+  } catch {
+    return false;
+  }
+}
 
 const TAIL = 8192;
 const FLOOD = 64 << 20;
