@@ -111,6 +111,8 @@ test('what was there is saved first, and --undo brings it back, rows that were o
   const safety = String(run.result['pre_restore_snapshot']);
   const listed = await sandbox.json(['show', safety]);
   expect(JSON.stringify(listed.result)).toContain('pre-restore-safety');
+  // What was replaced is nobody's latest.
+  expect((await sandbox.json(['show', 'latest'])).result['snapshot_id']).toBe(id);
   const undone = await sandbox.cora(['restore', '--undo', '--yes', '--confirm-service-stopped']);
   expect([undone.code, undone.stdout]).toEqual([0, expect.stringContaining('is taken back')]);
   expect(rowsOf('notes.db')).toEqual(['saved', 'only in the wal']);

@@ -12,6 +12,7 @@ import { freeBytes } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { mountPointsBelow } from '../os/mounts.ts';
 import { setAgain } from '../vault/append-only.ts';
+import { PRE_RESTORE } from '../vault/catalog.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import { lockForWriting } from '../vault/vault.ts';
 import type { ProjectFacts } from './open-project.ts';
@@ -154,7 +155,7 @@ async function saveBefore(project: ProjectFacts, location: VaultLocation, plan: 
   try {
     // That something is lost or cannot be read is why a person restores; it is in that save's own report.
     const quiet: Context = { ...ctx, monitor: { ...SILENT, phase: ctx.monitor.phase, progress: ctx.monitor.progress } };
-    return (await save(project, location, { label: 'pre-restore-safety', note: `before the restore of ${plan.id}`, trigger: 'restore' }, quiet)).id;
+    return (await save(project, location, { label: PRE_RESTORE, note: `before the restore of ${plan.id}`, trigger: 'restore' }, quiet)).id;
   } catch (error) {
     if (error instanceof CoraError && (error.code === 'interrupted' || error.code === 'locked')) throw error;
     throw new CoraError('io', `What is there now could not be saved, so nothing was restored: ${messageOf(error)}`, {

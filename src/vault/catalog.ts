@@ -102,6 +102,9 @@ export function tryReport(vault: Vault, ref: SnapshotRef): Report | undefined {
   }
 }
 
+/** Label of the save that a restore in place makes of what it replaces. */
+export const PRE_RESTORE = 'pre-restore-safety';
+
 /** What a name stands for may be limited. */
 export type Wanted = { readonly kind?: SnapshotKind };
 
@@ -116,7 +119,7 @@ export type Sought = Wanted & {
 
 /**
  * The snapshot that a person names: an id, a unique prefix of one, `latest`, `latest~N`, a git sha, or a label or note's exact text.
- * Of a save and a backup with one id the backup is taken. `latest` skips what has no readable report, what is dated in the future, fallback checkpoints of critical files alone, and what is suspect (while there is another).
+ * Of a save and a backup with one id the backup is taken. `latest` skips what has no readable report, what is dated in the future, fallback checkpoints of critical files alone, and, while there is another, what is suspect or was saved because a restore was about to replace it.
  * @param now milliseconds since 1970
  * @throws CoraError unknown_snapshot, ambiguous_snapshot (with the candidates)
  */
@@ -202,12 +205,16 @@ function* goodSnapshots(vault: Vault, newestFirst: readonly SnapshotRef[], now: 
     // Critical files alone must not stand for the project.
     return ref.kind === 'fallback' && report?.scope !== 'tree' ? undefined : report;
   };
-  // What was lost is not in a suspect snapshot; it is the last resort where there is no other.
-  const onlySuspects = newestFirst.every((ref) => (usable(ref)?.status ?? 'suspect') === 'suspect');
+  // What was lost is not in a suspect snapshot, and what a restore replaced was not wanted: last resorts where there is no other.
+  const isLastResort = (report: Report): boolean => report.status === 'suspect' || report.label === PRE_RESTORE;
+  const onlySuspects = newestFirst.every((ref) => {
+    const report = usable(ref);
+    return report === undefined || isLastResort(report);
+  });
   const seen = new Set<string>();
   for (const ref of newestFirst) {
     const report = seen.has(ref.id) ? undefined : usable(ref);
-    if (report === undefined || (report.status === 'suspect' && !onlySuspects)) continue;
+    if (report === undefined || (isLastResort(report) && !onlySuspects)) continue;
     seen.add(ref.id);
     yield ref;
   }
