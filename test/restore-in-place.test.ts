@@ -342,9 +342,12 @@ test.skipIf(strace === undefined)(
   'killed at any step of restore and undo: wholly old or wholly new at the next command (needs strace)',
   { timeout: 1_200_000 },
   async () => {
+    // At least 200 points in the slow mode.
+    const more = Array.from({ length: SLOW ? 36 : 1 }, (_, n) => `more-${n}`);
+    for (const name of more) writeFileSync(at(name), 'as saved');
     const id = await makeProject();
     await writeAndDie('notes.db', "INSERT INTO note VALUES ('only in the wal')");
-    writeFileSync(at('src/a'), 'a wrecked');
+    for (const name of ['src/a', ...more]) writeFileSync(at(name), 'wrecked');
     rmSync(at('src/deep'), { recursive: true });
     const spoiled = join(sandbox.root, 'spoiled');
     await execute('cp', ['-a', sandbox.project, spoiled]);
