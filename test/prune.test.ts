@@ -2,11 +2,11 @@
 // nothing. Snapshots are made under clocks of their own (faketime).
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { findProgram } from '../src/os/run.ts';
-import { type Document, execute, Sandbox } from './support/sandbox.ts';
+import { type Document, execute, isRoot, Sandbox } from './support/sandbox.ts';
 
 const faketime = findProgram('faketime');
 const CORA = join(import.meta.dirname, '..', 'bin', 'cora');
@@ -224,3 +224,87 @@ describe.skipIf(faketime === undefined)('by itself after the nightly backup (nee
     expect((await vault.sandbox.json(['verify', '--all'])).code).toBe(0);
   });
 });
+
+const strace = findProgram('strace');
+const SLOW = process.env['CORA_TEST_SLOW'] === '1';
+/** A good round of steps; the slow run takes each. */
+const STEPS = SLOW ? Array.from({ length: 90 }, (_, n) => n + 1) : [3, 9, 14, 20, 27];
+
+test.skipIf(faketime === undefined || strace === undefined || !isRoot)(
+  `a kill at any step leaves every listed snapshot whole, and the next run ends what was begun (needs root, faketime, strace; ${STEPS.length} steps)`,
+  async () => {
+    const vault = open();
+    const { root, home, project, vault: made } = vault.sandbox;
+    for (const day of ['10', '11', '12']) await vault.make(`2026-11-${day} 03:15:00`, 'backup', 'now');
+    for (const day of ['12', '13']) await vault.make(`2026-11-${day} 04:15:00`, 'save');
+    await vault.sandbox.json(['verify', '--all']);
+    const wanted = names((await vault.prune('--keep-daily', '1')).result['kept']).toSorted();
+    await execute('chattr', ['-R', '-f', '-i', made]);
+    let reached = 0;
+    for (const step of STEPS) {
+      const copy = join(root, `copy-${step}`);
+      await execute('cp', ['-a', made, copy]);
+      for (const name of readdirSync(copy).filter((one) => one.startsWith('2026'))) await execute('chattr', ['-R', '+i', join(copy, name)]);
+      const env = { PATH: process.env['PATH'], HOME: home, CORA_VAULT: copy, CORA_LOG: '', CORA_WORKERS: '0' };
+      const calls = 'rename,unlink,unlinkat,rmdir,mkdir,fsync,ftruncate';
+      const inject = ['-f', '-qq', '-o', join(root, 'trace'), '-e', `trace=${calls}`, '-e', `inject=${calls}:signal=KILL:when=${step}`];
+      const run = await execute(strace ?? '', [...inject, CORA, 'prune', '--keep-daily', '1', '--confirm'], { cwd: project, env });
+      if (run.code !== 0) reached += 1;
+      const options = { env: { CORA_VAULT: copy } };
+      // Nobody has put anything right yet.
+      const verified = await vault.sandbox.json(['verify', '--all'], options);
+      expect([step, verified.code, verified.error?.code]).toEqual([step, expect.toBeOneOf([0, 3]), undefined]);
+      writeFileSync(join(project, 'after'), `${step}`);
+      expect([step, (await vault.sandbox.json(['save'], options)).code]).toEqual([step, 0]);
+      const trash = join(copy, '.trash');
+      expect([step, existsSync(trash) ? readdirSync(trash) : [], existsSync(join(copy, 'ledger/pruning.json'))]).toEqual([step, [], false]);
+      const done = await vault.sandbox.json(['prune', '--keep-daily', '1', '--confirm'], options);
+      expect([step, done.code]).toEqual([step, 0]);
+      const left = names(done.result['kept']);
+      expect([step, left.filter((one) => one.startsWith('backup'))]).toEqual([step, wanted.filter((one) => one.startsWith('backup'))]);
+      expect([step, (await vault.sandbox.json(['verify', '--all'], options)).code]).toEqual([step, 0]);
+      await execute('chattr', ['-R', '-f', '-i', copy]);
+      rmSync(copy, { recursive: true, force: true });
+    }
+    expect(reached).toBeGreaterThan(STEPS.length / 3);
+  },
+  SLOW ? 3_600_000 : 240_000,
+);
+
+test.skipIf(!isRoot || findProgram('setpriv') === undefined)(
+  'what an ordinary user may not unseal gets its tombstone, a pin takes it back, and cora-seal removes it (needs root, setpriv)',
+  async () => {
+    const user = new Sandbox({ nobody: true });
+    onTestFinished(() => user.remove());
+    const seals = async () => {
+      const state = join(user.root, 'state/cora/projects');
+      mkdirSync(state, { recursive: true });
+      writeFileSync(join(state, '1.json'), JSON.stringify({ root: user.project, vault: user.vault, vault_id: 'x' }));
+      const as = ['--reuid', '65534', '--regid', '65534', '--clear-groups', '--inh-caps=+linux_immutable', '--ambient-caps=+linux_immutable', '--'];
+      const env = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', XDG_STATE_HOME: join(user.root, 'state'), CORA_LOG: '' };
+      return execute('setpriv', [...as, CORA, 'protect', '--seals'], { env });
+    };
+    const ids: string[] = [];
+    for (const content of ['1', '2']) {
+      writeFileSync(join(user.project, 'file'), content);
+      ids.push((await user.snapshot(['backup', 'now'])).id);
+    }
+    expect((await seals()).code).toBe(0);
+    const prune = async () => (await user.json(['prune', '--keep-last', '1', '--confirm'])) as Pruned;
+    const first = await prune();
+    expect([first.code, names(first.result['errors']), names(first.result['deleted'])]).toEqual([3, [`backup ${ids[0]}`], [`save ${ids[0]}`]]);
+    expect((await user.json(['verify', '--all'])).code).toBe(0);
+    expect((await user.cora(['pin', ids[0] ?? ''])).code).toBe(0);
+    await seals();
+    expect(existsSync(join(user.vault, ids[0] ?? ''))).toBe(true);
+    expect(names((await prune()).result['kept'])).toContain(`backup ${ids[0]}`);
+    expect((await user.cora(['unpin', ids[0] ?? ''])).code).toBe(0);
+    const again = await prune();
+    expect([again.code, names(again.result['errors'])]).toEqual([3, [`backup ${ids[0]}`]]);
+    expect(names((await user.json(['prune', '--keep-last', '1'])).result['waiting'])).toEqual([`backup ${ids[0]}`]);
+    expect((await seals()).code).toBe(0);
+    expect(existsSync(join(user.vault, ids[0] ?? ''))).toBe(false);
+    expect([existsSync(join(user.vault, ids[1] ?? '')), readdirSync(join(user.vault, '.trash'))]).toEqual([true, []]);
+    expect((await user.json(['verify', '--all'])).code).toBe(0);
+  },
+);
