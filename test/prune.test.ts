@@ -108,6 +108,22 @@ describe.skipIf(faketime === undefined)('cora prune (needs faketime)', () => {
     expect((await vault.sandbox.json(['pin', 'no-such-one'])).code).toBe(2);
   });
 
+  test('a damaged save stays and keeps the other saves, whose objects it may need; backups go all the same', async () => {
+    const vault = open();
+    const file = join(vault.sandbox.project, 'file');
+    const ids: string[] = [];
+    for (const day of ['10', '11', '12']) {
+      writeFileSync(file, day);
+      const { stdout } = await vault.at(`2026-11-${day} 03:15:00`, ['backup', 'now', '--json']);
+      ids.push(String((JSON.parse(stdout) as Document).result['snapshot_id']));
+    }
+    rmSync(join(vault.sandbox.vault, `progress/2026/11/11/${(ids[1] ?? '').slice(9)}/objects.tar.zst`));
+    const done = await vault.prune('--keep-last', '1', '--confirm');
+    expect([done.code, names(done.result['errors'])]).toEqual([3, [`save ${ids[0]}`]]);
+    expect(await vault.listed()).toEqual([`save ${ids[0]}`, `save ${ids[1]}`, `save ${ids[2]}`, `backup ${ids[2]}`]);
+    expect((await vault.sandbox.json(['verify', ids[0] ?? ''])).code).toBe(0);
+  });
+
   test('refuses (20) while the newest is suspect, damaged or dated in the future', async () => {
     const vault = open();
     const chattr = (flag: string) => execute('chattr', ['-R', '-f', flag, join(vault.sandbox.vault)]);

@@ -78,7 +78,7 @@ export function planPrune(project: ProjectFacts, location: VaultLocation, policy
 
 /**
  * Adds what the removal would free: less than the files have, because what others need of them is copied first. Reads every listing.
- * @throws CoraError damaged where something that a remaining save names is nowhere: then nothing can be removed
+ * Where something that a remaining save names is nowhere it says so: then no save can be removed.
  */
 export async function withBytesToFree(location: VaultLocation, plan: PrunePlan, ctx: Context): Promise<PrunePlan> {
   const going = plan.decisions.filter(({ keep }) => !keep).map(({ candidate }) => candidate);
@@ -87,6 +87,10 @@ export async function withBytesToFree(location: VaultLocation, plan: PrunePlan, 
   const lock = lockForReading(vault);
   try {
     return { ...plan, bytesToFree: freedBytes(going, await planCompaction(vault, refs, ctx)) };
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    ctx.monitor.note(`${error.message}: backups can still go, saves cannot`);
+    return plan;
   } finally {
     lock?.release();
   }
@@ -139,14 +143,14 @@ export async function applyPrune(project: ProjectFacts, location: VaultLocation,
     try {
       const now = planFor(surveyVault(vault, ctx.now()), plan.policy, ctx.now());
       requireAllowed(now);
-      const doomed = now.decisions.filter(({ keep, candidate }) => !keep && agreed.has(formKey(candidate)));
-      const going = [...doomed.map(({ candidate }) => candidate.ref), ...now.waiting];
+      const agreedStill = now.decisions.filter(({ keep, candidate }) => !keep && agreed.has(formKey(candidate)));
       // What others need of them is copied while readers go on; they are waited for only to take away.
-      const compaction = await compactSaves(vault, going, ctx);
+      const { doomed, stuck, compaction } = await gather(vault, agreedStill, now.waiting, ctx);
       const alone = tryLock(`${vault.root}/${NAMES.gcLock}`, 'exclusive', 500);
       if (alone !== undefined) {
         try {
-          return { plan: now, ...remove(vault, doomed, now.waiting, compaction, ctx) };
+          const removed = remove(vault, doomed, now.waiting, compaction, ctx);
+          return { plan: now, ...removed, errors: [...stuck, ...removed.errors] };
         } finally {
           alone.release();
         }
@@ -163,6 +167,27 @@ export async function applyPrune(project: ProjectFacts, location: VaultLocation,
     await sleep(500);
   }
 }
+
+type Gathered = { readonly doomed: readonly Decision<Surveyed>[]; readonly stuck: readonly PruneError[]; readonly compaction: Compaction };
+
+/** Where something that a remaining save names is nowhere, nobody knows what the others are needed for: then no save goes, but backups do. */
+async function gather(vault: Vault, doomed: readonly Decision<Surveyed>[], waiting: readonly SnapshotRef[], ctx: Context): Promise<Gathered> {
+  const refs = [...doomed.map(({ candidate }) => candidate.ref), ...waiting];
+  try {
+    return { doomed, stuck: [], compaction: await compactSaves(vault, refs, ctx) };
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    ctx.monitor.note(error.message);
+    const isSave = ({ candidate }: Decision<Surveyed>): boolean => candidate.kind === 'save';
+    return {
+      doomed: doomed.filter((one) => !isSave(one)),
+      stuck: doomed.filter(isSave).map(({ candidate: { id, kind } }) => ({ id, kind, message: error.message })),
+      compaction: { objects: 0, keyframes: 0, written: 0, dead: [], deadBytes: 0 },
+    };
+  }
+}
+
+const isDamage = (error: unknown): error is CoraError => error instanceof CoraError && error.code === 'damaged';
 
 /** What everything would rest on is read back before anything goes. */
 async function requireReadable(location: VaultLocation, plan: PrunePlan, ctx: Context): Promise<void> {
