@@ -9,14 +9,14 @@ import { rowKey } from '../format/file-list.ts';
 import { exists, namesIn } from '../os/files.ts';
 import { type ObjectIndex, openIndex } from '../store/object-index.ts';
 import { listPacks, listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
-import { NAMES, parseId, type SnapshotId, saveDirectory } from '../vault/layout.ts';
+import { looseName, NAMES, parseId, type SnapshotId, saveDirectory } from '../vault/layout.ts';
 import { eachReference } from '../vault/references.ts';
 import type { Vault } from '../vault/vault.ts';
 import { choosePlaces, type Fate, GATHERED, GOES, type Places, STAYS } from './compact-places.ts';
 import { stopIfAborted } from './settle.ts';
 
-/** A keyframe to copy into `progress/packs/`. */
-export type LooseKeyframe = {
+/** A file to copy into `progress/packs/` byte for byte: a keyframe, or the sums of its save, whose hash is in the ledger. */
+export type LooseFile = {
   readonly name: string;
   /** Relative to the vault. */
   readonly from: string;
@@ -28,7 +28,7 @@ export type LooseKeyframe = {
 export type Survey = {
   readonly index: ObjectIndex;
   readonly places: Places;
-  readonly keyframes: readonly LooseKeyframe[];
+  readonly loose: readonly LooseFile[];
   /** Ids of the saves that stay. */
   readonly survivors: ReadonlySet<string>;
   /** The sums of the files in `progress/packs/` that are there. */
@@ -62,15 +62,18 @@ export async function surveyPacks(vault: Vault, doomed: readonly SnapshotRef[], 
   });
   const places = choosePlaces(index, live, fates);
   const ids = new Set<string>(survivors.map(({ id }) => id));
-  const loose = [...named].filter((id) => !ids.has(id));
-  const keyframes = loose.flatMap((id) => toCopy(vault, id, listed));
+  const expired = [...named].filter((id) => !ids.has(id));
+  const loose = expired.flatMap((id) => toCopy(vault, id, listed));
   const deadPacks = new Set([...places.deadPacks].map((pack) => (index.packs[pack] ?? '').slice(vault.root.length + NAMES.packs.length + 2)));
-  const needed = new Set<string>(loose.map(looseName));
+  const needed = new Set<string>(expired.flatMap((id) => LOOSE.map((kind) => looseName(id, kind))));
   const dead = namesIn(`${vault.root}/${NAMES.packs}`).filter(
-    (name) => deadPacks.has(name) || isLeftover(name, vouched) || (isKeyframe(name) && !needed.has(name)),
+    (name) => deadPacks.has(name) || isLeftover(name, vouched) || (isLoose(name) && !needed.has(name)),
   );
-  return { index, places, keyframes, survivors: ids, listed, dead };
+  return { index, places, loose, survivors: ids, listed, dead };
 }
+
+/** What is kept of a save whose keyframe is needed. */
+const LOOSE = [NAMES.keyframe, NAMES.sums] as const;
 
 /** SHA256SUMS.txt of `progress/packs/`; nothing where it is missing or damaged: then what lies there is copied again, object by object. */
 export function sumsOfPacks(vault: Vault): Sum[] {
@@ -83,10 +86,8 @@ export function sumsOfPacks(vault: Vault): Sum[] {
   }
 }
 
-const looseName = (id: SnapshotId): string => `${id}.${NAMES.keyframe}`;
-
-function isKeyframe(name: string): boolean {
-  return name.endsWith(`.${NAMES.keyframe}`) && parseId(name.slice(0, -NAMES.keyframe.length - 1)) !== undefined;
+function isLoose(name: string): boolean {
+  return LOOSE.some((kind) => name.endsWith(`.${kind}`) && parseId(name.slice(0, -kind.length - 1)) !== undefined);
 }
 
 /** What only a run of ours that was killed leaves there. */
@@ -94,26 +95,28 @@ function isLeftover(name: string, vouched: ReadonlySet<string>): boolean {
   return name === `${NAMES.sums}.new` || (/^[0-9a-f]{64}\.tar\.zst$/.test(name) && !vouched.has(name));
 }
 
-function toCopy(vault: Vault, id: SnapshotId, listed: readonly Sum[]): LooseKeyframe[] {
-  const name = looseName(id);
-  const sum = listed.find(({ path }) => path === name);
-  const own = `${saveDirectory(id)}/${NAMES.keyframe}`;
-  const kept = `${NAMES.packs}/${name}`;
-  if (!exists(`${vault.root}/${own}`)) {
-    // It was read just now, so it is there; without a sum it is what a crash left, and gets one.
-    return sum !== undefined ? [] : [{ name, from: kept, size: statSync(`${vault.root}/${kept}`).size, sha256: undefined }];
-  }
-  if (sum !== undefined && hashOf(`${vault.root}/${kept}`) === sum.sha256) return [];
-  return [{ name, from: own, size: statSync(`${vault.root}/${own}`).size, sha256: recordedHash(vault, id) }];
+function toCopy(vault: Vault, id: SnapshotId, listed: readonly Sum[]): LooseFile[] {
+  const own = saveDirectory(id);
+  return LOOSE.flatMap((kind): LooseFile[] => {
+    const name = looseName(id, kind);
+    const kept = `${NAMES.packs}/${name}`;
+    const sum = listed.find(({ path }) => path === name);
+    const from = exists(`${vault.root}/${own}/${kind}`) ? `${own}/${kind}` : kept;
+    // The copy that is about to go is as good as the one that is there already, unless that was damaged.
+    if (sum !== undefined && (from === kept || hashOf(`${vault.root}/${kept}`) === sum.sha256)) return [];
+    if (!exists(`${vault.root}/${from}`)) return [];
+    return [{ name, from, size: statSync(`${vault.root}/${from}`).size, sha256: kind === NAMES.keyframe ? recordedHash(vault, id) : undefined }];
+  });
 }
 
 function hashOf(path: string): string {
   return createHash('sha256').update(readFileSync(path)).digest('hex');
 }
 
+/** What the sums of its save say of a keyframe; undefined where there are none (any more). */
 function recordedHash(vault: Vault, id: SnapshotId): string | undefined {
-  const path = `${saveDirectory(id)}/${NAMES.sums}`;
-  if (!exists(`${vault.root}/${path}`)) return undefined;
+  const path = [`${saveDirectory(id)}/${NAMES.sums}`, `${NAMES.packs}/${looseName(id, NAMES.sums)}`].find((one) => exists(`${vault.root}/${one}`));
+  if (path === undefined) return undefined;
   try {
     return parseSums(readFileSync(`${vault.root}/${path}`)).find((sum) => sum.path === NAMES.keyframe)?.sha256;
   } catch (error) {

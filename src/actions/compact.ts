@@ -19,7 +19,7 @@ import { dropTree, treeSnapshot } from '../store/stat-cache.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
-import { type LooseKeyframe, type Survey, sumsOfPacks, surveyPacks } from './compact-survey.ts';
+import { type LooseFile, type Survey, sumsOfPacks, surveyPacks } from './compact-survey.ts';
 import { stopIfAborted } from './settle.ts';
 
 /** What a compaction would do, or has done. */
@@ -55,7 +55,7 @@ export async function planCompaction(vault: Vault, doomed: readonly SnapshotRef[
 export async function compactSaves(vault: Vault, doomed: readonly SnapshotRef[], ctx: Context): Promise<Compaction> {
   return tryAnew(async (anew) => {
     const survey = await surveyPacks(vault, doomed, anew, ctx);
-    const done = survey.places.gather.length + survey.keyframes.length === 0 ? planned(vault, survey) : await gather(vault, survey, ctx);
+    const done = survey.places.gather.length + survey.loose.length === 0 ? planned(vault, survey) : await gather(vault, survey, ctx);
     // The stat cache calls content "stored already"; of a save that goes that is not true for long.
     const seen = treeSnapshot(vault.root);
     if (seen !== undefined && !survey.survivors.has(seen)) dropTree(vault.root);
@@ -93,11 +93,11 @@ async function tryAnew(attempt: (anew: boolean) => Promise<Compaction>): Promise
   }
 }
 
-function planned(vault: Vault, { places, keyframes, dead }: Survey): Compaction {
+function planned(vault: Vault, { places, loose, dead }: Survey): Compaction {
   return {
     objects: places.gather.length,
-    keyframes: keyframes.length,
-    written: places.bytes + keyframes.reduce((sum, { size }) => sum + size, 0),
+    keyframes: loose.filter(({ name }) => name.endsWith(NAMES.keyframe)).length,
+    written: places.bytes + loose.reduce((sum, { size }) => sum + size, 0),
     dead,
     deadBytes: dead.reduce((sum, name) => sum + (statSync(`${vault.root}/${NAMES.packs}/${name}`, { throwIfNoEntry: false })?.size ?? 0), 0),
   };
@@ -117,7 +117,7 @@ async function gather(vault: Vault, survey: Survey, ctx: Context): Promise<Compa
   const packs = `${vault.root}/${NAMES.packs}`;
   const stage = openStage(vault);
   try {
-    const made = [...copyObjects(survey, stage.path, ctx), ...survey.keyframes.map((keyframe) => copyKeyframe(vault, keyframe, stage.path))];
+    const made = [...copyObjects(survey, stage.path, ctx), ...survey.loose.map((file) => copyFile(vault, file, stage.path))];
     makeDirectories(vault.root, packs);
     for (const { path, name } of made) renameSync(path, `${packs}/${name}`);
     syncDirectory(packs);
@@ -149,7 +149,7 @@ function copyObjects({ index, places }: Survey, stage: string, ctx: Context): Ma
   return made.map(({ path, size, sha256, records }) => ({ name: `${sha256}.tar.zst`, path, size, sha256, records }));
 }
 
-function copyKeyframe(vault: Vault, { name, from, size, sha256 }: LooseKeyframe, stage: string): Made {
+function copyFile(vault: Vault, { name, from, size, sha256 }: LooseFile, stage: string): Made {
   const content = readFileSync(`${vault.root}/${from}`);
   const found = createHash('sha256').update(content).digest('hex');
   if (sha256 !== undefined && found !== sha256)

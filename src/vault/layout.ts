@@ -81,3 +81,8 @@ export function saveDirectory(id: SnapshotId): string {
 export function snapshotDirectory(kind: 'save' | 'backup' | 'fallback', id: SnapshotId): string {
   return kind === 'backup' ? id : saveDirectory(id);
 }
+
+/** What clean-up keeps of a save: its keyframe, and its sums, which the ledger vouches for. A name in `progress/packs/`. */
+export function looseName(id: SnapshotId, file: typeof NAMES.keyframe | typeof NAMES.sums): string {
+  return `${id}.${file}`;
+}

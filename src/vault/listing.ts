@@ -8,7 +8,7 @@ import { DELTA_HEADER, type Entry, escapeField, FILES_HEADER, parseRow, pieceOwn
 import { decompressFrame } from '../format/zstd-frame.ts';
 import { exists } from '../os/files.ts';
 import type { SnapshotRef } from './catalog.ts';
-import { NAMES, parseId, saveDirectory } from './layout.ts';
+import { looseName, NAMES, parseId, saveDirectory } from './layout.ts';
 import type { Vault } from './vault.ts';
 
 /** Rows by their path field, as text. */
@@ -93,7 +93,7 @@ export function keyframeFile(vault: Vault, id: string): string {
   const parsed = parseId(id);
   if (parsed === undefined) throw new CoraError('damaged', `A delta names a keyframe that is no snapshot: ${JSON.stringify(id.slice(0, 60))}`);
   const own = `${saveDirectory(parsed)}/${NAMES.keyframe}`;
-  return exists(`${vault.root}/${own}`) ? own : `${NAMES.packs}/${parsed}.${NAMES.keyframe}`;
+  return exists(`${vault.root}/${own}`) ? own : `${NAMES.packs}/${looseName(parsed, NAMES.keyframe)}`;
 }
 
 function* keyframeRows(path: string): Generator<string> {
