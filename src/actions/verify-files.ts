@@ -68,9 +68,8 @@ export class FileChecker {
     }
     this.#count += 1;
     this.#size += text.length;
-    const expected = this.#sumsInLedger.get(`${ref.kind} ${ref.id}`);
     const damaged: Damage[] = [];
-    if (expected !== undefined && expected !== createHash('sha256').update(text).digest('hex')) {
+    if (this.isAltered(ref.kind, ref.id, text)) {
       damaged.push({ path: sumsFile, file: sumsFile, reason: 'it is not the one that the ledger recorded' });
     }
     for (const { path, sha256 } of sums) {
@@ -84,6 +83,12 @@ export class FileChecker {
       if (!named.has(path)) damaged.push({ path: file, file, reason: 'it is not named in SHA256SUMS.txt: added after the snapshot was made' });
     }
     return damaged;
+  }
+
+  /** True where the ledger recorded another SHA256SUMS.txt for a snapshot than this text. */
+  isAltered(kind: string, id: string, text: Buffer): boolean {
+    const expected = this.#sumsInLedger.get(`${kind} ${id}`);
+    return expected !== undefined && expected !== createHash('sha256').update(text).digest('hex');
   }
 
   /** Why the file is not what it should be, or undefined. `relative` is a byte string below the vault. */

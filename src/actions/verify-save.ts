@@ -1,6 +1,7 @@
 // What a save needs besides its own directory: its keyframe, and every object of its listing in some
 // pack. Packs are checked as files; where one is damaged, or on --deep, object by object.
 
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { bytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
@@ -12,7 +13,7 @@ import { type ObjectIndex, openIndex } from '../store/object-index.ts';
 import { compareRecords } from '../store/object-table.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { listPacks, type SnapshotRef } from '../vault/catalog.ts';
-import { NAMES } from '../vault/layout.ts';
+import { looseName, NAMES, parseId, type SnapshotId } from '../vault/layout.ts';
 import { keyframeFile, loadDelta, loadEntries } from '../vault/listing.ts';
 import type { Vault } from '../vault/vault.ts';
 import { contentOf } from './contents.ts';
@@ -83,12 +84,30 @@ export class SaveChecker {
     return damaged;
   }
 
-  /** The keyframe of a delta lies in another directory, whose sums name it. */
+  /** The keyframe of a delta lies in another directory, whose sums name it; one that clean-up kept has the sums of its save beside it. */
   async #checkKeyframe(ref: SnapshotRef): Promise<Damage[]> {
     if (exists(`${this.#vault.root}/${ref.directory}/${NAMES.keyframe}`)) return [];
-    const file = keyframeFile(this.#vault, loadDelta(this.#vault, ref).keyframe);
-    const reason = await this.#checkPack(file);
+    const { keyframe } = loadDelta(this.#vault, ref);
+    const file = keyframeFile(this.#vault, keyframe);
+    const id = parseId(keyframe);
+    const reason = (await this.#checkPack(file)) ?? (file.startsWith(`${NAMES.packs}/`) && id !== undefined ? this.#anchor(file, id) : undefined);
     return reason === undefined ? [] : [{ path: file, file, reason }];
+  }
+
+  /** Why a keyframe that clean-up kept is not the one that its save had by the ledger. */
+  #anchor(file: string, id: SnapshotId): string | undefined {
+    const place = `${NAMES.packs}/${looseName(id, NAMES.sums)}`;
+    try {
+      const text = readFileSync(`${this.#vault.root}/${place}`);
+      if (this.#files.isAltered('save', id, text)) return `${place}, which says what it was, is not the one that the ledger recorded`;
+      const sum = parseSums(text).find(({ path }) => path === NAMES.keyframe);
+      const sha256 = createHash('sha256')
+        .update(readFileSync(`${this.#vault.root}/${file}`))
+        .digest('hex');
+      return sum?.sha256 === sha256 ? undefined : `it is not what ${place} says`;
+    } catch (error) {
+      return `${place}, which says what it was, cannot be read: ${messageOf(error)}`;
+    }
   }
 
   /** A pack or keyframe against the SHA256SUMS.txt beside it. */
