@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { bytesBelow } from '../src/actions/list.ts';
 
 const saves = Number(process.argv[2] ?? 200);
 const root = mkdtempSync(join(tmpdir(), 'cora-compact-'));
@@ -15,7 +16,7 @@ const vault = join(root, 'vault');
 const env = { PATH: process.env.PATH, HOME: root, CORA_VAULT: vault, CORA_LOG: '' };
 const repository = join(import.meta.dirname, '..');
 const cora = (...args) => execFileSync(join(repository, 'bin/cora'), args, { cwd: project, env, encoding: 'utf8' });
-const size = () => Number(/^\d+/.exec(execFileSync('du', ['-sb', '--exclude=.cache', '--exclude=ledger', vault], { encoding: 'utf8' })));
+const size = () => bytesBelow(vault) - bytesBelow(join(vault, '.cache')) - bytesBelow(join(vault, 'ledger'));
 
 /** Runs a program under GNU time: seconds and peak memory. */
 function measured(program, ...args) {

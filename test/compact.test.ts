@@ -109,16 +109,26 @@ function contents(path: string): Map<string, string> {
   return found;
 }
 
-/** The driver under strace with a fault in its nth call of those that change the disk; without one only counted. */
-async function killed(vault: string, ids: readonly string[], when?: number): Promise<number> {
+/** A call of the driver: its name, and that it is the nth of that name (strace counts each name apart). */
+type Call = { readonly name: string; readonly nth: number };
+
+/** The driver under strace, killed at a call of those that change the disk; without one only watched. */
+async function killed(vault: string, ids: readonly string[], at?: Call): Promise<{ readonly calls: readonly Call[]; readonly died: boolean }> {
   const trace = `${vault}.trace`;
-  const inject = when === undefined ? [] : ['-e', `inject=${CALLS}:signal=KILL:when=${when}`];
+  const inject = at === undefined ? [] : ['-e', `inject=${at.name}:signal=KILL:when=${at.nth}`];
   const run = await execute('strace', ['-f', '-qq', '-o', trace, '-e', `trace=${CALLS}`, ...inject, process.execPath, DRIVER, vault, ...ids]);
-  const calls = readFileSync(trace, 'utf8').split('\n');
-  // strace dies by the signal that it gave; a later run has fewer calls to make.
+  // strace dies by the signal that it gave.
   expect([0, null]).toContain(run.code);
-  const main = /^\d+/.exec(calls[0] ?? '')?.[0] ?? '';
-  return calls.filter((call) => call.startsWith(`${main} `) && !call.includes('+++')).length;
+  const lines = readFileSync(trace, 'utf8').split('\n');
+  const main = lines[0]?.split(' ', 1)[0] ?? '';
+  const counts = new Map<string, number>();
+  const calls = lines.flatMap((line): Call[] => {
+    const [, pid, name] = /^(\d+)\s+(\w+)\(/.exec(line) ?? [];
+    if (pid !== main || name === undefined) return [];
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    return [{ name, nth: counts.get(name) ?? 0 }];
+  });
+  return { calls, died: run.code === null };
 }
 
 const drop = (saves: readonly Saved[]): Promise<Compaction> =>
@@ -182,7 +192,10 @@ test('saved into again and compacted again, all restores, and what is dead goes'
   const objects = [...tree.values()].reduce((sum, { size }) => sum + size + 1024, 0);
   const stored = [join(last.path, 'objects.tar.zst'), ...inPacks('.tar.zst').map((name) => join(packs(), name))];
   const bytes = stored.map((path) => statSync(path).size);
-  expect(bytes.reduce((sum, size) => sum + size, 0), `${bytes} of ${objects}`).toBeLessThan(objects * 2.1);
+  expect(
+    bytes.reduce((sum, size) => sum + size, 0),
+    `${bytes} of ${objects}`,
+  ).toBeLessThan(objects * 2.1);
   expect(await sandbox.cora(['verify', '--all', '--deep'])).toMatchObject({ code: 0 });
 });
 
@@ -300,23 +313,24 @@ test.skipIf(findProgram('strace') === undefined)(
       for (const [id, content] of now) expect(content, `${when} ${id}`).toBe(before.get(id));
       for (const { id } of left) expect(now.has(id), `${when} ${id}`).toBe(true);
     };
-    const calls = await killed(await copy(), ids);
-    expect(calls).toBeGreaterThan(50);
+    const { calls } = await killed(await copy(), ids);
+    expect(calls.length).toBeGreaterThan(50);
     const next = random(11);
     const times = SLOW ? 100 : 8;
     for (let i = 0; i < times; i++) {
       const vault = await copy();
-      const when = 1 + Math.floor(((i + next()) * calls) / times);
-      await killed(vault, ids, when);
-      expectKept(vault, `killed at ${when} of ${calls}`);
-      const again = 1 + Math.floor(next() * calls);
+      const at = calls[Math.floor(((i + next()) * calls.length) / times)]!;
+      const when = `killed at ${at.name} ${at.nth}`;
+      expect((await killed(vault, ids, at)).died, when).toBe(true);
+      expectKept(vault, when);
+      const again = calls[Math.floor(next() * calls.length)]!;
       if (SLOW) {
-        // The next run is killed, too.
+        // The next run is killed, too, if it makes so many calls.
         await killed(vault, ids, again);
-        expectKept(vault, `killed at ${when}, then at ${again}`);
+        expectKept(vault, `${when}, then at ${again.name} ${again.nth}`);
       }
       await dropSaves(vault, ids);
-      expectKept(vault, `finished after ${when}, ${again}`);
+      expectKept(vault, `${when}, finished`);
       expect(listSnapshots(openVault(vault)).map(({ id }) => id)).toEqual(left.map(({ id }) => id));
       const packs = join(vault, 'progress/packs');
       const sums = readFileSync(join(packs, 'SHA256SUMS.txt'), 'utf8');
