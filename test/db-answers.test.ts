@@ -204,6 +204,17 @@ test('out of memory has an answer of its own', () => {
   }
 });
 
+test('a target that appears between plan and restore is not replaced', async () => {
+  makeContent(copy, 1, 20, 'delete');
+  const ctx = context();
+  const plan = planDatabaseRestore({ copy: fromText(copy), target: fromText(live), force: true, timeout: 1000 }, ctx);
+  makeContent(live, 0, 10, 'delete');
+  const before = readdirSync(root);
+  await expect(applyDatabaseRestore(plan, ctx)).rejects.toMatchObject({ code: 'target_exists' });
+  expect(readdirSync(root)).toEqual(before);
+  expect(sideOf(live, [10, 20])).toBe(0);
+});
+
 test('a file of two names stays one file', async () => {
   makeContent(live, 0, 10, 'wal');
   makeContent(copy, 1, 20, 'delete');

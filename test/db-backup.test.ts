@@ -299,6 +299,7 @@ test.skipIf(!isRoot || notNobody !== undefined)(
         code: 0,
         result: { rows: 4, checkpoint: 'failed' },
       });
+      expect(await user.json(['db', 'backup', 'app.db', '--backup', join(shut, 'out.db')])).toMatchObject({ code: 1, error: { code: 'read_only' } });
       const refused = await user.json(['db', 'restore', 'copy.db', '--db', join(shut, 'theirs.db'), '--force']);
       expect(refused.code).toBe(1);
       expect(readdirSync(shut)).toEqual(['theirs.db']);

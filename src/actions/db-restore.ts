@@ -6,8 +6,8 @@ import { dirname } from 'node:path';
 import { type Bytes, dirnameBytes, fromText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, type ErrorCode } from '../base/errors.ts';
-import { databaseFailure } from '../os/database-errors.ts';
-import { databaseHeader, findDatabaseHolders } from '../os/database-files.ts';
+import { databaseFailure, holdersText } from '../os/database-errors.ts';
+import { databaseFiles, databaseHeader, findDatabaseHolders } from '../os/database-files.ts';
 import { putBack, type Replaced, replaceDatabase } from '../os/database-replace.ts';
 import { freeBytes, syncFile } from '../os/files.ts';
 import type { Holder } from '../os/holders.ts';
@@ -147,6 +147,8 @@ async function replace(plan: DbRestorePlan, staged: string, facts: CopyFacts, ct
   await setJournalMode(staged, mode);
   syncFile(staged);
   stopIfAborted(ctx);
+  if (keep === undefined && databaseFiles(real).length > 0)
+    throw targetExists(options.target, 'it was made meanwhile: look at it, then run the command again');
   const replaced = await replaceDatabase(fromText(staged), real, keep ?? keptName(real, ctx.now()));
   try {
     const { check } = await inspect(real, `${dirname(staged)}/link`, options.timeout, 'integrity_check');
@@ -183,6 +185,19 @@ function compareRows(expected: Readonly<Record<string, number>>, found: Readonly
 
 function undone(error: unknown, replaced: Replaced, real: Bytes): CoraError {
   const failure = databaseFailure(error, toText(real), 'restored');
+  const { holders } = findDatabaseHolders(real);
+  if (holders.length > 0) {
+    // A program was started meanwhile, and what it writes must not be taken from under it.
+    return new CoraError(
+      failure.code,
+      `${failure.message}; ${holdersText(holders)}; what was there before is in ${toText(replaced.moved.at(-1)?.to ?? real)}`,
+      {
+        hint: 'stop the program, then run the command again',
+        details: { holders },
+        cause: error,
+      },
+    );
+  }
   try {
     putBack(replaced, real);
   } catch (second) {

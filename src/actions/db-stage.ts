@@ -6,6 +6,7 @@ import { closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, readdir
 import { type Bytes, bytes, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
+import { databaseFailure } from '../os/database-errors.ts';
 import { syncDirectory, syncFile } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 
@@ -17,11 +18,15 @@ const STALE_MS = 86_400_000;
 /** A staging directory. `path` is text that programs and SQLite take, whatever the directory is called. */
 export type Stage = { readonly path: string; readonly close: () => void };
 
-/** Makes a staging directory in `directory`, mode 0700. @throws system errors */
+/** Makes a staging directory in `directory`, mode 0700. @throws CoraError read_only, no_space, io */
 export function openStage(directory: Bytes, now: number): Stage {
   removeStale(directory, now);
   const made = joinBytes(directory, bytes(`${PREFIX}${process.pid}-${randomBytes(4).toString('hex')}`));
-  onPath(made, (path) => mkdirSync(path, { mode: 0o700 }));
+  try {
+    onPath(made, (path) => mkdirSync(path, { mode: 0o700 }));
+  } catch (error) {
+    throw databaseFailure(error, toText(directory), 'written');
+  }
   // A descriptor gives a name of any bytes a path of plain text.
   const fd = onPath(made, (path) => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
   return {
