@@ -193,6 +193,22 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     expect(await result('timers status')).toMatchObject({ code: 0, warnings: [] });
   });
 
+  test('a change of health is told by the command, within the limits of its own service', async () => {
+    await machine.must('mkdir -p /etc/cora && printf \'[health]\\nmax_age = "1ms"\\nnotify = "cat > /var/lib/told"\\n\' > /etc/cora/cora-test.toml');
+    expect((await result('timers install'))['timers']).toContain('cora-health.timer');
+    await machine.must('systemctl start cora-health.service');
+    expect(await machine.must('cat /var/lib/told')).toMatch(/^Cora: cora-test on \S+ is NOT protected\n- critical: The newest good backup is from /);
+    // Nothing changed: nobody is told again.
+    await machine.must('rm /var/lib/told && systemctl start cora-health.service');
+    expect((await machine.run('ls /var/lib/told')).code).not.toBe(0);
+    expect(await machine.must('systemctl show -p Result --value cora-health.service')).toBe('success\n');
+    const status = await result('timers status');
+    expect(status['timers']).toContainEqual(expect.objectContaining({ job: 'health', armed: true, last_result: 'success' }));
+    await machine.must(
+      'rm -r /etc/cora && systemctl disable --now cora-health.timer && systemctl clean --what=state cora-health.timer && rm -r /etc/systemd/system/cora-health* && systemctl daemon-reload',
+    );
+  });
+
   test('remove stops everything and leaves the vault', async () => {
     await machine.must('rm -r /etc/systemd/system/cora-backup.timer.d');
     expect((await result('timers remove'))['files']).toHaveLength(6);

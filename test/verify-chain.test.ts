@@ -119,6 +119,7 @@ test('a snapshot that was put in is named; one that a crash kept out of the ledg
   const lines = linesOf(vault);
   const cut = lines.findIndex((line) => line.split(' ')[1] === 'backup');
   writeLines(vault, lines.slice(0, cut));
+  rmSync(join(vault, 'ledger/cora.db'));
   mkdirSync(join(vault, '.stage'), { recursive: true });
   writeFileSync(join(vault, '.stage/intent'), `backup ${backup.id}\n`);
   expect(await verify(vault)).toMatchObject({ code: 0, chain: { ok: true, snapshots: 5, lines: cut + 1 } });
@@ -168,6 +169,8 @@ test('a ledger that was written anew from a removed line on shows by the reports
       anew.push(formatLine({ ...line, sequence: anew.length + 1, previous: before === undefined ? '0'.repeat(64) : hashLine(before) }));
     }
     writeLines(vault, anew);
+    // The table would know it, too; here the reports alone tell.
+    rmSync(join(vault, 'ledger/cora.db'));
   });
   expect(damaged.map(({ path }) => path)).toContain(ids[1]);
   expect(damaged.every(({ reason }) => reason.includes('another place in the ledger'))).toBe(true);
@@ -205,6 +208,40 @@ test('a sealed backup that was unsealed, altered and sealed again is named', asy
   } finally {
     renameSync(to, from);
   }
+});
+
+test('the newest snapshot, removed with its lines, is named by who read them before, until a person accepts it', async () => {
+  const vault = copyOfVault();
+  const lines = linesOf(vault);
+  const cut = lines.findIndex((line) => line.split(' ')[1] === 'backup');
+  rmSync(join(vault, backup.id), { recursive: true });
+  writeLines(vault, lines.slice(0, cut));
+  const gone = { path: backup.id, file: backup.id, reason: expect.stringContaining(`line ${cut + 1} of the ledger, this backup, is gone`) };
+  for (let look = 0; look < 2; look++) expect(await verify(vault)).toMatchObject({ code: 21, chain: { damaged: [gone] } });
+
+  // Put back it is well again.
+  writeLines(vault, lines);
+  cpSync(join(sandbox.vault, backup.id), join(vault, backup.id), { recursive: true });
+  expect((await verify(vault)).code).toBe(0);
+
+  // A run that comes between does not hide it, nor does the next one.
+  rmSync(join(vault, backup.id), { recursive: true });
+  writeLines(vault, lines.slice(0, cut));
+  const env = { CORA_VAULT: vault };
+  for (const text of ['six', 'seven']) {
+    writeFileSync(join(sandbox.project, 'c.txt'), text);
+    expect((await sandbox.cora(['save'], { env })).code).toBe(0);
+    expect(await verify(vault)).toMatchObject({ code: 21, chain: { damaged: expect.arrayContaining([gone]) } });
+  }
+  expect((await sandbox.cora(['ledger', 'rebuild'], { env })).stdout).toContain('Accepted');
+  expect((await verify(vault)).code).toBe(0);
+
+  // An altered last line, which nothing after it gives away.
+  const altered = copyOfVault();
+  await verify(altered);
+  const last = parseLine(linesOf(altered).at(-1)!);
+  writeLines(altered, linesOf(altered).with(-1, formatLine({ ...last, kind: 'accept' })));
+  expect(await verify(altered)).toMatchObject({ code: 21, chain: { damaged: [{ path: `ledger line ${last.sequence}` }] } });
 });
 
 test('each single change of a long ledger is found, and nothing else is accused of it', () => {

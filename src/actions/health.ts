@@ -80,7 +80,9 @@ export async function health(request: HealthRequest, ctx: Context): Promise<Heal
     const next = error instanceof CoraError && error.hint !== undefined ? error.hint : 'cora doctor';
     return end([critical('vault', messageOf(error), next, 'vault'), runs]);
   }
-  return end([...(await checksOf(vault, request, ctx)), runs], await overTime(vault));
+  // First: it brings the table in step, which may know of lines that are gone.
+  const trends = await overTime(vault);
+  return end([...(await checksOf(vault, request, ctx)), runs], trends);
 }
 
 async function checksOf(vault: Vault, { project, location, machine, timers, maxAge, deep }: HealthRequest, ctx: Context): Promise<HealthCheck[]> {

@@ -7,11 +7,12 @@ import type { Report } from '../format/report.ts';
 import { type BackupLog, isDamaged, type LoggedRun, type Missing, openLog, type Removal, remakeLog } from '../os/backup-log.ts';
 import { exists } from '../os/files.ts';
 import { type SnapshotRef, tryReport } from '../vault/catalog.ts';
-import { type ChainLine, linesAfter, readHead } from '../vault/chain.ts';
+import { type ChainLine, linesFrom, readHead } from '../vault/chain.ts';
 import { NAMES, parseId, snapshotDirectory } from '../vault/layout.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import type { Vault } from '../vault/vault.ts';
 import { archiveName } from './backup-names.ts';
+import { markMissing } from './ledger-witness.ts';
 import { bytesBelow } from './list.ts';
 import { isGood } from './report-state.ts';
 
@@ -19,7 +20,7 @@ import { isGood } from './report-state.ts';
 export async function openLedger(vault: Vault): Promise<BackupLog> {
   const path = `${vault.root}/${NAMES.database}`;
   try {
-    return await inStep(await openLog(path), vault);
+    return inStep(await openLog(path), vault);
   } catch (error) {
     if (!isDamaged(error)) throw error;
     await rebuildLedger(vault);
@@ -32,13 +33,18 @@ export async function openLedgerInMemory(vault: Vault): Promise<BackupLog> {
   return inStep(await openLog(':memory:'), vault);
 }
 
-async function inStep(log: BackupLog, vault: Vault): Promise<BackupLog> {
+function inStep(log: BackupLog, vault: Vault): BackupLog {
   try {
-    const { sequence } = readHead(vault.root);
-    const known = log.lastSequence();
-    // A table that knows more than the chain belongs to another one.
-    if (known > sequence) throw Object.assign(new Error('the table is ahead of the chain'), { code: 'SQLITE_CORRUPT' });
-    if (known < sequence) log.add(missingAfter(vault, known));
+    const head = readHead(vault.root);
+    const known = log.lastPlace();
+    if (known.sequence === head.sequence && (known.hash === head.hash || head.sequence === 0)) return log;
+    const lines = linesFrom(vault.root, known.sequence);
+    const same = known.sequence === 0 || (lines[0]?.line.sequence === known.sequence && lines[0].hash === known.hash);
+    if (!same) {
+      markMissing(vault, log, known);
+      throw Object.assign(new Error('the table knows lines that the ledger does not have'), { code: 'SQLITE_CORRUPT' });
+    }
+    log.add(missingIn(vault, known.sequence === 0 ? lines : lines.slice(1)));
     return log;
   } catch (error) {
     log.close();
@@ -68,7 +74,7 @@ export type RebuiltLedger = { readonly path: string; readonly rows: number; read
 export async function rebuildLedger(vault: Vault): Promise<RebuiltLedger> {
   const begun = performance.now();
   const path = `${vault.root}/${NAMES.database}`;
-  const made = await remakeLog(path, missingAfter(vault, 0));
+  const made = await remakeLog(path, missingIn(vault, linesFrom(vault.root, 1)));
   return { path, ...made, seconds: (performance.now() - begun) / 1000 };
 }
 
@@ -116,12 +122,13 @@ async function recordFailure(location: VaultLocation, { kind, type }: RunFacts, 
   }
 }
 
-function missingAfter(vault: Vault, after: number): Missing {
-  const lines = linesAfter(vault.root, after);
-  const removals: Removal[] = lines.flatMap(({ kind, id, extra, time }) =>
+function missingIn(vault: Vault, lines: ReturnType<typeof linesFrom>): Missing {
+  const removals: Removal[] = lines.flatMap(({ line: { kind, id, extra, time } }) =>
     kind === 'prune' ? [{ kind: extra, snapshotId: id, removedAt: Date.parse(time) }] : [],
   );
-  return { runs: lines.flatMap((line) => loggedRun(vault, line)), removals, upTo: lines.at(-1)?.sequence ?? after };
+  const last = lines.at(-1);
+  const upTo = { sequence: last?.line.sequence ?? 0, hash: last?.hash ?? '' };
+  return { runs: lines.flatMap(({ line }) => loggedRun(vault, line)), removals, upTo };
 }
 
 function loggedRun(vault: Vault, line: ChainLine): LoggedRun[] {

@@ -14,6 +14,7 @@ import { brokenLinks } from '../vault/chain-links.ts';
 import { NAMES, parseId, snapshotDirectory } from '../vault/layout.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { lockForWriting, type Vault } from '../vault/vault.ts';
+import { missingLines } from './ledger-witness.ts';
 import { stopIfAborted } from './settle.ts';
 import type { Damage } from './verify-files.ts';
 
@@ -69,7 +70,10 @@ function lookAtChain(vault: Vault, ctx: Context, newest: number | undefined): Lo
   // Directories first: a snapshot that comes meanwhile is then in the ledger, or not looked at.
   const onDisk = new Map(snapshotsOnDisk(vault).map((ref) => [`${ref.kind} ${ref.id}`, ref]));
   const lines = readLines(vault.root);
-  const damaged: Damage[] = brokenLinks(lines).map(({ line, reason }) => ({ path: line, file: NAMES.chain, reason }));
+  const damaged: Damage[] = [
+    ...brokenLinks(lines).map(({ line, reason }) => ({ path: line, file: NAMES.chain, reason })),
+    ...missingLines(vault, lines),
+  ];
   const recorded = new Map<string, ChainLine>();
   const pruned = new Set<string>();
   for (const { line } of lines) {

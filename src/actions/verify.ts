@@ -1,7 +1,7 @@
 // Verification: reads a snapshot's files from the disk, past the page cache, and compares them with
 // SHA256SUMS.txt, and that with the ledger; for a save also every pack that it refers to. It never repairs.
 
-import type { Context } from '../base/context.ts';
+import { type Context, SILENT } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
 import type { SnapshotKind } from '../format/report.ts';
 import { listSnapshots, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
@@ -10,6 +10,7 @@ import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { type SealState, sealedInLedger, sealStateOf } from '../vault/seal.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { lockForReading, lockForWriting, type Vault } from '../vault/vault.ts';
+import { recordRuns } from './ledger.ts';
 import { stopIfAborted } from './settle.ts';
 import { checkBackupDeeply } from './verify-backup.ts';
 import { type ChainCheck, checkChain } from './verify-chain.ts';
@@ -59,6 +60,8 @@ export async function verify(location: VaultLocation, options: VerifyOptions, ct
   try {
     ctx.monitor.phase('verify');
     const withChain = options.chain === true || options.target === 'all' || options.target === 'chain';
+    // The table may know of lines that are gone.
+    if (withChain) await recordRuns(vault, { ...ctx, monitor: SILENT });
     const chain = withChain ? checkChain(vault, ctx) : undefined;
     const refs = wantedSnapshots(vault, options.target, ctx);
     const files = new FileChecker(vault, ctx);

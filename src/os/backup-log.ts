@@ -27,12 +27,15 @@ export type LoggedRun = {
 /** A snapshot that clean-up took. */
 export type Removal = { readonly kind: string; readonly snapshotId: string; readonly removedAt: number };
 
+/** A line of the chain: its place, and its hash. */
+export type ChainPlace = { readonly sequence: number; readonly hash: string };
+
 /** What the table lacks, up to a line of the chain. */
-export type Missing = { readonly runs: readonly LoggedRun[]; readonly removals: readonly Removal[]; readonly upTo: number };
+export type Missing = { readonly runs: readonly LoggedRun[]; readonly removals: readonly Removal[]; readonly upTo: ChainPlace };
 
 export type BackupLog = {
-  /** The last line of the chain that the table knows. */
-  lastSequence(): number;
+  /** The last line of the chain that the table knows; sequence 0 where it knows none. */
+  lastPlace(): ChainPlace;
   add(missing: Missing): void;
   /** A row without a place in the chain. */
   addFailure(run: LoggedRun): void;
@@ -43,7 +46,7 @@ export type BackupLog = {
   close(): void;
 };
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS backup_log (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -64,8 +67,8 @@ CREATE TABLE IF NOT EXISTS backup_log (
 );
 CREATE INDEX IF NOT EXISTS backup_log_kind ON backup_log (kind, id);
 CREATE INDEX IF NOT EXISTS backup_log_snapshot ON backup_log (snapshot_id);
-CREATE TABLE IF NOT EXISTS ledger_state (last_sequence INTEGER NOT NULL);
-INSERT INTO ledger_state SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM ledger_state);
+CREATE TABLE IF NOT EXISTS ledger_state (last_sequence INTEGER NOT NULL, last_hash TEXT NOT NULL);
+INSERT INTO ledger_state SELECT 0, '' WHERE NOT EXISTS (SELECT 1 FROM ledger_state);
 PRAGMA user_version = ${SCHEMA_VERSION};`;
 
 const INSERT = `INSERT OR IGNORE INTO backup_log
@@ -137,12 +140,17 @@ function prepare(database: CoraDatabase): void {
 function logOf(database: CoraDatabase): BackupLog {
   const insert = (run: LoggedRun) => database.prepare(INSERT).run({ ...run, success: run.success ? 1 : 0, createdAt: sqlTime(run.createdAt) });
   return {
-    lastSequence: () => Number(database.prepare('SELECT last_sequence FROM ledger_state').pluck().get()),
+    lastPlace: () => {
+      const row = database.prepare('SELECT last_sequence, last_hash FROM ledger_state').get() as Record<string, unknown>;
+      return { sequence: Number(row['last_sequence']), hash: String(row['last_hash']) };
+    },
     add: database.transaction(({ runs, removals, upTo }: Missing) => {
       for (const run of runs) insert(run);
       const remove = database.prepare('UPDATE backup_log SET removed_at = ? WHERE snapshot_id = ? AND kind = ? AND removed_at IS NULL');
       for (const { kind, snapshotId, removedAt } of removals) remove.run(sqlTime(removedAt), snapshotId, kind);
-      database.prepare('UPDATE ledger_state SET last_sequence = ? WHERE last_sequence < ?').run(upTo, upTo);
+      database
+        .prepare('UPDATE ledger_state SET last_sequence = ?, last_hash = ? WHERE last_sequence < ?')
+        .run(upTo.sequence, upTo.hash, upTo.sequence);
     }),
     addFailure: (run) => void insert(run),
     rows: (sql, ...values) => database.prepare(sql).all(...values) as Record<string, unknown>[],

@@ -136,16 +136,16 @@ function lengthOfWholeLines(fd: number, size: number): number {
   }
 }
 
-/** Lines after a sequence, oldest first, reading no more of the file than that takes. */
-export function linesAfter(vaultRoot: string, sequence: number): ChainLine[] {
+/** Lines from a sequence on, oldest first, reading no more of the file than that takes. */
+export function linesFrom(vaultRoot: string, sequence: number): { readonly line: ChainLine; readonly hash: string }[] {
   for (let length = 16_384; ; length *= 8) {
     const { text, whole } = readTail(`${vaultRoot}/${NAMES.chain}`, length);
     const lines = text.split('\n');
     lines.pop();
     if (!whole) lines.shift();
     const first = lines[0];
-    if (whole || (first !== undefined && parseLine(first).sequence <= sequence + 1))
-      return lines.map(parseLine).filter((line) => line.sequence > sequence);
+    if (!whole && (first === undefined || parseLine(first).sequence > sequence)) continue;
+    return lines.map((line) => ({ line: parseLine(line), hash: hashLine(line) })).filter(({ line }) => line.sequence >= sequence);
   }
 }
 

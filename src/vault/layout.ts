@@ -24,6 +24,7 @@ export const NAMES = {
   ledger: 'ledger',
   chain: 'ledger/chain.log',
   database: 'ledger/cora.db',
+  missingLines: 'ledger/missing-lines.json',
   protected: 'ledger/protected.json',
   lifted: 'ledger/lifted.json',
   rotating: 'ledger/rotating.json',
