@@ -1,5 +1,5 @@
 // What it costs to clean up: saves of 10,000 files (1 % of them changed from one to the next), of which every second one goes.
-// Prints time, peak memory and bytes of `compactSaves` alone, then of `cora prune` for the older half of what is left.
+// Prints times, peak memory and bytes of `compactSaves` alone, then of `cora prune` for the older half of what is left.
 // `node bench/compact.mjs [SAVES]`; nothing is kept.
 
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -15,15 +15,16 @@ const project = join(root, 'project');
 const vault = join(root, 'vault');
 const env = { PATH: process.env.PATH, HOME: root, CORA_VAULT: vault, CORA_LOG: '' };
 const repository = join(import.meta.dirname, '..');
-const cora = (...args) => execFileSync(join(repository, 'bin/cora'), args, { cwd: project, env, encoding: 'utf8' });
+const cora = (...args) =>
+  execFileSync(join(repository, 'bin/cora'), args, { cwd: project, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
 const size = () => bytesBelow(vault) - bytesBelow(join(vault, '.cache')) - bytesBelow(join(vault, 'ledger'));
 
-/** Runs a program under GNU time: seconds and peak memory. */
+/** Runs a program under GNU time: wall and processor seconds, and peak memory. */
 function measured(program, ...args) {
-  const started = performance.now();
-  const run = spawnSync('time', ['-f', '%M', program, ...args], { cwd: project, env, encoding: 'utf8' });
+  const run = spawnSync('time', ['-f', '%e %U %S %M', program, ...args], { cwd: project, env, encoding: 'utf8' });
   if (run.status !== 0) throw new Error(run.stderr);
-  return `${((performance.now() - started) / 1000).toFixed(1)} s, peak ${(Number(run.stderr.trim().split('\n').at(-1)) / 1024).toFixed(0)} MB`;
+  const [wall, user, system, peak] = run.stderr.trim().split('\n').at(-1).split(' ').map(Number);
+  return `${wall.toFixed(1)} s (${(user + system).toFixed(1)} s of processor), peak ${(peak / 1024).toFixed(0)} MB`;
 }
 
 const mega = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
