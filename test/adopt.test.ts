@@ -203,6 +203,9 @@ describe('restore', () => {
     expect((await sandbox.cora(['restore', ATLAS_ID, '--to', to])).code).toBe(0);
     expect(readdirSync(to).sort()).toEqual(['.env', 'assets', 'chroma', 'cortex.db']);
     expect(count(join(to, 'cortex.db'))).toBe(30);
+    const part = target('atlas-part');
+    expect((await json(['restore', ATLAS_ID, 'chroma/', '--to', part])).code).toBe(0);
+    expect(readdirSync(part)).toEqual(['chroma']);
     const one = target('atlas-one');
     expect((await sandbox.cora(['restore', ATLAS_ID, 'assets/voice.bin', './.env', '--to', one])).code).toBe(0);
     expect(readdirSync(one).sort()).toEqual(['.env', 'assets']);
@@ -353,10 +356,17 @@ archive('cortex-special.tar.gz', ('suid', F, ''), ('fifo', tarfile.FIFOTYPE, '')
     expect(sh("find . -name '.cora-restore-*'", sandbox.root)).toBe('');
   });
 
+  test('one path of an archive with absolute names', async () => {
+    const out = join(sandbox.root, 'evil-part');
+    const top = sandbox.root.split('/')[1]!;
+    expect(await json(['restore', 'cortex-absolute', top, '--to', out])).toMatchObject({ code: 0, result: { files: 1 } });
+    expect(readFileSync(join(out, evil, 'escape'), 'utf8')).toBe('evil');
+  });
+
   test('what is left out is said', async () => {
     const out = join(sandbox.root, 'evil-said');
     const run = await json(['restore', 'cortex-special', '--to', out]);
-    expect(run.problems.map(({ path }) => path)).toContain('suid');
+    expect(run.problems.map(({ path }) => path).sort()).toEqual(['dev', 'fifo', 'suid']);
     expect(lstatSync(join(out, 'out')).isSymbolicLink()).toBe(true);
   });
 });
@@ -413,6 +423,7 @@ test.skipIf(noNobody !== undefined)(
       const place = join(user.root, 'place');
       for (const path of [place, join(place, 'x'), join(place, 'x', 'locked')]) mkdirSync(path);
       writeFileSync(join(place, 'x', 'locked', 'file'), 'content\n');
+      sh('mkfifo x/pipe', place);
       sh('chmod 555 x/locked x && tar -czf cortex-readonly.tar.gz -C x . && chmod 755 x x/locked && rm -r x', place);
       makeCora(place, CORA_ID);
       sh(
@@ -424,7 +435,9 @@ test.skipIf(noNobody !== undefined)(
       expect((await user.json(['adopt', place])).code).toBe(0);
       expect((await user.json(['verify', CORA_ID])).code).toBe(0);
       const to = join(user.home, 'out');
-      expect((await user.json(['restore', 'cortex-readonly', '--to', to])).code).toBe(0);
+      const restored = await user.json(['restore', 'cortex-readonly', '--to', to]);
+      expect(restored.code).toBe(0);
+      expect(restored.problems.map(({ path }) => path)).toEqual(['pipe']);
       expect(readFileSync(join(to, 'locked', 'file'), 'utf8')).toBe('content\n');
       expect([lstatSync(to).mode & 0o777, lstatSync(join(to, 'locked')).mode & 0o777]).toEqual([0o555, 0o555]);
       expect(readdirSync(user.home).filter((name) => name.startsWith('.cora'))).toEqual([]);

@@ -84,6 +84,15 @@ test("a snapshot's directory and archive, by their paths", async () => {
   });
 });
 
+test('a path that begins with @ is a path, unless it is a moment too', async () => {
+  mkdirSync(join(sandbox.project, '@types'));
+  mkdirSync(join(sandbox.project, '@yesterday'));
+  writeFileSync(join(sandbox.project, '@types', 'x.d.ts'), 'x\n');
+  const { id } = await sandbox.snapshot(['save']);
+  expect(await json(['restore', '@types', '--to', target()])).toMatchObject({ code: 0, result: { snapshot_id: id, files: 1 } });
+  expect(await json(['restore', '@yesterday', '--to', target()])).toMatchObject({ code: 2, error: { code: 'ambiguous_snapshot' } });
+});
+
 test('a name that is a label and a path asks, and -- means the path', async () => {
   writeFileSync(join(sandbox.project, 'milestone'), 'a file\n');
   const { id } = await sandbox.snapshot(['save']);

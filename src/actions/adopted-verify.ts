@@ -170,7 +170,7 @@ class AdoptedChecker {
       return;
     }
     try {
-      await unpackTar(archive, this.#stage, wanted, this.#ctx.signal);
+      await unpackTar(archive, this.#stage, { names: wanted.map(({ name }) => name), below: false }, this.#ctx.signal);
     } catch (error) {
       if (error instanceof CoraError && error.code !== 'damaged') throw error;
       this.#damage(bytes(''), messageOf(error));

@@ -151,6 +151,22 @@ export function bytesBelow(directory: string | Buffer): number {
   return total;
 }
 
+/**
+ * The newest good snapshot that holds a path of the project; a suspect one where no other does.
+ * @param now milliseconds since 1970
+ */
+export async function newestHolding(vault: Vault, path: Bytes, now: number): Promise<SnapshotRef | undefined> {
+  const holds = new PathFinder(vault, path);
+  let suspect: SnapshotRef | undefined;
+  for (const ref of listSnapshots(vault).toReversed()) {
+    const status = timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref)?.status;
+    if (status === undefined || (status === 'suspect' && suspect !== undefined) || !(await holds.isIn(ref))) continue;
+    if (status !== 'suspect') return ref;
+    suspect = ref;
+  }
+  return suspect;
+}
+
 /** Whether snapshots hold one path. A keyframe that many deltas share is read once. */
 class PathFinder {
   readonly #vault: Vault;

@@ -9,7 +9,7 @@ import { resolveSnapshot } from '../vault/catalog.ts';
 import { parseId } from '../vault/layout.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { rootOf, type Vault } from '../vault/vault.ts';
-import { list } from './list.ts';
+import { newestHolding } from './list.ts';
 
 /** A snapshot and paths in it; undefined stands for the latest. */
 export type RestoreWord = { readonly target: Bytes | undefined; readonly paths: readonly Bytes[] };
@@ -29,7 +29,7 @@ export async function readRestoreWord(location: VaultLocation, word: Bytes, abso
   const directory = idOfDirectory(vault, absolute);
   if (directory !== undefined) return { target: fromText(directory), paths: [] };
   const snapshot = nameOf(vault, name, now);
-  const path = await pathOf(vault, location, word, absolute, snapshot === undefined, ctx);
+  const path = await pathOf(vault, word, absolute, snapshot === undefined, ctx);
   if (snapshot !== undefined && path !== undefined) {
     const meant = `the snapshot ${snapshot} or the path ${printable(path.path)}`;
     throw new CoraError('ambiguous_snapshot', `${printable(word)} can mean ${meant}`, {
@@ -48,7 +48,7 @@ export async function readRestoreWord(location: VaultLocation, word: Bytes, abso
  * @throws CoraError not_found
  */
 export async function readRestorePath(location: VaultLocation, word: Bytes, absolute: Bytes, ctx: Context): Promise<RestoreWord> {
-  const path = await pathOf(openLocated(location), location, word, absolute, true, ctx);
+  const path = await pathOf(openLocated(location), word, absolute, true, ctx);
   if (path !== undefined) return say(path, ctx);
   throw new CoraError('not_found', `No good snapshot holds ${printable(word)}`, { hint: 'paths are relative to the project; cora list PATH' });
 }
@@ -91,14 +91,7 @@ function realOf(path: Bytes): Bytes | undefined {
  * The path of the project that a word names, and the newest good snapshot that has it.
  * @param anyway also where no such path is there now
  */
-async function pathOf(
-  vault: Vault,
-  location: VaultLocation,
-  word: Bytes,
-  absolute: Bytes,
-  anyway: boolean,
-  ctx: Context,
-): Promise<FoundPath | undefined> {
+async function pathOf(vault: Vault, word: Bytes, absolute: Bytes, anyway: boolean, ctx: Context): Promise<FoundPath | undefined> {
   const root = rootOf(vault.info);
   const live = lstatSync(fsPath(absolute), { throwIfNoEntry: false }) !== undefined;
   if (!live && !anyway) return undefined;
@@ -106,9 +99,7 @@ async function pathOf(
   // As it is seen from here, or as other commands have it: relative to the project.
   const candidates = [...new Set([...below, ...(word.startsWith('/') ? [] : [bytes(word.replace(/^(?:\.\/)+/, '').replace(/\/+$/, ''))])])];
   for (const path of candidates.filter((candidate) => candidate !== '')) {
-    const { snapshots } = await list(location, { kind: undefined, path, limit: undefined }, ctx);
-    const good = snapshots.filter(({ status, time }) => status !== 'suspect' && time <= ctx.now() + 120_000);
-    const newest = (good.length > 0 ? good : snapshots).at(-1);
+    const newest = await newestHolding(vault, path, ctx.now());
     if (newest !== undefined) return { path, id: newest.id };
   }
   return undefined;

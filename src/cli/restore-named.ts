@@ -1,8 +1,9 @@
 // What `cora restore` is asked to bring back: the words of its command line as one snapshot and paths in it.
 
 import type { RestoreWord } from '../actions/restore-word.ts';
-import { type Bytes, fromText, printable } from '../base/bytes.ts';
+import { type Bytes, fromText, printable, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
+import { exists } from '../os/files.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import type { Outcome, Session } from './command.ts';
 import { adoptedRestoreDocument, adoptedRestoreLines } from './render-adopt.ts';
@@ -33,12 +34,30 @@ export async function restoreNamed(words: Words, options: MomentOptions, locatio
     return { ...read, paths: [...read.paths, ...others], fields: {} };
   }
   const paths = [...rest, ...words.paths];
+  if (word.startsWith('@') && exists(toText(session.absolute(word)))) return momentOrPath(word, paths, location, session);
   const named = await namedSnapshot(word, options, location, session);
   if (named.adopted !== undefined) return { target: word, paths, fields: {}, adopted: named.adopted };
   if (word.startsWith('@')) return { target: fromText(named.target ?? 'latest'), paths, fields: named.fields };
   const { readRestoreWord } = await import('../actions/restore-word.ts');
   const read = await readRestoreWord(location, word, session.absolute(word), session.ctx);
   return { target: read.target, paths: [...read.paths, ...paths], fields: {} };
+}
+
+/** `@types` may be a directory of the project, and no moment at all. */
+async function momentOrPath(word: Bytes, paths: readonly Bytes[], location: VaultLocation, session: Session): Promise<RestoreNamed> {
+  const { readWhen } = await import('../language/when.ts');
+  const isMoment = await readWhen(toText(word), session.ctx.now(), 'UTC').then(
+    () => true,
+    (error: unknown) => error instanceof CoraError && error.code === 'ambiguous_moment',
+  );
+  if (isMoment) {
+    throw new CoraError('ambiguous_snapshot', `${printable(word)} can mean a moment or the path ${printable(word)}`, {
+      hint: `write --at "${printable(word.slice(1))}", or -- ${printable(word)} for the path`,
+    });
+  }
+  const { readRestorePath } = await import('../actions/restore-word.ts');
+  const read = await readRestorePath(location, word, session.absolute(word), session.ctx);
+  return { ...read, paths: [...read.paths, ...paths], fields: {} };
 }
 
 type Choices = { readonly to?: Bytes; readonly critical?: boolean; readonly dryRun?: boolean };

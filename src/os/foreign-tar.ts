@@ -20,6 +20,9 @@ export type TarMember = {
   readonly link: Bytes | undefined;
 };
 
+/** Names as they are stored; `below`: a directory's name stands for all that is in it. */
+export type Selection = { readonly names: readonly Bytes[]; readonly below: boolean };
+
 const TIMEOUT = 12 * 3_600_000;
 /** Of the listing's text: some millions of members. */
 const LISTING_BYTES = 400 << 20;
@@ -57,12 +60,12 @@ export function leadsOut({ name }: TarMember): boolean {
 /**
  * Unpacks an archive.
  * @param directory absolute; new, empty and ours alone
- * @param members what is wanted; undefined for everything
+ * @param wanted undefined for everything
  * @throws CoraError no_space, damaged, io
  */
-export async function unpackTar(archive: Bytes, directory: Bytes, members: readonly TarMember[] | undefined, signal: AbortSignal): Promise<void> {
-  const selected = members === undefined ? [] : ['--no-recursion', '--null', '--verbatim-files-from', '-T', '-'];
-  const names = members === undefined ? undefined : Buffer.concat(members.flatMap(({ name }) => [toBuffer(name), Buffer.alloc(1)]));
+export async function unpackTar(archive: Bytes, directory: Bytes, wanted: Selection | undefined, signal: AbortSignal): Promise<void> {
+  const selected = wanted === undefined ? [] : [...(wanted.below ? [] : ['--no-recursion']), '--null', '--verbatim-files-from', '-T', '-'];
+  const names = wanted === undefined ? undefined : Buffer.concat(wanted.names.flatMap((name) => [toBuffer(name), Buffer.alloc(1)]));
   const result = await tar([...selected, '-xpzf'], archive, toText(directory), names, signal);
   if (result.exitCode === 0) return;
   if (/No space left|Disk quota/.test(result.stderr)) {
