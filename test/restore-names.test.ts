@@ -76,6 +76,14 @@ test('a path: the newest good snapshot that has it, also where it is gone', asyn
   expect(await json(['restore', 'never-was.txt', '--to', target()])).toMatchObject({ code: 2, error: { code: 'unknown_snapshot' } });
 });
 
+test('what a restore was about to replace is not the newest good one', async () => {
+  const good = await sandbox.snapshot(['save', '-m', 'good']);
+  writeFileSync(join(sandbox.project, 'a.txt'), 'broken again\n');
+  expect((await json(['restore', 'a.txt', '--yes'])).code).toBe(0);
+  expect(await json(['restore', 'a.txt', '--to', target()])).toMatchObject({ code: 0, result: { snapshot_id: good.id } });
+  expect(await json(['restore', '@now', '--to', target()])).toMatchObject({ code: 0, result: { snapshot_id: good.id } });
+});
+
 test("a snapshot's directory and archive, by their paths", async () => {
   expect(await json(['restore', first.path, 'a.txt', '--to', target()])).toMatchObject({ code: 0, result: { snapshot_id: first.id } });
   expect(await json(['restore', join(backup.path, 'project-full.tar.gz'), 'a.txt', '--to', target()])).toMatchObject({

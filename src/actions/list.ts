@@ -9,7 +9,7 @@ import { escapeField, rowKey } from '../format/file-list.ts';
 import type { Report, SnapshotKind } from '../format/report.ts';
 import { exists } from '../os/files.ts';
 import { type AdoptedLayout, type AdoptedSnapshot, listAdopted } from '../vault/adopted.ts';
-import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
+import { isLastResort, listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { NAMES, parseId, saveDirectory, timeOfId } from '../vault/layout.ts';
 import { eachRow, loadDelta } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
@@ -152,19 +152,19 @@ export function bytesBelow(directory: string | Buffer): number {
 }
 
 /**
- * The newest good snapshot that holds a path of the project; a suspect one where no other does.
+ * The newest good snapshot that holds a path of the project; one of the last resort where no other does.
  * @param now milliseconds since 1970
  */
 export async function newestHolding(vault: Vault, path: Bytes, now: number): Promise<SnapshotRef | undefined> {
   const holds = new PathFinder(vault, path);
-  let suspect: SnapshotRef | undefined;
+  let resort: SnapshotRef | undefined;
   for (const ref of listSnapshots(vault).toReversed()) {
-    const status = timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref)?.status;
-    if (status === undefined || (status === 'suspect' && suspect !== undefined) || !(await holds.isIn(ref))) continue;
-    if (status !== 'suspect') return ref;
-    suspect = ref;
+    const report = timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref);
+    if (report === undefined || (isLastResort(report) && resort !== undefined) || !(await holds.isIn(ref))) continue;
+    if (!isLastResort(report)) return ref;
+    resort = ref;
   }
-  return suspect;
+  return resort;
 }
 
 /** Whether snapshots hold one path. A keyframe that many deltas share is read once. */

@@ -197,6 +197,11 @@ export function newestGood(vault: Vault, now: number, sought: Sought): SnapshotR
   return undefined;
 }
 
+/** What was lost is not in a suspect snapshot, and what a restore replaced was not wanted: to be taken only where there is no other. */
+export function isLastResort(report: Report): boolean {
+  return report.status === 'suspect' || report.label === PRE_RESTORE;
+}
+
 /** Those of a list, each id once, that may stand for the project: see `resolveSnapshot` for `latest`. */
 function* goodSnapshots(vault: Vault, newestFirst: readonly SnapshotRef[], now: number): Generator<SnapshotRef> {
   const usable = (ref: SnapshotRef): Report | undefined => {
@@ -205,8 +210,6 @@ function* goodSnapshots(vault: Vault, newestFirst: readonly SnapshotRef[], now: 
     // Critical files alone must not stand for the project.
     return ref.kind === 'fallback' && report?.scope !== 'tree' ? undefined : report;
   };
-  // What was lost is not in a suspect snapshot, and what a restore replaced was not wanted: last resorts where there is no other.
-  const isLastResort = (report: Report): boolean => report.status === 'suspect' || report.label === PRE_RESTORE;
   const onlySuspects = newestFirst.every((ref) => {
     const report = usable(ref);
     return report === undefined || isLastResort(report);
