@@ -26,7 +26,7 @@ const NAMED_MOST = 5;
 
 /**
  * To be called after each backup.
- * @param isDaily the timer's backup, and a good one: only then something is removed, if that is on
+ * @param isDaily the timer's backup, and a good one: only then something is removed, where `retention.auto` holds
  */
 export async function pruneAfterBackup(project: ProjectFacts, location: VaultLocation, isDaily: boolean, ctx: Context): Promise<AutoPruned> {
   const nothing = { result: undefined, problems: [] };
@@ -49,7 +49,7 @@ export async function pruneAfterBackup(project: ProjectFacts, location: VaultLoc
     const problems = (result?.errors ?? []).map(({ id, kind, message }) =>
       problem('prune_skipped', `The ${kind} ${id} is to go and stays: ${message}`),
     );
-    return { result, problems: announced.length === 0 ? problems : [...problems, problem('vault_size', sizeText(plan, announced, auto))] };
+    return { result, problems: isTooLarge(plan) ? [...problems, problem('vault_size', sizeText(plan, announced, auto))] : problems };
   } catch (error) {
     return { result: undefined, problems: [problem('prune_skipped', `Old snapshots could not be removed: ${messageOf(error)}`)] };
   }
@@ -65,7 +65,7 @@ export function sizeWarning(
   if (maxSize === undefined) return undefined;
   try {
     const plan = planPrune(project, location, policyOf(project.config.retention, undefined, true), ctx);
-    if (plan.bytes <= maxSize) return undefined;
+    if (!isTooLarge(plan)) return undefined;
     return {
       message: sizeText(plan, plan.decisions.filter(isForSize), isAutomatic(project, location)),
       next: 'cora prune says why, cora pin ID keeps one',
@@ -78,6 +78,13 @@ export function sizeWarning(
 
 function isAutomatic(project: ProjectFacts, location: VaultLocation): boolean {
   return project.config.retention.auto ?? hasInitRecord(openLocated(location));
+}
+
+/** Over the limit, also once everything is gone that is too old. */
+function isTooLarge({ bytes, decisions, policy: { maxSize } }: PrunePlan): boolean {
+  if (maxSize === undefined) return false;
+  const old = decisions.filter((decision) => !decision.keep && !isForSize(decision));
+  return bytes - old.reduce((sum, { candidate }) => sum + candidate.bytes, 0) > maxSize;
 }
 
 const isForSize = ({ forSize, keep }: Decision<Surveyed>) => forSize === true && !keep;

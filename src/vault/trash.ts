@@ -9,7 +9,7 @@ import type { SnapshotKind } from '../format/report.ts';
 import { exists, namesIn, readTextIfThere, removeBelow, replaceFile, syncDirectory } from '../os/files.ts';
 import { tryLock } from '../os/lock.ts';
 import { type SnapshotRef, snapshotsOnDisk } from './catalog.ts';
-import { appendLine, type ChainLine, readChain, readHead } from './chain.ts';
+import { appendLine, type ChainLine, readHead, readLines } from './chain.ts';
 import { NAMES, parseId, type SnapshotId, snapshotDirectory } from './layout.ts';
 import { sealedInLedger, sealSnapshot, unsealSnapshot } from './seal.ts';
 import type { Vault } from './vault.ts';
@@ -74,7 +74,7 @@ export function recoverPruning(vault: Vault, now: number): SnapshotId[] {
   const left = namesIn(trash);
   if (left.length === 0 && !exists(note)) return [];
   const finished: SnapshotId[] = [];
-  const tombstones = prunedInLedger(readChain(vault.root).map(({ line }) => line));
+  const tombstones = prunedInLedger(readLines(vault.root).flatMap(({ line }) => line ?? []));
   for (const name of left) {
     const form = formIn(name);
     if (form === undefined || tombstones.has(formKey(form))) continue;
@@ -101,9 +101,11 @@ export function recoverPruning(vault: Vault, now: number): SnapshotId[] {
  * @returns ids of what was removed
  */
 export function removeTombstoned(vault: Vault, wait: number, now: number): SnapshotId[] {
-  const tombstones = prunedInLedger(readChain(vault.root).map(({ line }) => line));
-  const waiting = snapshotsOnDisk(vault).filter((ref) => ref.kind === 'backup' && tombstones.has(formKey(ref)));
-  if (waiting.length === 0) return [];
+  const tombstones = prunedInLedger(readLines(vault.root).flatMap(({ line }) => line ?? []));
+  const backups = snapshotsOnDisk(vault).filter(({ kind }) => kind === 'backup');
+  const waiting = backups.filter((ref) => tombstones.has(formKey(ref)));
+  // Clean-up always keeps one: a ledger that says otherwise is not clean-up's.
+  if (waiting.length === 0 || waiting.length === backups.length) return [];
   const alone = tryLock(`${vault.root}/${NAMES.gcLock}`, 'exclusive', wait);
   if (alone === undefined) return [];
   try {
