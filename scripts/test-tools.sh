@@ -25,6 +25,7 @@ faketime faketime clocks that jump
 flock util-linux the vault lock
 systemd-nspawn systemd-container timers under a real systemd
 systemd-analyze systemd unit files checked by systemd
+psql postgresql a PostgreSQL server dumped and restored by a command artefact
 dash dash restore.sh under a plain POSIX shell
 '
 

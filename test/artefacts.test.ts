@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { momentsApart } from '../src/actions/restore-moments.ts';
+import { bytes } from '../src/base/bytes.ts';
+import { parseConfig } from '../src/base/config.ts';
 import { execute, Sandbox } from './support/sandbox.ts';
 
 let sandbox: Sandbox;
@@ -85,31 +88,31 @@ test("a backup holds a command's output, saves in between keep it, and the listi
   expect(readdirSync(join(sandbox.vault, '.stage')).filter((name) => name.startsWith('run-'))).toEqual([]);
 });
 
-test.each([
-  ['"echo half; echo broken >&2; exit 3"', 'its command ended with 3: broken'],
-  ['"true"', 'less than min_size'],
-  ['"sleep 20"', 'did not end within 0.3 s'],
-  ['["/no/such/program"]', 'could not be started'],
-])('a command that fails (%s) is no success: exit 3, named, and the one before stays reachable', async (command, why) => {
+test('a command that fails is no success: exit 3, named, no loss, and the one before stays reachable', async () => {
   configure(DUMP);
   writeFileSync(join(sandbox.home, 'source'), 'INSERT 1;\n');
   writeFileSync(at('file'), 'one');
   const good = await made('backup', 'now');
-  configure(DUMP.replace(/command = ".*"/, `command = ${command}\ntimeout = "300ms"`));
-  const bad = await sandbox.json(['backup', 'now']);
-  expect(bad.code).toBe(3);
-  expect(bad.problems).toContainEqual(
-    expect.objectContaining({ code: 'artefact_failed', path: '.cora-artefacts/app', message: expect.stringContaining(why) }),
-  );
-  expect(bad.result['losses']).toEqual([]);
-  const id = String(bad.result['snapshot_id']);
-  expect(await restored(id, '.cora-artefacts/app')).toBeUndefined();
-  expect(await restored(id, 'file')).toBe('one');
-  // It does not count as the newest good one.
-  expect((await sandbox.json(['list', '.cora-artefacts/app'])).result['snapshots']).toHaveLength(1);
+  for (const [command, why] of [
+    ['"echo half; echo broken >&2; exit 3"', 'its command ended with 3: broken'],
+    ['"true"', 'less than min_size'],
+    ['"sleep 20"', 'did not end within 0.3 s'],
+    ['["/no/such/program"]', 'could not be started'],
+  ] as const) {
+    configure(DUMP.replace(/command = ".*"/, `command = ${command}\ntimeout = "300ms"`));
+    const bad = await sandbox.json(['save', '--with', 'app', '-m', command]);
+    expect([bad.code, bad.result['losses']]).toEqual([3, []]);
+    expect(bad.problems).toContainEqual(
+      expect.objectContaining({ code: 'artefact_failed', path: '.cora-artefacts/app', message: expect.stringContaining(why) }),
+    );
+  }
+  const bad = await made('backup', 'now');
+  expect([bad.code, await restored(bad.id, '.cora-artefacts/app'), await restored(bad.id, 'file')]).toEqual([3, undefined, 'one']);
+  const held = await sandbox.json(['list', '.cora-artefacts/app']);
+  expect((held.result['snapshots'] as { readonly snapshot_id: string }[]).map(({ snapshot_id: id }) => id)).toEqual([good.id]);
   expect(await restored(good.id, '.cora-artefacts/app')).toBe('INSERT 1;\n');
   configure(DUMP);
-  expect(await made('backup', 'now')).toMatchObject({ code: 0 });
+  expect(await made('save', '--with', 'app')).toMatchObject({ code: 0 });
 });
 
 test('a command of cora.toml that nobody trusted is named, and the backup is made without it', async () => {
@@ -215,18 +218,18 @@ test('an optional artefact is there where it was asked for, and its absence is n
   db.exec('CREATE TABLE embeddings (n); INSERT INTO embeddings VALUES (1), (2), (3)');
   db.close();
   writeFileSync(at('file'), 'x');
-  const without = await made('backup', 'now');
+  const without = await made('save');
   expect([without.code, without.artefacts]).toEqual([0, []]);
   expect(await restored(without.id, 'vectors/chroma.sqlite3')).toBeUndefined();
   for (const option of [['--with', 'chroma'], ['--chroma']]) {
-    const taken = await made('backup', 'now', ...option);
+    const taken = await made('save', ...option);
     expect([taken.code, taken.artefacts[0]?.['ok']]).toEqual([0, true]);
     expect(await restored(taken.id, 'vectors/chroma.sqlite3')).toBeDefined();
-    const after = await sandbox.json(['backup', 'now']);
+    const after = await sandbox.json(['save']);
     expect([after.code, after.result['losses']]).toEqual([0, []]);
   }
   configure('[[artefacts]]\nname = "chroma"\nkind = "directory"\npath = "vectors"\n');
-  expect((await made('backup', 'now', '--no-chroma')).artefacts).toEqual([]);
+  expect((await made('save', '--no-chroma')).artefacts).toEqual([]);
   expect((await sandbox.cora(['save', '--without', 'other'])).code).toBe(2);
   // What was remembered is still watched.
   expect((await made('save')).code).toBe(0);
@@ -255,7 +258,36 @@ test.each([
   ['name = "a/b"\nkind = "json"\npath = "x"', 'must be a name'],
   ['name = "a"\nkind = "jsn"\npath = "x"', 'must be "database"'],
 ])('the configuration %j is refused', async (toml, why) => {
-  configure(`[[artefacts]]\n${toml}\n`);
-  const run = await sandbox.cora(['save']);
-  expect([run.code, run.stderr]).toEqual([2, expect.stringContaining(why)]);
+  await expect(parseConfig(`[[artefacts]]\n${toml}\n`, 'cora.toml')).rejects.toMatchObject({
+    code: 'config_invalid',
+    message: expect.stringContaining(why),
+  });
+});
+
+test('databases without their vector store, or the store without them, are said to be of different moments', () => {
+  const plan = (...paths: string[]) => ({
+    id: 'X',
+    changes: paths.map((path) => ({ action: 'replace' as const, path: bytes(path), size: 1 })),
+    work: { report: { units: [{ kind: 'chroma', path: 'data/chroma', database: 'data/chroma/chroma.sqlite3' }], databases: [{ path: 'app.db' }] } },
+  });
+  const say = (...paths: string[]) => momentsApart(plan(...paths) as unknown as Parameters<typeof momentsApart>[0], { artefacts: [] });
+  expect(say('app.db')).toEqual(['app.db becomes what it was in X, and data/chroma/ stays as it is: they are of different moments']);
+  expect(say('data/chroma/x.bin')).toEqual(['data/chroma/ becomes what it was in X, and app.db stays as it is: they are of different moments']);
+  expect(say('app.db', 'data/chroma/x.bin', 'other')).toEqual([]);
+  expect(say('other')).toEqual([]);
+});
+
+test('a restore in place leaves outputs of commands out of the project, and --delete leaves what a snapshot had left out', async () => {
+  configure(`${DUMP}[[artefacts]]\nname = "vectors"\nkind = "directory"\npath = "vectors"\noptional = true\n`);
+  writeFileSync(join(sandbox.home, 'source'), 'INSERT 1;\n');
+  mkdirSync(at('vectors'));
+  writeFileSync(at('vectors/a'), 'live');
+  writeFileSync(at('file'), 'old');
+  const { id } = await made('save', '--with', 'app');
+  writeFileSync(at('file'), 'new');
+  writeFileSync(at('extra'), 'x');
+  expect((await sandbox.json(['restore', id, '--yes', '--delete'])).code).toBe(0);
+  expect(['file', 'vectors/a', 'extra', '.cora-artefacts'].map((path) => existsSync(at(path)))).toEqual([true, true, false, false]);
+  expect(readFileSync(at('file'), 'utf8')).toBe('old');
+  expect((await sandbox.cora(['artefact', 'restore', 'app', '--yes'])).stderr).toContain('has no restore command');
 });

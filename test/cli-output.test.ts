@@ -234,7 +234,7 @@ const plan: RestorePlan = {
   elsewhere: undefined,
   modes: 'live',
   // For the action alone, which is a stand-in here.
-  work: {} as RestorePlan['work'],
+  work: { report: { units: [], databases: [] } } as unknown as RestorePlan['work'],
 };
 
 function restoring(inPlace: boolean): { readonly parts: Partial<Engine>; readonly applied: RestorePlan[] } {

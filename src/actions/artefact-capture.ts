@@ -158,6 +158,8 @@ export function describeArtefacts(
 ): ArtefactOutcome {
   const carried = (found.old?.notes[NOTE] ?? {}) as Carried;
   const notes: Record<string, Carried[string]> = {};
+  // What the loss watch says is of the content, which was captured well.
+  const broken = known.filter(({ severity, code }) => severity === 'error' && code !== 'lost');
   const reports: ArtefactReport[] = [];
   const problems: Problem[] = [];
   for (const one of project.config.artefacts) {
@@ -166,7 +168,7 @@ export function describeArtefacts(
     const rows = rowsAt(found.tree, path);
     const bytesOf = rows.reduce((sum, row) => sum + (found.tree.stored[row] ?? 0), 0);
     const first = rows[0];
-    let error = known.find((problem) => problem.severity === 'error' && problem.path !== undefined && isBelow(problem.path, toText(path)))?.message;
+    let error = broken.find((problem) => problem.path !== undefined && isBelow(problem.path, toText(path)))?.message;
     if (one.command === undefined) {
       if (error === undefined) {
         const missing = missingProblem(one, path, rows.length > 0, databases);

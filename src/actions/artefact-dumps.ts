@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, fstatSync, openSync, rmSync } from 'node:fs';
 import { type Artefact, artefactPath } from '../base/artefact.ts';
-import { type Bytes, fromText, toText } from '../base/bytes.ts';
+import { type Bytes, fromText, fsPath, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
@@ -119,7 +119,7 @@ async function makeDump(project: ProjectFacts, artefact: Artefact, host: Command
       rmSync(path);
       return failed(why);
     }
-    return { artefact, capturedAt, file: { path: fromText(path), size, sha256: await hashOf(path) } };
+    return { artefact, capturedAt, file: { path: fromText(path), size, sha256: await hashOfFile(fromText(path)) } };
   } finally {
     closeSync(fd);
   }
@@ -134,8 +134,9 @@ function lastLine(output: string): string {
   return last === '' ? '' : `: ${last.slice(0, 300)}`;
 }
 
-async function hashOf(path: string): Promise<string> {
+/** sha256 of a file, 64 hex digits. */
+export async function hashOfFile(path: Bytes): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  for await (const chunk of createReadStream(fsPath(path))) hash.update(chunk as Buffer);
   return hash.digest('hex');
 }

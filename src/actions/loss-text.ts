@@ -1,6 +1,7 @@
 // A loss in words, and the commands that end it. Each is one line for sh that does what it says from
 // whatever directory it is pasted into, whatever bytes are in the names.
 
+import { ARTEFACTS, isArtefactPath } from '../base/artefact.ts';
 import { type Bytes, bytes, fromText, isText, toText } from '../base/bytes.ts';
 import type { Problem } from '../base/context.ts';
 import { formatBytes } from '../base/units.ts';
@@ -42,6 +43,10 @@ export function describeLoss(loss: LossReport): string {
 /** A database goes back through SQLite, whether or not its program works; what is left of it stays for `cora restore --undo`. */
 export function restoreCommand(loss: LossReport, place: Place): string {
   const here = `cd ${quoted(place.root)} && `;
+  if (isArtefactPath(keyOf(loss))) {
+    const name = quoted(bytes(keyOf(loss).slice(ARTEFACTS.length + 1)));
+    return `${here}cora artefact restore ${name} ${loss.last_good}${vaultOption(place.vault)} --yes`;
+  }
   const restore = `cora restore ${loss.last_good}${vaultOption(place.vault)} --yes`;
   if (loss.path === '.') return here + restore;
   const path = quoted(keyOf(loss));

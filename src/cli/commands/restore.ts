@@ -1,5 +1,6 @@
 // `cora restore`: plan, show, ask, apply. A plan is only data until it is applied.
 
+import { momentsApart } from '../../actions/restore-moments.ts';
 import type { RestoreOptions, RestorePlan } from '../../actions/restore-plan.ts';
 import type { ServiceOptions } from '../../actions/restore-service.ts';
 import { type Bytes, printable } from '../../base/bytes.ts';
@@ -34,6 +35,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
     // What the vault no longer holds is damage; what the target would not take is an incomplete restore.
     return { ...outcome, exitCode: result.damaged > 0 ? EXIT.damaged : exitCodeOf(result.problems) };
   }
+  for (const sentence of momentsApart(plan, project.config)) ctx.monitor.note(sentence);
   const how: ServiceOptions = {
     databases: options.live === true ? 'live' : 'stopped',
     alreadyStopped: options.confirmServiceStopped === true,
