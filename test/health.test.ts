@@ -223,9 +223,13 @@ test('a drill counts until it is old, failed, or the schema of a database change
   database.close();
   await sandbox.snapshot(['save']);
   expect(due()).toMatchObject({ level: 'warning', message: expect.stringContaining('app.db changed') });
+  drill(Date.now(), 'damaged');
+  expect(due()).toMatchObject({ level: 'critical', grave: 'damaged' });
+  drill(Date.now(), 'stopped');
+  expect(due()).toMatchObject({ level: 'critical' });
   drill(Date.now(), 'failed');
   expect((await health()).check('drill')).toMatchObject({ level: 'warning', message: expect.stringContaining('failed') });
-  expect((await sandbox.cora(['health'])).stdout).toContain('2 of 3 restore tests succeeded');
+  expect((await sandbox.cora(['health'])).stdout).toContain('2 of 4 restore tests succeeded');
 });
 
 test('a vault of a thousand snapshots is looked at in about a second', async () => {

@@ -6,16 +6,18 @@ import { type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import type { ChainLine } from '../vault/chain.ts';
 import { timeOfId } from '../vault/layout.ts';
 import type { Vault } from '../vault/vault.ts';
-import { type HealthCheck, note, ok, warning } from './health-check.ts';
+import { critical, type HealthCheck, note, ok, warning } from './health-check.ts';
 
 const DRILL = 'cora drill';
 
 export type Drills = { readonly count: number; readonly succeeded: number; readonly last: ChainLine | undefined };
 
-const succeeded = ({ extra }: ChainLine) => extra.split(',').includes('ok');
+/** `ok`, `damaged`, `failed`, or `stopped` by its time limit, which says nothing about the restore. */
+const outcomeOf = ({ extra }: ChainLine) => extra.split(',')[1] ?? '';
+const succeeded = (line: ChainLine) => outcomeOf(line) === 'ok';
 
 export function drillsIn(lines: readonly ChainLine[]): Drills {
-  const drills = lines.filter(({ kind }) => kind === 'drill');
+  const drills = lines.filter((line) => line.kind === 'drill' && outcomeOf(line) !== 'stopped');
   return { count: drills.length, succeeded: drills.filter(succeeded).length, last: drills.at(-1) };
 }
 
@@ -28,8 +30,16 @@ export function drillDue(
   every: number,
   now: number,
 ): HealthCheck {
-  const { last } = drillsIn(lines);
+  const last = lines.findLast((line) => line.kind === 'drill' && outcomeOf(line) !== 'stopped');
   const good = lines.findLast((line) => line.kind === 'drill' && succeeded(line));
+  // Of a snapshot that is gone by now the damage is gone too.
+  if (last !== undefined && outcomeOf(last) === 'damaged' && refs.some(({ id }) => id === last.id))
+    return critical(
+      'drill',
+      `The last drill (${formatAge(now - Date.parse(last.time))}) found ${last.id} damaged`,
+      `cora verify ${last.id} --deep`,
+      'damaged',
+    );
   if (last !== undefined && last !== good) return warning('drill', `The last drill (${formatAge(now - Date.parse(last.time))}) failed`, DRILL);
   if (good === undefined) {
     const first = refs.find(({ kind }) => kind === 'backup');

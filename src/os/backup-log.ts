@@ -1,7 +1,8 @@
 // ledger/cora.db: the table backup_log (ATLAS-4's columns, ours after them). It is made from the chain and the snapshots' reports;
 // only rows of runs that failed stand nowhere else. A damaged table is thrown away and made again. Nothing is decided by it.
 
-import { chmodSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { type CoraDatabase, openDatabase } from './sqlite.ts';
 
 /** One run. Times are milliseconds since 1970. */
@@ -119,13 +120,21 @@ class OtherVersion extends Error {}
 async function open(path: string): Promise<BackupLog> {
   const database = await openDatabase(path);
   try {
-    if (path !== ':memory:') chmodSync(path, 0o600);
+    if (path !== ':memory:') ownLikeDirectory(path);
     prepare(database);
   } catch (error) {
     database.close();
     throw error;
   }
   return logOf(database);
+}
+
+/** For its owner alone; one that root makes in a user's vault is the user's. */
+function ownLikeDirectory(path: string): void {
+  const { mode, uid, gid } = statSync(path);
+  if ((mode & 0o777) !== 0o600) chmodSync(path, 0o600);
+  const directory = statSync(dirname(path));
+  if (process.geteuid?.() === 0 && (uid !== directory.uid || gid !== directory.gid)) chownSync(path, directory.uid, directory.gid);
 }
 
 function prepare(database: CoraDatabase): void {
