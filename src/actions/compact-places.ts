@@ -77,41 +77,46 @@ function bestCopies(index: ObjectIndex, live: Uint8Array, fates: readonly Fate[]
   const objectOf = (record: number): number => table.find(all.subarray(record * RECORD_BYTES, record * RECORD_BYTES + 32));
   const best = new Int32Array(count).fill(-1);
   /** Objects of which there are several copies, and one of them may go. */
-  const doubled = new Set<number>();
+  const doubled = new Uint8Array(count);
+  let anyDoubled = false;
+  const consider = (object: number, record: number): void => {
+    const other = best[object] ?? -1;
+    if (other < 0 || fateOf(record) < fateOf(other)) best[object] = record;
+  };
   for (let record = 0; record < count; record++) {
     const object = objectOf(record);
     if (live[object] !== 1) continue;
     const other = best[object] ?? -1;
-    if (other >= 0 && (fateOf(other) !== STAYS || fateOf(record) !== STAYS)) doubled.add(object);
-    if (other < 0 || fateOf(record) < fateOf(other)) best[object] = record;
+    if (other >= 0 && (fateOf(other) !== STAYS || fateOf(record) !== STAYS)) {
+      doubled[object] = 1;
+      anyDoubled = true;
+    }
+    consider(object, record);
   }
-  if (doubled.size === 0) return best;
-  const copies = new Map<number, number[]>();
-  for (let record = 0; record < count; record++) {
-    const object = objectOf(record);
-    if (doubled.has(object)) copies.set(object, [...(copies.get(object) ?? []), record]);
-  }
-  const sound = readable(
-    index,
-    [...copies.values()].flat().filter((record) => fateOf(record) !== GOES),
-  );
-  for (const [object, records] of copies) {
-    // What goes is read when it is copied; where no copy can be read, none is taken away from it.
-    const good = records.filter((record) => sound.has(record) || fateOf(record) === GOES).sort((a, b) => fateOf(a) - fateOf(b));
-    best[object] = good[0] ?? best[object] ?? -1;
-  }
+  if (!anyDoubled) return best;
+  const copies = Uint32Array.from(range(count, (record) => doubled[objectOf(record)] === 1));
+  const sound = readable(index, copies, (record) => fateOf(record) !== GOES);
+  // Once more, for these, with what was found. What goes is read when it is copied; where no copy can be read, none is taken for better.
+  const before = Int32Array.from(best);
+  for (const record of copies) best[objectOf(record)] = -1;
+  for (const record of copies) if (sound[record] === 1 || fateOf(record) === GOES) consider(objectOf(record), record);
+  for (const record of copies) if (best[objectOf(record)] === -1) best[objectOf(record)] = before[objectOf(record)] ?? -1;
   return best;
 }
 
-/** Those of the records whose bytes are on the disk and have their hash. */
-function readable(index: ObjectIndex, records: readonly number[]): Set<number> {
-  const sound = new Set<number>();
+function* range(count: number, wanted: (record: number) => boolean): Generator<number> {
+  for (let record = 0; record < count; record++) if (wanted(record)) yield record;
+}
+
+/** By record: 1 for those of the wanted ones whose bytes are on the disk and have their hash. */
+function readable(index: ObjectIndex, records: Uint32Array, wanted: (record: number) => boolean): Uint8Array {
+  const sound = new Uint8Array(index.table.count);
   const reader = new RecordReader(index);
   try {
-    for (const record of Uint32Array.from(records).sort((a, b) => compareRecords(index.table.records, a, b))) {
+    for (const record of records.filter(wanted).sort((a, b) => compareRecords(index.table.records, a, b))) {
       try {
         reader.read(record);
-        sound.add(record);
+        sound[record] = 1;
       } catch {
         // Then it is not relied on.
       }

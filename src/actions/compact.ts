@@ -42,6 +42,7 @@ export type Compaction = {
  * @throws CoraError damaged where something that a remaining save names is nowhere
  */
 export async function planCompaction(vault: Vault, doomed: readonly SnapshotRef[], ctx: Context): Promise<Compaction> {
+  if (nothingToDo(vault, doomed)) return NOTHING;
   return tryAnew(async (anew) => planned(vault, await surveyPacks(vault, doomed, anew, ctx)));
 }
 
@@ -53,6 +54,7 @@ export async function planCompaction(vault: Vault, doomed: readonly SnapshotRef[
  * @throws CoraError damaged, no_space, read_only, io, validation_failed, interrupted: then nothing may be removed
  */
 export async function compactSaves(vault: Vault, doomed: readonly SnapshotRef[], ctx: Context): Promise<Compaction> {
+  if (nothingToDo(vault, doomed)) return NOTHING;
   return tryAnew(async (anew) => {
     const survey = await surveyPacks(vault, doomed, anew, ctx);
     const done = survey.places.gather.length + survey.loose.length === 0 ? planned(vault, survey) : await gather(vault, survey, ctx);
@@ -81,6 +83,13 @@ export function dropGathered(vault: Vault, { dead }: Compaction): void {
   } catch (error) {
     throw writeFailure(error, directory);
   }
+}
+
+const NOTHING: Compaction = { objects: 0, keyframes: 0, written: 0, dead: [], deadBytes: 0 };
+
+/** No listing need be read where no save goes and nothing was gathered before. */
+function nothingToDo(vault: Vault, doomed: readonly SnapshotRef[]): boolean {
+  return doomed.every(({ kind }) => kind !== 'save') && !exists(`${vault.root}/${NAMES.packs}`);
 }
 
 /** The index is a cache and may be wrong: that something is nowhere, only the packs themselves can say. */

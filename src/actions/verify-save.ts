@@ -1,7 +1,6 @@
 // What a save needs besides its own directory: its keyframe, and every object of its listing in some
 // pack. Packs are checked as files; where one is damaged, or on --deep, object by object.
 
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { bytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
@@ -90,21 +89,19 @@ export class SaveChecker {
     const { keyframe } = loadDelta(this.#vault, ref);
     const file = keyframeFile(this.#vault, keyframe);
     const id = parseId(keyframe);
-    const reason = (await this.#checkPack(file)) ?? (file.startsWith(`${NAMES.packs}/`) && id !== undefined ? this.#anchor(file, id) : undefined);
+    const reason =
+      (await this.#checkPack(file)) ?? (file.startsWith(`${NAMES.packs}/`) && id !== undefined ? await this.#anchor(file, id) : undefined);
     return reason === undefined ? [] : [{ path: file, file, reason }];
   }
 
   /** Why a keyframe that clean-up kept is not the one that its save had by the ledger. */
-  #anchor(file: string, id: SnapshotId): string | undefined {
+  async #anchor(file: string, id: SnapshotId): Promise<string | undefined> {
     const place = `${NAMES.packs}/${looseName(id, NAMES.sums)}`;
     try {
       const text = readFileSync(`${this.#vault.root}/${place}`);
       if (this.#files.isAltered('save', id, text)) return `${place}, which says what it was, is not the one that the ledger recorded`;
       const sum = parseSums(text).find(({ path }) => path === NAMES.keyframe);
-      const sha256 = createHash('sha256')
-        .update(readFileSync(`${this.#vault.root}/${file}`))
-        .digest('hex');
-      return sum?.sha256 === sha256 ? undefined : `it is not what ${place} says`;
+      return sum === undefined ? `${place} does not name it` : await this.#files.checkFile(file, sum.sha256);
     } catch (error) {
       return `${place}, which says what it was, cannot be read: ${messageOf(error)}`;
     }

@@ -105,7 +105,7 @@ async function* linesOf(path: string): AsyncGenerator<string[]> {
     for (let at = 0; at < stored.length; ) {
       // The stream ends with its first frame and is silent about what follows: so each frame has its own.
       const length = frameLength(stored, at) ?? stored.length - at;
-      const content = createZstdDecompress();
+      const content = createZstdDecompress({ chunkSize: 1 << 18 });
       content.end(stored.subarray(at, at + length));
       at += length;
       for await (const chunk of content) {
