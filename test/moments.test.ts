@@ -118,6 +118,14 @@ test('verify takes moments too', async () => {
   expect(JSON.parse(daily.stdout)).toMatchObject({ result: { snapshots: [{ snapshot_id: ids['daily'] }, { snapshot_id: ids['daily'] }] } });
 });
 
+test('pin takes a moment', async () => {
+  const run = await at(NOW, ['pin', '@yesterday', '--json']);
+  expect(run.code).toBe(0);
+  expect(run.stderr).toContain(`: ${ids['evening']}, `);
+  expect(JSON.stringify((JSON.parse(run.stdout) as { result: unknown }).result)).toContain(ids['evening']);
+  expect((await at(NOW, ['unpin', '@yesterday'])).code).toBe(0);
+});
+
 test('backup verify takes the newest backup of then', async () => {
   const run = await at(NOW, ['backup', 'verify', '@yesterday', '--json']);
   expect(JSON.parse(run.stdout)).toMatchObject({ result: { moment: { snapshot_id: ids['daily'] } } });

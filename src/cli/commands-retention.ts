@@ -41,13 +41,14 @@ export const RETENTION_COMMANDS: readonly Command[] = [
   command({
     name: 'pin',
     summary: 'Keep a snapshot whatever the rules of retention say',
-    usage: 'ID [--until DATE]',
+    usage: 'ID | @WHEN [--until DATE]',
     flags: { until: { kind: 'text', value: 'DATE', help: 'the pin ends after this day (2027-01-31) or time (90d)' } },
     minArgs: 1,
     maxArgs: 1,
     examples: [
       ['cora pin 20261121-143000', 'until cora unpin'],
       ['cora pin latest --until 2027-01-31', 'until that day is over'],
+      ['cora pin @yesterday', 'the newest one of yesterday or before'],
     ],
     exitCodes: [EXIT.ok, EXIT.usage, EXIT.noVault, EXIT.locked],
     logged: true,
