@@ -312,6 +312,7 @@ test('restore hands on paths, absolute targets and what stands after --', async 
       critical: false,
       databases: false,
       overwrite: 'never',
+      artefacts: { with: [], without: [] },
       deleteExtra: false,
       modes: 'live',
     },

@@ -208,6 +208,29 @@ test('--delete moves what the snapshot does not hold aside, never what is exclud
   expect(compareTrees(before, tree(), timeless).filter(database)).toEqual([]);
 });
 
+test('--with and --without choose artefacts, and a word says where parts are of different moments', async () => {
+  writeFileSync(
+    at('cora.toml'),
+    '[[artefacts]]\nname = "registry"\nkind = "json"\npath = "registry.json"\n[[artefacts]]\nname = "store"\nkind = "directory"\npath = "store"\n',
+  );
+  mkdirSync(at('store'));
+  const write = (word: string) => {
+    for (const name of ['registry.json', 'store/x', 'other']) writeFileSync(at(name), JSON.stringify(word));
+  };
+  makeDatabase('notes.db');
+  write('saved');
+  const { id } = await sandbox.snapshot(['save']);
+  const state = () => ['registry.json', 'store/x', 'other'].map((name) => JSON.parse(read(name)) as string);
+  write('changed');
+  expect((await sandbox.cora(['restore', id, '--with', 'registry', '--yes'])).code).toBe(0);
+  expect(state()).toEqual(['saved', 'changed', 'changed']);
+  const without = await sandbox.cora(['restore', id, '--without', 'store', '--yes', '--confirm-service-stopped']);
+  expect([without.code, without.stderr]).toEqual([0, expect.stringContaining('of different moments')]);
+  expect(state()).toEqual(['saved', 'changed', 'saved']);
+  const unknown = await sandbox.cora(['restore', id, '--with', 'nothing', '--yes']);
+  expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('it has registry, store')]);
+});
+
 test('a damaged snapshot changes nothing and ends with 21; --partial brings the rest', async () => {
   for (const name of ['a', 'b']) writeFileSync(at(name), `${name} as saved `.repeat(400));
   const { id, path } = await sandbox.snapshot(['save']);

@@ -17,7 +17,7 @@ import { rootOf, type Vault } from '../vault/vault.ts';
 import { checkpointEntries } from './checkpoint.ts';
 import type { ProjectFacts } from './open-project.ts';
 import { findExtras } from './restore-extras.ts';
-import { lacksLinkTarget, rowsFor, selectEntries } from './restore-select.ts';
+import { artefactPaths, lacksLinkTarget, rowsFor, selectEntries } from './restore-select.ts';
 
 export type RestoreOptions = {
   /** A snapshot name, `ID:path`, or undefined for the latest. */
@@ -30,6 +30,8 @@ export type RestoreOptions = {
   readonly critical: boolean;
   /** Only databases. */
   readonly databases?: boolean;
+  /** Names of artefacts: these alone, or all but these. */
+  readonly artefacts?: { readonly with: readonly string[]; readonly without: readonly string[] };
   /** In place: what the snapshot does not hold is moved aside. */
   readonly deleteExtra?: boolean;
   /** In place: owners and modes of what is overwritten; `live` (default) keeps them, `snapshot` makes them what they were. */
@@ -84,8 +86,10 @@ export async function planRestore(
   ctx: Context,
 ): Promise<RestorePlan> {
   const vault = openLocated(location);
-  const { ref, paths } = findTarget(vault, options, ctx.now());
+  const { ref, paths: named } = findTarget(vault, options, ctx.now());
   const report = readReport(vault, ref);
+  const paths = [...named, ...artefactPaths(report, options.artefacts?.with ?? [])];
+  const except = artefactPaths(report, options.artefacts?.without ?? []);
   if (report.status === 'suspect') ctx.monitor.note(`${ref.id} is SUSPECT: when it was made something was lost (cora show ${ref.id})`);
   const directory = options.to ?? inPlaceRoot(project);
   const inPlace = options.to === undefined;
@@ -94,7 +98,7 @@ export async function planRestore(
   if (options.to !== undefined) requireEmpty(options.to, options.overwrite);
   let all = ref.kind === 'fallback' ? await checkpointEntries(vault, ref) : loadEntries(vault, ref, rowsFor(paths));
   if (lacksLinkTarget(all) && ref.kind !== 'fallback') all = loadEntries(vault, ref);
-  const selected = selectEntries(all, paths, onlyOf(options, report), ref);
+  const selected = selectEntries(all, paths, onlyOf(options, report), except, ref);
   const databases = new Set(report.databases.filter(({ stored }) => stored === 'copy').map(({ path }) => path));
   const changes: PlannedChange[] = [];
   const entries: Entry[] = [];
@@ -144,7 +148,7 @@ export async function planRestore(
     liveDatabases: liveDatabases.filter((path) => entries.some((entry) => entry.path === path)),
     elsewhere: inPlace && project !== undefined ? otherDeployment(project.root, vault, report) : undefined,
     modes: options.modes ?? 'live',
-    work: { vault, ref, report, entries, whole: paths.length === 0 && !options.critical && options.databases !== true, refused },
+    work: { vault, ref, report, entries, whole: paths.length + except.length === 0 && !options.critical && options.databases !== true, refused },
   };
 }
 

@@ -1,8 +1,9 @@
 // Which entries of a snapshot a restore wants: what was named, what it needs, and the directories that lead there.
 
-import { type Bytes, bytes, toText } from '../base/bytes.ts';
+import { type Bytes, bytes, fromText, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
 import { type Entry, escapeField } from '../format/file-list.ts';
+import type { Report } from '../format/report.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 
 /** Which rows of a listing can matter for some paths: what is at or below one, or leads to it. */
@@ -23,9 +24,16 @@ export function lacksLinkTarget(entries: readonly Entry[]): boolean {
 /**
  * The entries that are asked for, and the directories that lead to them.
  * @param only text of the only paths that count, undefined for all
+ * @param except what is left out, with all below it
  * @throws CoraError not_found where a path is not in the snapshot
  */
-export function selectEntries(all: readonly Entry[], paths: readonly Bytes[], only: ReadonlySet<string> | undefined, ref: SnapshotRef): Entry[] {
+export function selectEntries(
+  all: readonly Entry[],
+  paths: readonly Bytes[],
+  only: ReadonlySet<string> | undefined,
+  except: readonly Bytes[],
+  ref: SnapshotRef,
+): Entry[] {
   const under = (path: Bytes): boolean =>
     paths.length === 0 || paths.some((wanted) => wanted === '.' || path === wanted || path.startsWith(`${wanted}/`));
   const chosen = new Set<string>();
@@ -37,7 +45,7 @@ export function selectEntries(all: readonly Entry[], paths: readonly Bytes[], on
     }
   }
   for (const entry of all) {
-    if (!under(entry.path) || only?.has(toText(entry.path)) === false) continue;
+    if (!under(entry.path) || only?.has(toText(entry.path)) === false || isIn(entry.path, except)) continue;
     // A hard link's content comes with it, and with both the directories that lead there.
     for (const path of entry.type === 'h' && entry.link !== undefined ? [entry.path, entry.link] : [entry.path]) {
       chosen.add(path);
@@ -47,4 +55,29 @@ export function selectEntries(all: readonly Entry[], paths: readonly Bytes[], on
   chosen.add('.');
   // Parents before what they hold, whatever the order of the listing.
   return all.filter((entry) => chosen.has(entry.path)).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function isIn(path: Bytes, places: readonly Bytes[]): boolean {
+  return places.some((place) => path === place || path.startsWith(`${place}/`));
+}
+
+/**
+ * Paths of artefacts by their names; the vector store of a snapshot is `chroma` where no artefact has that name.
+ * @throws CoraError not_found where the snapshot has none of that name
+ */
+export function artefactPaths(report: Report, names: readonly string[]): Bytes[] {
+  const artefacts = report.artefacts ?? [];
+  return names.flatMap((name) => {
+    const named = artefacts.filter((artefact) => artefact.name === name).map(pathOf);
+    const paths = named.length > 0 || name !== 'chroma' ? named : report.units.map(({ path }) => fromText(path));
+    if (paths.length > 0) return paths;
+    const known = artefacts.map((artefact) => artefact.name).join(', ');
+    throw new CoraError('not_found', `${report.snapshot_id} has no artefact ${name}${known === '' ? '' : `; it has ${known}`}`, {
+      hint: `cora show ${report.snapshot_id} tells what it has`,
+    });
+  });
+}
+
+function pathOf({ path, path_base64: raw }: { readonly path: string; readonly path_base64?: string }): Bytes {
+  return raw === undefined ? fromText(path) : bytes(Buffer.from(raw, 'base64').toString('latin1'));
 }

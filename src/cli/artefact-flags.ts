@@ -19,9 +19,12 @@ export type ArtefactOptions = {
 };
 
 export function artefactChoice(options: ArtefactOptions, host: CommandHost): ArtefactChoice {
+  return { ...artefactNames(options), host };
+}
+
+export function artefactNames(options: ArtefactOptions): { readonly with: readonly string[]; readonly without: readonly string[] } {
   return {
     with: [...(options.with ?? []), ...(options.chroma === true ? ['chroma'] : [])],
     without: [...(options.without ?? []), ...(options.noChroma === true ? ['chroma'] : [])],
-    host,
   };
 }

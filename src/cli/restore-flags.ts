@@ -15,6 +15,10 @@ export const RESTORE_FLAGS = {
   to: { kind: 'path', short: 't', value: 'DIR', aliases: ['target'], help: 'restore into DIR, which is empty or does not exist yet' },
   critical: { kind: 'switch', help: 'critical files and databases only' },
   databases: { kind: 'switch', help: 'databases only' },
+  with: { kind: 'list', value: 'NAME', help: 'the artefact NAME alone ([[artefacts]]; chroma: the vector store)' },
+  without: { kind: 'list', value: 'NAME', help: 'all but the artefact NAME' },
+  chroma: { kind: 'switch', help: 'the same as --with chroma' },
+  noChroma: { kind: 'switch', help: 'the same as --without chroma' },
   dryRun: { kind: 'switch', short: 'n', help: 'say what would change, and change nothing' },
   overwrite: {
     kind: 'choice',

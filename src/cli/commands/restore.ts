@@ -6,6 +6,7 @@ import type { ServiceOptions } from '../../actions/restore-service.ts';
 import { type Bytes, printable } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
 import type { Project } from '../../vault/project.ts';
+import { artefactNames } from '../artefact-flags.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import type { OptionsOf } from '../flags.ts';
 import { inPlaceDocument, inPlaceLines, planDocument, planLines, restoreDocument, restoreLines } from '../render-restore.ts';
@@ -75,9 +76,12 @@ function refuseContradictions(options: Options): void {
       hint: 'leave one of them out',
     });
   }
-  if (options.delete === true && (options.critical === true || options.databases === true)) {
+  if (
+    options.delete === true &&
+    (options.critical === true || options.databases === true || options.without !== undefined || options.noChroma === true)
+  ) {
     throw new CoraError('usage', '--delete needs all of the snapshot to compare with', {
-      hint: 'leave --critical or --databases out, or name paths',
+      hint: 'leave --critical, --databases or --without out, or name paths',
     });
   }
 }
@@ -90,6 +94,7 @@ function planOptions(options: Options, target: Bytes | undefined, paths: readonl
     critical: options.critical === true,
     databases: options.databases === true,
     overwrite: options.overwrite,
+    artefacts: artefactNames(options),
     deleteExtra: options.delete === true,
     modes: options.modes ?? 'live',
   };
