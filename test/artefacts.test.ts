@@ -111,6 +111,8 @@ test('a command that fails is no success: exit 3, named, no loss, and the one be
   const held = await sandbox.json(['list', '.cora-artefacts/app']);
   expect((held.result['snapshots'] as { readonly snapshot_id: string }[]).map(({ snapshot_id: id }) => id)).toEqual([good.id]);
   expect(await restored(good.id, '.cora-artefacts/app')).toBe('INSERT 1;\n');
+  // A backup for each push would lack it too.
+  expect(await made('backup', 'auto')).toMatchObject({ outcome: 'not_needed' });
   configure(DUMP);
   expect(await made('save', '--with', 'app')).toMatchObject({ code: 0 });
 });

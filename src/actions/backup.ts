@@ -24,7 +24,7 @@ import { describeTree, gitFacts, makeReport } from './describe.ts';
 import { Export, type Exported } from './export.ts';
 import { recordRuns, withFailureLogged } from './ledger.ts';
 import { openForWriting, openOnce, type ProjectFacts } from './open-project.ts';
-import { isGood } from './report-state.ts';
+import { isGoodButArtefacts } from './report-state.ts';
 import { type Saved, type SaveResult, saveInto } from './save.ts';
 import { sealNew } from './seal.ts';
 import { entryOf, isListed } from './tree-rows.ts';
@@ -76,7 +76,7 @@ export async function backup(project: ProjectFacts, location: VaultLocation, opt
 function isDue(location: VaultLocation, project: ProjectFacts, options: BackupOptions, ctx: Context): boolean {
   if (options.mode === 'now' || options.label !== undefined || project.config.artefacts.length === 0) return true;
   if (!exists(`${location.path}/${NAMES.vaultJson}`)) return true;
-  const good = newestBackup(openLocated(location), ctx.now(), isGood);
+  const good = newestBackup(openLocated(location), ctx.now(), isGoodButArtefacts);
   return good === undefined || ctx.now() - timeOfId(good.ref.id) > project.config.backup.minAge;
 }
 
@@ -108,7 +108,11 @@ async function attempt(
   }
   if (options.mode === 'auto' && options.label === undefined) {
     // While a loss stands no backup can be good: one of this state is enough, not one a push.
-    const good = newestBackup(vault, ctx.now(), saved.result.losses.length > 0 ? (report) => isGood(report) || report.status === 'suspect' : isGood);
+    const good = newestBackup(
+      vault,
+      ctx.now(),
+      saved.result.losses.length > 0 ? (report) => isGoodButArtefacts(report) || report.status === 'suspect' : isGoodButArtefacts,
+    );
     if (good !== undefined && !isNeeded(vault, project, saved, good, ctx.now())) {
       if (saved.result.outcome === 'saved') await recordRuns(vault, ctx);
       return {

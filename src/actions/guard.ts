@@ -79,7 +79,7 @@ export async function guard(
   ctx: Context,
 ): Promise<GuardResult> {
   const begun = performance.now();
-  const before = await backUp(project, location, options, ctx);
+  const before = await backUp(project, location, options, host, ctx);
   steps.backedUp(before.id, before.path);
   const ending = await steps.runCommand();
   const problems: Problem[] = [];
@@ -88,7 +88,7 @@ export async function guard(
     ctx.monitor.problem(one);
   };
   if (ending.exitCode !== 0) problems.push({ code: 'command_failed', message: describeEnding(ending), severity: 'error' });
-  const changes = await compareWith(before.save, project, location, problem, ctx);
+  const changes = await compareWith(before.save, project, location, problem, host, ctx);
   const rollBack = ending.exitCode === 0 ? ({ outcome: 'not_needed' } as const) : await perhapsRollBack();
   return { id: before.id, path: before.path, label: options.label, ending, changes, rollBack, seconds: (performance.now() - begun) / 1000, problems };
 
@@ -110,8 +110,14 @@ export function describeEnding({ exitCode, signal, error }: Ending): string {
 
 type Before = { readonly id: string; readonly path: string; readonly save: string };
 
-async function backUp(project: Project, location: VaultLocation, { label, note, trigger }: GuardOptions, ctx: Context): Promise<Before> {
-  const made = await backup(project, location, { mode: 'now', label, trigger, ...(note === undefined ? {} : { note }) }, ctx);
+async function backUp(
+  project: Project,
+  location: VaultLocation,
+  { label, note, trigger }: GuardOptions,
+  host: CommandHost,
+  ctx: Context,
+): Promise<Before> {
+  const made = await backup(project, location, { mode: 'now', label, trigger, artefacts: { host }, ...(note === undefined ? {} : { note }) }, ctx);
   const { report } = made;
   if (report === undefined) throw new CoraError('internal', 'The backup before the command has no report');
   if (report.status === 'suspect') {
@@ -133,10 +139,11 @@ async function compareWith(
   project: Project,
   location: VaultLocation,
   problem: (problem: Problem) => void,
+  host: CommandHost,
   ctx: Context,
 ): Promise<SnapshotChanges | undefined> {
   try {
-    const after = await save(project, location, { trigger: 'guard' }, quiet(ctx));
+    const after = await save(project, location, { trigger: 'guard', artefacts: { host } }, quiet(ctx));
     const vault = openLocated(location);
     const saves = listSnapshots(vault).filter(({ kind }) => kind === 'save');
     const find = (id: string): SnapshotRef => {
@@ -183,14 +190,14 @@ async function rollBackTo(
   };
   const wrong = result.databaseChecks.find(({ ok }) => !ok)?.error ?? result.problems.find(({ severity }) => severity === 'error')?.message;
   if (wrong !== undefined) return { outcome: 'failed', ...done, error: wrong, hint: 'cora restore --undo takes the roll back back' };
-  await settleLosses(project, location, ctx);
+  await settleLosses(project, location, host, ctx);
   return { outcome: 'done', ...done };
 }
 
 /** What the command had lost is back: the next save says so, or `cora status` would go on to warn. */
-async function settleLosses(project: Project, location: VaultLocation, ctx: Context): Promise<void> {
+async function settleLosses(project: Project, location: VaultLocation, host: CommandHost, ctx: Context): Promise<void> {
   try {
-    await save(project, location, { trigger: 'guard' }, quiet(ctx));
+    await save(project, location, { trigger: 'guard', artefacts: { host } }, quiet(ctx));
   } catch (error) {
     ctx.monitor.note(`The project was not saved after the roll back: ${messageOf(error)}`);
   }

@@ -14,3 +14,8 @@ export function isGood(report: Report): boolean {
       severity === 'error' && !KEPT_RAW.has(code) && (/^(?:db|artefact)_/.test(code) || (path !== undefined && critical.has(path)) || path === '.'),
   );
 }
+
+/** Good but for artefacts: another backup of this state would lack them too. `cora backup auto` does not make one for each push. */
+export function isGoodButArtefacts(report: Report): boolean {
+  return isGood({ ...report, problems: report.problems.filter(({ code }) => !code.startsWith('artefact_')) });
+}

@@ -42,6 +42,7 @@ import { recordRestore } from './restore-record.ts';
 import { type DatabaseMode, isDirectory, lstatOf, movesOf, stage } from './restore-stage.ts';
 import { refusedProblems } from './restore-write.ts';
 import { save } from './save.ts';
+import type { CommandHost } from './trust.ts';
 
 export type InPlaceOptions = {
   readonly databases: DatabaseMode;
@@ -51,6 +52,8 @@ export type InPlaceOptions = {
   readonly partial: boolean;
   /** Runs when all is staged, before what is there is saved: stops what uses the files. */
   readonly beforeSwap?: (() => Promise<void>) | undefined;
+  /** Who runs the lock commands of artefacts in that save. */
+  readonly host?: CommandHost;
 };
 
 export type InPlaceResult = RestoreResult & {
@@ -92,7 +95,7 @@ export async function restoreInPlace(
     const planned = movesOf(run, plan, new Set(mounted), options.databases);
     await options.beforeSwap?.();
     for (const { kind, path } of planned.moves) if (kind === 'database') refuseHeld(joinBytes(root, path));
-    const safety = options.preSnapshot ? await saveBefore(project, location, plan, ctx) : undefined;
+    const safety = options.preSnapshot ? await saveBefore(project, location, plan, options.host, ctx) : undefined;
     keepLiveAttributes(run, plan, planned.moves);
     const moves = await keepDatabases(run, planned);
     writeMoves(run, moves);
@@ -151,11 +154,18 @@ function refuseForSpace(plan: RestorePlan, root: Bytes): void {
 }
 
 /** Its label keeps it until a person deletes it. */
-async function saveBefore(project: ProjectFacts, location: VaultLocation, plan: RestorePlan, ctx: Context): Promise<string> {
+async function saveBefore(
+  project: ProjectFacts,
+  location: VaultLocation,
+  plan: RestorePlan,
+  host: CommandHost | undefined,
+  ctx: Context,
+): Promise<string> {
   try {
     // That something is lost or cannot be read is why a person restores; it is in that save's own report.
     const quiet: Context = { ...ctx, monitor: { ...SILENT, phase: ctx.monitor.phase, progress: ctx.monitor.progress } };
-    return (await save(project, location, { label: PRE_RESTORE, note: `before the restore of ${plan.id}`, trigger: 'restore' }, quiet)).id;
+    const how = { label: PRE_RESTORE, note: `before the restore of ${plan.id}`, trigger: 'restore', artefacts: host === undefined ? {} : { host } };
+    return (await save(project, location, how, quiet)).id;
   } catch (error) {
     if (error instanceof CoraError && (error.code === 'interrupted' || error.code === 'locked')) throw error;
     throw new CoraError('io', `What is there now could not be saved, so nothing was restored: ${messageOf(error)}`, {

@@ -44,7 +44,7 @@ export async function restoreWithService(
   if (stops) service.requireTrust();
   let result: InPlaceResult;
   try {
-    result = await restoreInPlace(project, location, plan, { ...options, beforeSwap: stops ? () => service.stop() : undefined }, ctx);
+    result = await restoreInPlace(project, location, plan, { ...options, host, beforeSwap: stops ? () => service.stop() : undefined }, ctx);
   } finally {
     await service.start();
   }
