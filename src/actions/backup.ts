@@ -22,7 +22,8 @@ import { type ArtefactChoice, type ArtefactRun, withDumps } from './artefact-dum
 import { typeOfBackup } from './backup-type.ts';
 import { describeTree, gitFacts, makeReport } from './describe.ts';
 import { Export, type Exported } from './export.ts';
-import { recordRuns, withFailureLogged } from './ledger.ts';
+import { recordRuns } from './ledger.ts';
+import { withFailureLogged } from './logged-run.ts';
 import { openForWriting, openOnce, type ProjectFacts } from './open-project.ts';
 import { isGoodButArtefacts } from './report-state.ts';
 import { type Saved, type SaveResult, saveInto } from './save.ts';

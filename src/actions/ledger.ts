@@ -2,7 +2,7 @@
 // quickly; it is never what a decision rests on, so no failure here ends a run.
 
 import type { Context } from '../base/context.ts';
-import { CoraError, EXIT, messageOf } from '../base/errors.ts';
+import { messageOf } from '../base/errors.ts';
 import type { Report } from '../format/report.ts';
 import { type BackupLog, isDamaged, type LoggedRun, type Missing, openLog, type Removal, remakeLog } from '../os/backup-log.ts';
 import { exists } from '../os/files.ts';
@@ -78,25 +78,11 @@ export async function rebuildLedger(vault: Vault): Promise<RebuiltLedger> {
   return { path, ...made, seconds: (performance.now() - begun) / 1000 };
 }
 
+/** What the row of a failed run says of it. */
 export type RunFacts = { readonly kind: 'save' | 'backup'; readonly type: string };
 
-/** Runs the work, and gives a failure of it a row before it goes on. */
-export async function withFailureLogged<T>(location: VaultLocation, facts: RunFacts, ctx: Context, work: () => Promise<T>): Promise<T> {
-  const started = ctx.now();
-  try {
-    return await work();
-  } catch (error) {
-    if (isFailure(error)) await recordFailure(location, facts, error, started, ctx);
-    throw error;
-  }
-}
-
-/** A slip of the caller's or a person's Ctrl-C is none. */
-function isFailure(error: unknown): boolean {
-  return !(error instanceof CoraError) || (error.exitCode !== EXIT.usage && error.exitCode !== EXIT.interrupted && error.exitCode !== EXIT.noVault);
-}
-
-async function recordFailure(location: VaultLocation, { kind, type }: RunFacts, error: unknown, started: number, ctx: Context): Promise<void> {
+/** Gives a run that failed a row. Never throws. */
+export async function recordFailure(location: VaultLocation, { kind, type }: RunFacts, error: unknown, started: number, ctx: Context): Promise<void> {
   try {
     if (!exists(`${location.path}/${NAMES.ledger}`)) return;
     const vault = openLocated(location);

@@ -21,7 +21,7 @@ import { type ArtefactChoice, NO_ARTEFACTS, withDumps } from './artefact-dumps.t
 import type { Scanned } from './capture.ts';
 import { standingProblems, toCarry } from './capture-problems.ts';
 import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
-import { recordRuns, withFailureLogged } from './ledger.ts';
+import { recordSnapshot, withFailureLogged } from './logged-run.ts';
 import type { WatchList } from './loss-baseline.ts';
 import { lossProblems } from './loss-text.ts';
 import { findLosses, notedLosses, standingLosses, unsettledLosses, withId } from './loss-watch.ts';
@@ -78,7 +78,7 @@ export async function save(project: ProjectFacts, location: VaultLocation, optio
       }
     });
     // What found nothing to do is written by the next run: it must stay as quick as it is.
-    if (saved.result.outcome === 'saved') await recordRuns(saved.vault, ctx);
+    if (saved.result.outcome === 'saved') await recordSnapshot(saved.vault, ctx);
     return saved.result;
   });
 }
