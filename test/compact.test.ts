@@ -12,7 +12,7 @@ import { save } from '../src/actions/save.ts';
 import { fromText } from '../src/base/bytes.ts';
 import { defaultConfig } from '../src/base/config.ts';
 import { findProgram } from '../src/os/run.ts';
-import { openIndex } from '../src/store/object-index.ts';
+import { appendSegment, openIndex } from '../src/store/object-index.ts';
 import { ObjectReader } from '../src/store/object-reader.ts';
 import { listPacks, listSnapshots } from '../src/vault/catalog.ts';
 import { eachRow, loadEntries } from '../src/vault/listing.ts';
@@ -213,6 +213,19 @@ test.runIf(SLOW)('many small packs become one', async () => {
   expect([...contents(sandbox.vault)]).toEqual(left.map((id) => [id, before.get(id)]));
 });
 
+test('an index that is wrong is made again, and nothing is dropped for its sake', async () => {
+  const saves = await history(6, 12);
+  const before = contents(sandbox.vault);
+  // It knows every pack, but of the first one nothing.
+  const index = join(sandbox.vault, '.cache/objects.idx');
+  rmSync(index);
+  const [first, ...others] = listPacks(openVault(sandbox.vault));
+  openIndex(sandbox.vault, others, 0, true);
+  appendSegment(sandbox.vault, first!, Buffer.alloc(0));
+  await drop(saves.slice(1, 3));
+  expect([...contents(sandbox.vault)]).toEqual([...before].filter(([id]) => id !== saves[1]!.id && id !== saves[2]!.id));
+});
+
 test('the newest save goes: the next one holds everything', async () => {
   const saves = await history(4, 6);
   await drop(saves.slice(1));
@@ -304,7 +317,7 @@ test.skipIf(findProgram('strace') === undefined)(
     const ids = gone.map(({ id }) => id);
     const before = contents(sandbox.vault);
     const copy = async (): Promise<string> => {
-      const vault = join(sandbox.root, 'copy');
+      const vault = join(sandbox.root, 'cöpy');
       rmSync(vault, { recursive: true, force: true });
       await execute('cp', ['-a', '--reflink=auto', sandbox.vault, vault]);
       return vault;

@@ -7,13 +7,13 @@
 
 import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { bytes } from '../base/bytes.ts';
+import { bytes, fromText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
 import { formatSums, type Sum } from '../format/checksums.ts';
 import { exists, freeBytes, makeDirectories, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
 import { gatherObjects } from '../store/gather.ts';
-import { appendSegment, forgetPacks } from '../store/object-index.ts';
+import { appendSegment, dropIndex, forgetPacks } from '../store/object-index.ts';
 import { hashCold } from '../store/read-jobs.ts';
 import { dropTree, treeSnapshot } from '../store/stat-cache.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
@@ -61,6 +61,8 @@ export async function compactSaves(vault: Vault, doomed: readonly SnapshotRef[],
     // The stat cache calls content "stored already"; of a save that goes that is not true for long.
     const seen = treeSnapshot(vault.root);
     if (seen !== undefined && !survey.survivors.has(seen)) dropTree(vault.root);
+    // The cached index said that something is missing, and it is not: the next run makes it again.
+    if (anew) dropIndex(vault.root);
     return done;
   });
 }
@@ -165,7 +167,7 @@ function copyFile(vault: Vault, { name, from, size, sha256 }: LooseFile, stage: 
     throw new CoraError('damaged', `${from} is not what was written: nothing is removed`, { hint: 'cora verify --all', details: { path: from } });
   const path = `${stage}/${name}`;
   writeNewFile(path, content);
-  if (hashCold({ kind: 'hash-cold', path }).sha256 !== found) {
+  if (hashCold({ kind: 'hash-cold', path: fromText(path) }).sha256 !== found) {
     throw new CoraError('validation_failed', `The disk does not hold what was written to ${path}`, {
       hint: "check the vault's disk (smartctl, dmesg), then run the command again",
     });

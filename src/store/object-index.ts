@@ -81,6 +81,11 @@ export function forgetPacks(vaultRoot: string, packs: ReadonlySet<string>): void
   if (kept.length < segments.length) rewriteSegments(vaultRoot, kept);
 }
 
+/** Deletes the cache: every pack is read for the next index. */
+export function dropIndex(vaultRoot: string): void {
+  rmSync(`${vaultRoot}/.cache/objects.idx`, { force: true });
+}
+
 /** The new records of a pack, as they stand at the table's end from `first` on; the caller appends them once the pack is visible. */
 export function recordsFrom(table: ObjectTable, first: number): Buffer {
   const count = table.count;
