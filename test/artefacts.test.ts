@@ -124,6 +124,13 @@ test('a command of cora.toml that nobody trusted is named, and the backup is mad
   expect(run.artefacts).toMatchObject([{ ok: false, bytes: 0, sha256: null, error: expect.stringContaining('cora trust') }]);
 });
 
+test("a command has the caller's umask, not the one of Cora", async () => {
+  configure(DUMP.replace(/command = ".*"/, 'command = "umask; touch made; stat -c %a made"'));
+  const { id } = await made('save', '--with', 'app');
+  const mask = process.umask();
+  expect(await restored(id, '.cora-artefacts/app')).toBe(`${mask.toString(8).padStart(4, '0')}\n${(0o666 & ~mask).toString(8)}\n`);
+});
+
 test('a large output is cut like any large file and comes back whole', async () => {
   configure(DUMP.replace(/command = ".*"/, `command = "seq 1 400000"`));
   const { id, artefacts } = await made('backup', 'now');
@@ -277,6 +284,15 @@ test('databases without their vector store, or the store without them, are said 
   expect(say('data/chroma/x.bin')).toEqual(['data/chroma/ becomes what it was in X, and app.db stays as it is: they are of different moments']);
   expect(say('app.db', 'data/chroma/x.bin', 'other')).toEqual([]);
   expect(say('other')).toEqual([]);
+  const whole = {
+    ...plan('app.db', 'data/chroma/x.bin'),
+    work: { report: { units: [], databases: [], artefacts: [{ name: 'shop', captured_at: 'then' }] }, whole: true },
+  };
+  const shop = { name: 'shop', restore: { from: '', key: '', run: 'psql' } };
+  const artefacts = [shop, { ...shop, name: 'other' }] as unknown as Parameters<typeof momentsApart>[1]['artefacts'];
+  expect(momentsApart(whole as unknown as Parameters<typeof momentsApart>[0], { artefacts })).toEqual([
+    'The artefact shop stays as it is; to bring it back too: cora artefact restore shop X',
+  ]);
 });
 
 test('a restore in place leaves outputs of commands out of the project, and --delete leaves what a snapshot had left out', async () => {

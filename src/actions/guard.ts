@@ -11,6 +11,7 @@ import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import type { Project } from '../vault/project.ts';
 import { backup } from './backup.ts';
 import { isGood } from './report-state.ts';
+import { momentsApart } from './restore-moments.ts';
 import { planRestore } from './restore-plan.ts';
 import { restoreWithService } from './restore-service.ts';
 import { save } from './save.ts';
@@ -179,6 +180,7 @@ async function rollBackTo(
 ): Promise<RollBack> {
   const what = { target: bytes(id), paths: [], to: undefined, critical: false, overwrite: 'always', modes: 'snapshot' } as const;
   const plan = await planRestore(project, location, { ...what, deleteExtra: deleteAdded }, ctx);
+  for (const sentence of momentsApart(plan, project.config)) ctx.monitor.note(sentence);
   const isHeld = plan.liveDatabases.some((path) => findDatabaseHolders(joinBytes(project.root, path)).holders.length > 0);
   // Checks that fail after it do not take the roll back back: the failed command's work is no better.
   const how = { databases: 'stopped', preSnapshot: true, partial: false, alreadyStopped: !isHeld, rollBack: async () => false } as const;

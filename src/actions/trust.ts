@@ -17,6 +17,8 @@ export type CommandHost = {
   readonly state: string | undefined;
   /** A variable of the caller's environment. */
   env(name: string): string | undefined;
+  /** Does something under the caller's umask; our own would make a service's files its owner's alone. */
+  asCaller?<T>(work: () => T): T;
 };
 
 /** What decides: the project's place, and who may write its configuration files. */

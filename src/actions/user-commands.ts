@@ -79,6 +79,7 @@ async function runLine(run: string | readonly string[], options: CommandOptions)
       env: { ...env, ...(isText(options.cwd) ? { PWD: toText(options.cwd) } : {}) },
       timeout: options.timeout,
       signal: options.signal,
+      asCaller: options.host.asCaller,
       ...(options.stdin === undefined ? (inherit ? { stdin: 'inherit' as const } : {}) : { stdin: options.stdin }),
       ...(options.stdout === undefined ? (inherit ? { stdout: 'inherit' as const } : {}) : { stdout: options.stdout }),
       ...(inherit ? { stderr: 'inherit' as const } : {}),

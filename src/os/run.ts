@@ -135,6 +135,8 @@ export type ForeignOptions = {
   /** Milliseconds; undefined: none. */
   readonly timeout?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Around the start: gives the program the caller's umask, which is not ours. */
+  readonly asCaller?: (<T>(start: () => T) => T) | undefined;
 };
 
 export type ForeignResult = {
@@ -205,12 +207,14 @@ export async function runForeign(program: string, args: readonly string[], optio
   const kept = openUnnamed();
   const ownGroup = options.stdin !== 'inherit' && options.stdout !== 'inherit';
   try {
-    const child = spawn(program, args, {
-      cwd: options.cwd,
-      env: { ...options.env },
-      stdio: [options.stdin ?? 'ignore', options.stdout ?? kept, options.stderr ?? kept],
-      detached: ownGroup,
-    });
+    const start = () =>
+      spawn(program, args, {
+        cwd: options.cwd,
+        env: { ...options.env },
+        stdio: [options.stdin ?? 'ignore', options.stdout ?? kept, options.stderr ?? kept],
+        detached: ownGroup,
+      });
+    const child = options.asCaller?.(start) ?? start();
     const ended = await endOf(child, program, ownGroup, kept, options);
     return { ...ended, output: tailOf(kept) };
   } finally {
