@@ -75,6 +75,10 @@ name = "other"
 kind = "directory"
 path = "other"
 lock = "other/lock"
+[drill]
+rto = "5m"
+rpo = "2h"
+
 [[checks]]
 name = "rows"
 command = "true"
@@ -123,6 +127,7 @@ skip_branches = ["wip/*"]
     databases: { timeout: 2000 },
     backup: { minAge: 86_400_000 },
     rotate: { patterns: ['*.md'], maxSize: 2_000_000, maxLines: 9 },
+    drill: { rto: 300_000, rpo: 7_200_000 },
     restore: {
       stop: { from: 'cora.toml', key: 'restore.stop', run: 'systemctl stop app' },
       start: { from: 'cora.toml', key: 'restore.start', run: ['systemctl', 'start', 'app'] },

@@ -349,6 +349,7 @@ test('list, show, status and backup print what they know', async () => {
       lastSave: { id: SAMPLE_ID, time: Date.UTC(2026, 10, 21, 14, 30), ok: true },
       lastBackup: undefined,
       lastVerify: undefined,
+      lastDrill: undefined,
       saves: 1,
       backups: 0,
       fallbacks: 0,

@@ -392,7 +392,7 @@ describe.skipIf(noNobody !== undefined)(`as an ordinary user${noNobody === undef
     for (const named of [['--vault', vault], []]) {
       const again = await sandbox.json(['init', '--yes', '--unit-dir', units, ...named], options);
       expect([again.code, again.result['save']]).toEqual([0, expect.objectContaining({ outcome: 'unchanged' })]);
-      expect((again.result['timers'] as { files: { change: string }[] }).files.map(({ change }) => change)).toEqual(Array(6).fill('same'));
+      expect((again.result['timers'] as { files: { change: string }[] }).files.map(({ change }) => change)).toEqual(Array(9).fill('same'));
     }
     const other = await sandbox.json(['init', '--yes', '--no-timers', '--vault', join(sandbox.root, 'third')], options);
     expect([other.code, other.error.code]).toEqual([20, 'refused']);

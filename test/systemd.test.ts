@@ -42,7 +42,7 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
 
   test('install arms the timers, and again changes nothing', async () => {
     expect(await result('timers install')).toMatchObject({ code: 0, scope: 'system', instance: null, started: true });
-    expect((await result('timers install'))['files']).toMatchObject(Array(6).fill({ change: 'same' }));
+    expect((await result('timers install'))['files']).toMatchObject(Array(9).fill({ change: 'same' }));
     const status = await result('timers status');
     expect(status).toMatchObject({ code: 0, installed: true, warnings: [] });
     expect(status['timers']).toMatchObject([
@@ -98,7 +98,7 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     await machine.must(`systemctl start ${quoted(`cora-save@${instance}.service`)} ${quoted(`cora-backup@${instance}.service`)}`);
     const listed = (await result(`list --vault ${quoted(vault)}`, directory))['snapshots'] as { kinds: string[] }[];
     expect(new Set(listed.flatMap(({ kinds }) => kinds))).toEqual(new Set(['save', 'backup']));
-    expect((await result('timers remove', directory))['files']).toHaveLength(6);
+    expect((await result('timers remove', directory))['files']).toHaveLength(9);
     expect(await machine.must('ls /etc/systemd/system')).not.toContain('@');
   });
 
@@ -211,7 +211,7 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
 
   test('remove stops everything and leaves the vault', async () => {
     await machine.must('rm -r /etc/systemd/system/cora-backup.timer.d');
-    expect((await result('timers remove'))['files']).toHaveLength(6);
+    expect((await result('timers remove'))['files']).toHaveLength(9);
     expect(await machine.must('systemctl list-units --all --no-legend "cora-*"; ls /etc/systemd/system /var/lib/systemd/timers')).not.toContain(
       'cora-',
     );

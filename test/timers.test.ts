@@ -91,7 +91,7 @@ describe.skipIf(!isRoot)(`services of the system${isRoot ? '' : ' (skipped: not 
     const made = await box.json(['timers', 'install', '--unit-dir', box.units], { cwd: project, env: { CORA_VAULT: vault } });
     expect(made).toMatchObject({
       code: 0,
-      result: { scope: 'system', instance: null, started: false, timers: ['cora-save.timer', 'cora-backup.timer'] },
+      result: { scope: 'system', instance: null, started: false, timers: ['cora-save.timer', 'cora-backup.timer', 'cora-drill.timer'] },
     });
     await box.cora(['timers', 'install', '--unit-dir', box.units]);
     await box.cora(['timers', 'install', '--unit-dir', box.units, '--seal', 'daemon']);
@@ -100,7 +100,7 @@ describe.skipIf(!isRoot)(`services of the system${isRoot ? '' : ' (skipped: not 
     }
     const units = readdirSync(box.units).filter((name) => /\.(service|timer)$/.test(name));
     const names = units.map((name) => name.replace('@.', '@project.'));
-    expect(names).toHaveLength(10);
+    expect(names).toHaveLength(14);
     // Drop-ins count: without them verify would miss the project and the launcher.
     const run = await execute(analyze!, ['verify', '--man=no', ...names.map((name) => `./${name}`)], { cwd: box.units });
     expect(run.stderr).not.toMatch(/cora-|Unknown|Failed to parse/);
@@ -123,15 +123,15 @@ describe.skipIf(!isRoot)(`services of the system${isRoot ? '' : ' (skipped: not 
 
   test("installing again changes nothing; removing leaves what is not Cora's", async () => {
     const box = sandbox();
-    expect((await box.json(['timers', 'install', '--unit-dir', box.units])).result['files']).toHaveLength(6);
+    expect((await box.json(['timers', 'install', '--unit-dir', box.units])).result['files']).toHaveLength(9);
     const first = contents(box.units);
     mkdirSync(join(box.units, 'cora-save.timer.d'));
     writeFileSync(join(box.units, 'cora-save.timer.d/override.conf'), '[Timer]\nOnCalendar=\nOnCalendar=hourly\n');
     writeFileSync(join(box.units, 'cora-save.service.d/override.conf'), '[Service]\nNice=10\n');
     const again = await box.json(['timers', 'install', '--unit-dir', box.units]);
-    expect((again.result['files'] as { change: string }[]).map(({ change }) => change)).toEqual(Array(6).fill('same'));
+    expect((again.result['files'] as { change: string }[]).map(({ change }) => change)).toEqual(Array(9).fill('same'));
     for (const [name, text] of first) expect(readFileSync(join(box.units, name), 'utf8')).toBe(text);
-    expect((await box.json(['timers', 'remove', '--unit-dir', box.units])).result['files']).toHaveLength(6);
+    expect((await box.json(['timers', 'remove', '--unit-dir', box.units])).result['files']).toHaveLength(9);
     expect(filesIn(box.units)).toEqual(['cora-save.service.d/override.conf', 'cora-save.timer.d/override.conf']);
     expect((await box.json(['timers', 'remove', '--unit-dir', box.units])).result['files']).toEqual([]);
   });
@@ -169,7 +169,7 @@ describe.skipIf(!isRoot)(`services of the system${isRoot ? '' : ' (skipped: not 
     }
     const made = await box.json(['timers', 'install', '--all', '--unit-dir', box.units], { cwd: '/' });
     expect(made).toMatchObject({ code: 0 });
-    expect(made.result['timers']).toHaveLength(5);
+    expect(made.result['timers']).toHaveLength(7);
     expect(contents(box.units)).toEqual(before);
     const again = await box.json(['timers', 'install', '--all', '--unit-dir', box.units], { cwd: '/' });
     expect((again.result['files'] as { change: string }[]).every(({ change }) => change === 'same')).toBe(true);
@@ -275,7 +275,7 @@ test.skipIf(noNobody !== undefined)(
   },
 );
 
-test('lines for cron save and back up when sh runs them as cron does', async () => {
+test('lines for cron save, back up and drill when sh runs them as cron does', async () => {
   const box = sandbox();
   const project = join(box.root, `project ${ODD}`);
   mkdirSync(project);
@@ -284,7 +284,7 @@ test('lines for cron save and back up when sh runs them as cron does', async () 
   const run = await box.cora(['timers', 'install', '--cron'], { cwd: project, env: { CORA_VAULT: vault } });
   expect(run.code).toBe(0);
   const lines = run.stdout.trim().split('\n');
-  expect(lines).toHaveLength(2);
+  expect(lines).toHaveLength(3);
   for (const line of lines) {
     const match = /^(?:\S+ ){5}(.*)$/.exec(line);
     // crontab(5): an unescaped percent sign ends the command, and the backslash before one is dropped.

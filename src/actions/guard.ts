@@ -9,6 +9,7 @@ import { findDatabaseHolders } from '../os/database-files.ts';
 import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import type { Project } from '../vault/project.ts';
+import type { ArtefactChoice } from './artefact-dumps.ts';
 import { backup } from './backup.ts';
 import { isGood } from './report-state.ts';
 import { momentsApart } from './restore-moments.ts';
@@ -22,6 +23,8 @@ export type GuardOptions = {
   readonly label: string;
   readonly note?: string;
   readonly trigger: string;
+  /** Named artefacts that the backup takes, and who runs their commands. */
+  readonly artefacts: ArtefactChoice;
   /** What the command added is moved aside by a roll back. */
   readonly deleteAdded: boolean;
 };
@@ -80,7 +83,7 @@ export async function guard(
   ctx: Context,
 ): Promise<GuardResult> {
   const begun = performance.now();
-  const before = await backUp(project, location, options, host, ctx);
+  const before = await backUp(project, location, options, ctx);
   steps.backedUp(before.id, before.path);
   const ending = await steps.runCommand();
   const problems: Problem[] = [];
@@ -111,14 +114,8 @@ export function describeEnding({ exitCode, signal, error }: Ending): string {
 
 type Before = { readonly id: string; readonly path: string; readonly save: string };
 
-async function backUp(
-  project: Project,
-  location: VaultLocation,
-  { label, note, trigger }: GuardOptions,
-  host: CommandHost,
-  ctx: Context,
-): Promise<Before> {
-  const made = await backup(project, location, { mode: 'now', label, trigger, artefacts: { host }, ...(note === undefined ? {} : { note }) }, ctx);
+async function backUp(project: Project, location: VaultLocation, { label, note, trigger, artefacts }: GuardOptions, ctx: Context): Promise<Before> {
+  const made = await backup(project, location, { mode: 'now', label, trigger, artefacts, ...(note === undefined ? {} : { note }) }, ctx);
   const { report } = made;
   if (report === undefined) throw new CoraError('internal', 'The backup before the command has no report');
   if (report.status === 'suspect') {

@@ -1,6 +1,7 @@
 // What differs between two saves of one project: which files, and the rows of which tables. By contents and
 // types, owners and modes, never by times. Pure but for the listings it reads.
 
+import { isArtefactPath } from '../base/artefact.ts';
 import { type Bytes, fromText } from '../base/bytes.ts';
 import type { Entry } from '../format/file-list.ts';
 import type { DatabaseReport, Report } from '../format/report.ts';
@@ -36,6 +37,8 @@ export function changesBetween(vault: Vault, before: SnapshotRef, after: Snapsho
   const files: Record<Change, Bytes[]> = { created: [], changed: [], deleted: [] };
   const changedDatabases = new Map<Bytes, Change>();
   const add = (path: Bytes, change: Change): void => {
+    // Outputs of commands are no part of the project.
+    if (isArtefactPath(path)) return;
     if (databases.has(path)) changedDatabases.set(path, change);
     else files[change].push(path);
   };

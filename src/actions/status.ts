@@ -14,6 +14,7 @@ import { NAMES, parseId, timeOfId } from '../vault/layout.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { lostSeals, protectionsOf } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
+import { lastDrill, type RecordedDrill } from './drill-ledger.ts';
 import { bytesBelow } from './list.ts';
 import { isFrozen, lossesOf } from './lost.ts';
 import { isGood } from './report-state.ts';
@@ -34,6 +35,8 @@ export type StatusResult = {
   readonly lastSave: LastRun | undefined;
   readonly lastBackup: LastRun | undefined;
   readonly lastVerify: LastRun | undefined;
+  /** The last restore drill. */
+  readonly lastDrill: RecordedDrill | undefined;
   readonly saves: number;
   readonly backups: number;
   /** Checkpoints that scripts/save.sh made where the engine could not start. */
@@ -53,6 +56,7 @@ export type StatusResult = {
 };
 
 const DAY = 86_400_000;
+const DRILL_ENDS = { damaged: 'with damage', failed: 'without proof', stopped: 'by its time limit' } as const;
 const LITTLE_SPACE = 1_000_000_000;
 
 /** @throws CoraError vault_missing where there is something at the vault's place that is no vault, vault_foreign */
@@ -71,6 +75,7 @@ export async function status(
       lastSave: undefined,
       lastBackup: undefined,
       lastVerify: undefined,
+      lastDrill: undefined,
       saves: 0,
       backups: 0,
       fallbacks: 0,
@@ -99,6 +104,7 @@ export async function status(
     lastSave: lastSave(vault),
     lastBackup: lastBackup(vault),
     lastVerify: lastVerify(vault),
+    lastDrill: lastDrill(vault),
     saves: refs.filter(({ kind }) => kind === 'save').length,
     fallbacks: refs.filter(({ kind }) => kind === 'fallback').length,
     backups: refs.filter(({ kind }) => kind === 'backup').length,
@@ -190,6 +196,9 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   if (save !== undefined && leftOut('save', save)) warn(`The save ${save.id} counts, but is not complete`, `cora show ${save.id}`);
   if (backup !== undefined && leftOut('backup', backup)) warn(`The backup ${backup.id} counts, but is not complete`, `cora show ${backup.id}`);
   if (verified?.ok === false) warn(`The last verification found damage in ${verified.id}`, `cora verify ${verified.id} --deep`);
+  const { lastDrill: drilled } = result;
+  if (drilled !== undefined && drilled.outcome !== 'ok')
+    warn(`The last restore drill (${formatAge(now - drilled.time)}) ended ${DRILL_ENDS[drilled.outcome]}`, `cora drill ${drilled.id}`);
   const newest = parseId(backup?.id ?? save?.id ?? '');
   if (newest !== undefined && timeOfId(newest) > now + DAY) warn('The newest snapshot is dated in the future', 'check the clock (date)');
   if (result.vault.sameDisk) warn('The vault lies on the same disk as the project', 'name a vault on another disk with --vault');

@@ -58,6 +58,7 @@ export const checkSchema = z
       timeout: z.optional(duration),
       retries: z.optional(retries),
       wait: z.optional(duration),
+      drill: z.optional(z.boolean({ error: 'must be true or false' })),
     },
     { error: (issue) => (issue.code === 'invalid_type' ? 'must be a table ([[checks]])' : undefined) },
   )
@@ -88,7 +89,7 @@ export function userCommand(run: z.infer<typeof commandSchema>, key: string, sou
 }
 
 export function checksPart(checks: z.infer<typeof checksSchema>, source: string): Check[] {
-  return checks.map(({ name, command, url, timeout, retries: tries, wait, ...http }) => {
+  return checks.map(({ name, command, url, timeout, retries: tries, wait, drill, ...http }) => {
     const common = {
       from: source,
       key: `checks.${name}`,
@@ -96,6 +97,8 @@ export function checksPart(checks: z.infer<typeof checksSchema>, source: string)
       timeout: timeout === undefined ? CHECK_TIMEOUT_MS : parseDuration(timeout),
       retries: tries ?? (url === undefined ? 0 : URL_RETRIES),
       wait: wait === undefined ? WAIT_MS : parseDuration(wait),
+      // Only where it is wanted: what a person has trusted already stays the same.
+      ...(drill === true ? { drill } : {}),
     };
     return url === undefined ? { ...common, run: command ?? '' } : { ...common, request: requestPart(url, http) };
   });

@@ -55,6 +55,7 @@ const schema = z.strictObject({
   rotate: z.optional(table({ patterns: z.optional(patterns), max_size: z.optional(size), max_lines: z.optional(count) })),
   restore: z.optional(table({ stop: z.optional(commandSchema), start: z.optional(commandSchema), command_timeout: z.optional(duration) })),
   artefacts: z.optional(artefactsSchema),
+  drill: z.optional(table({ rto: z.optional(duration), rpo: z.optional(duration) })),
   checks: z.optional(checksSchema),
   health: z.optional(healthSchema),
   retention: z.optional(
@@ -105,6 +106,7 @@ export function parseConfigFile(text: string, source: string) {
     restore,
     artefacts,
     checks,
+    drill,
     health,
     retention,
     hook,
@@ -141,6 +143,12 @@ export function parseConfigFile(text: string, source: string) {
         commandTimeout: restore.command_timeout === undefined ? undefined : durationOf(restore.command_timeout),
       }),
     artefacts: artefacts && artefactsPart(artefacts, source),
+    drill:
+      drill &&
+      withoutUndefined({
+        rto: drill.rto === undefined ? undefined : durationOf(drill.rto),
+        rpo: drill.rpo === undefined ? undefined : durationOf(drill.rpo),
+      }),
     checks: checks && checksPart(checks, source),
     health: health && healthPart(health, source),
     retention: retention && retentionPart(retention),

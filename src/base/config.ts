@@ -54,6 +54,8 @@ export type Config = {
   };
   /** What belongs to the data under a name: databases, registries, cold directories, outputs of commands. */
   readonly artefacts: readonly Artefact[];
+  /** What a drill measures itself by: how long a restore may take, and how old the newest good snapshot may be. */
+  readonly drill: { readonly rto: number; readonly rpo: number };
   /** What must hold after a restore, a drill or a guarded command. */
   readonly checks: readonly Check[];
   /** When this counts as healthy, and who is told of a change (docs/health.md). */
@@ -136,6 +138,8 @@ export const defaultConfig: Config = {
   // A database may take its time to write out what it holds.
   restore: { stop: undefined, start: undefined, commandTimeout: 120_000 },
   artefacts: [],
+  // DB-3: what a person waits for, and an hour's work.
+  drill: { rto: 15 * 60_000, rpo: 3_600_000 },
   checks: [],
   // One night may be missed; a drill comes each quarter. A -wal is written back at 4 MB by itself: what is far beyond has a reader that never ends.
   health: {
@@ -168,6 +172,7 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
       backup: { ...config.backup, ...part.backup },
       rotate: { ...config.rotate, ...part.rotate },
       restore: { ...config.restore, ...part.restore },
+      drill: { ...config.drill, ...part.drill },
       health: { ...config.health, ...part.health },
       retention: { ...config.retention, ...part.retention },
       hook: { ...config.hook, ...part.hook },

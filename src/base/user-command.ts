@@ -35,6 +35,8 @@ export type Check = Asked & {
   /** Tries after the first one, so that a service may come up. */
   readonly retries: number;
   readonly wait: number;
+  /** Run by a drill too, on what it restored. */
+  readonly drill?: true;
 } & ({ readonly run: string | readonly string[] } | { readonly request: HttpRequest });
 
 /** Everything in a configuration (or a part of one) that asks to be run, in its order. */

@@ -2,7 +2,7 @@
 
 import type { StatusResult } from '../actions/status.ts';
 import type { TimersStatus } from '../actions/timers-status.ts';
-import { formatAge, formatBytes } from '../base/units.ts';
+import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
 import type { AutomaticStatus } from './automatic-status.ts';
 import { counted, visible } from './render.ts';
 
@@ -17,6 +17,7 @@ export function statusLines(result: StatusResult, { hooks, timers }: Omit<Automa
     `Save      ${lastLine(result.lastSave, 'none yet: cora save', now)}`,
     `Backup    ${lastLine(result.lastBackup, 'none yet: cora backup now', now)}`,
     `Verify    ${lastLine(result.lastVerify, 'none yet: cora verify', now)}`,
+    `Drilled   ${drilledLine(result.lastDrill, now)}`,
     `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')} (${result.sealed} sealed)${result.fallbacks === 0 ? '' : `, ${counted(result.fallbacks, 'checkpoint')} without the engine`}`,
     ...(hooks === undefined
       ? []
@@ -44,6 +45,12 @@ function timersLine({ installed, cron, timers }: TimersStatus, now: number): str
   return timers
     .map(({ job, armed, lastRun }) => `${job}: ${armed ? 'armed' : 'NOT armed'}${lastRun === undefined ? '' : `, ran ${formatAge(now - lastRun)}`}`)
     .join('; ');
+}
+
+function drilledLine(drill: StatusResult['lastDrill'], now: number): string {
+  if (drill === undefined) return 'never: cora drill';
+  const time = drill.seconds === undefined ? '' : `, restored in ${formatDuration(drill.seconds * 1000)}`;
+  return `${formatAge(now - drill.time)}  ${drill.id}${drill.outcome === 'ok' ? `${drill.whole ? '' : ', a sample'}${time}` : '  NOT PROVEN'}`;
 }
 
 function lastLine(run: StatusResult['lastSave'], none: string, now: number): string {

@@ -128,6 +128,18 @@ export function verifyDocument(result: VerifyResult): Document {
   };
 }
 
+function drilled(drill: StatusResult['lastDrill']): Document | null {
+  if (drill === undefined) return null;
+  return {
+    snapshot_id: drill.id,
+    time: rfc3339(drill.time),
+    ok: drill.outcome === 'ok',
+    outcome: drill.outcome,
+    whole: drill.whole,
+    seconds: drill.seconds ?? null,
+  };
+}
+
 export function statusDocument(result: StatusResult): Document {
   const last = (run: LastRun | undefined) => (run === undefined ? null : { snapshot_id: run.id, time: rfc3339(run.time), ok: run.ok });
   return {
@@ -142,6 +154,7 @@ export function statusDocument(result: StatusResult): Document {
     last_save: last(result.lastSave),
     last_backup: last(result.lastBackup),
     last_verify: last(result.lastVerify),
+    last_drill: drilled(result.lastDrill),
     saves: result.saves,
     backups: result.backups,
     fallbacks: result.fallbacks,

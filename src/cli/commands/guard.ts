@@ -5,6 +5,7 @@ import type { SnapshotChanges } from '../../actions/snapshot-changes.ts';
 import { type Bytes, isText, toText } from '../../base/bytes.ts';
 import { CoraError, errnoOf, messageOf } from '../../base/errors.ts';
 import { isInForeground, runForeground, signalNumber } from '../../os/run.ts';
+import { type ArtefactOptions, artefactChoice } from '../artefact-flags.ts';
 import type { Outcome, Session } from '../command.ts';
 import { visible } from '../render.ts';
 import { changeLines, guardDocument, rollBackCommand, rollBackLines } from '../render-guard.ts';
@@ -14,7 +15,7 @@ type Options = {
   readonly rollbackDelete?: boolean;
   readonly message?: string;
   readonly trigger?: string;
-};
+} & ArtefactOptions;
 type Input = { readonly options: Options; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
 
 /** What a terminal sends to a whole process group by itself. */
@@ -41,6 +42,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
       // Its arguments may hold a password; a note is for ever.
       note: options.message ?? `before ${argv[0]?.split('/').at(-1) ?? ''}`,
       trigger: options.trigger ?? 'guard',
+      artefacts: artefactChoice(options, session.machine),
       deleteAdded: options.rollbackDelete === true,
     },
     {
