@@ -74,7 +74,6 @@ export async function withDumps<T>(
   try {
     const dumps: Dump[] = [];
     for (const artefact of wanted) {
-      ctx.monitor.note(`Artefact ${artefact.name}: running its command`);
       const dump = await makeDump(project, artefact, choice.host, stage, ctx);
       if (dump.problem !== undefined) ctx.monitor.problem(dump.problem);
       dumps.push(dump);
@@ -106,6 +105,7 @@ async function makeDump(project: ProjectFacts, artefact: Artefact, host: Command
     if (!(error instanceof CoraError) || error.code !== 'refused') throw error;
     return failed(`${messageOf(error)}; ${error.hint ?? ''}`);
   }
+  ctx.monitor.note(`Artefact ${artefact.name}: running its command`);
   const path = `${stage.path}/${artefact.name}`;
   const fd = openSync(path, 'wx', 0o600);
   try {
