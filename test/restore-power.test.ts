@@ -48,7 +48,9 @@ test.skipIf(!able).each([
     const back = ['restore', '--undo'];
     await mount();
     mkdirSync(join(project, 'src/deep'), { recursive: true });
-    for (const name of ['a', 'deep/b', 'deep/c']) writeFileSync(join(project, 'src', name), `${name} as saved`);
+    // The same points as the kills of restore-in-place.test.ts in the slow mode.
+    const more = Array.from({ length: SLOW ? 36 : 1 }, (_, n) => `more-${n}`);
+    for (const name of ['a', 'deep/b', 'deep/c', ...more]) writeFileSync(join(project, 'src', name), `${name} as saved`);
     const sql = (statement: string): unknown => {
       const database = new Database(join(project, 'notes.db'));
       try {
@@ -63,7 +65,7 @@ test.skipIf(!able).each([
     const made = await sandbox.json(['save'], { cwd: project });
     const id = String(made.result['snapshot_id']);
     const forth = ['restore', id, '--no-pre-snapshot', '--modes', 'snapshot'];
-    writeFileSync(join(project, 'src/a'), 'a wrecked');
+    for (const name of ['a', ...more]) writeFileSync(join(project, 'src', name), 'wrecked');
     rmSync(join(project, 'src/deep'), { recursive: true });
     sql("INSERT INTO note VALUES ('since')");
     const spoiled = join(sandbox.root, 'spoiled');
