@@ -2,7 +2,7 @@
 // the order of snapshots, and the proof that none was removed or altered.
 
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, statSync } from 'node:fs';
 import { CoraError, errnoOf } from '../base/errors.ts';
 import { readTextIfThere, syncDirectory, writeAll } from '../os/files.ts';
 import { NAMES } from './layout.ts';
@@ -82,21 +82,35 @@ function readTail(path: string, length: number): { text: string; whole: boolean 
 /** A line as it stands in the file; `line` is undefined where the text is none. */
 export type ChainText = { readonly line: ChainLine | undefined; readonly hash: string };
 
-/** Every line in order, also those that are damaged; for checks. */
+type Remembered = { readonly key: string; readonly lines: readonly ChainText[] };
+let remembered: Remembered | undefined;
+
+/** Every line in order, also those that are damaged; for checks. A file that did not change is not read again in this process. */
 export function readLines(vaultRoot: string): ChainText[] {
-  const lines = readAll(vaultRoot);
-  return lines.map((text) => {
-    try {
-      return { line: parseLine(text), hash: hashLine(text) };
-    } catch {
-      return { line: undefined, hash: hashLine(text) };
-    }
-  });
+  const key = keyOf(vaultRoot);
+  if (remembered === undefined || remembered.key !== key) remembered = { key, lines: readAll(vaultRoot).map(textOf) };
+  return [...remembered.lines];
 }
 
-/** Every line in order. */
+/** The file as it stands: a year of saves has 35,000 lines, and one command asks for them many times. */
+function keyOf(vaultRoot: string): string {
+  const path = `${vaultRoot}/${NAMES.chain}`;
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? `${path} none` : `${path} ${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`;
+}
+
+function textOf(text: string): ChainText {
+  const hash = hashLine(text);
+  try {
+    return { line: parseLine(text), hash };
+  } catch {
+    return { line: undefined, hash };
+  }
+}
+
+/** Every line in order. @throws CoraError damaged at one that is none */
 export function readChain(vaultRoot: string): { line: ChainLine; hash: string }[] {
-  return readAll(vaultRoot).map((line) => ({ line: parseLine(line), hash: hashLine(line) }));
+  return readLines(vaultRoot).map(({ line, hash }, at) => ({ line: line ?? parseLine(readAll(vaultRoot)[at] ?? ''), hash }));
 }
 
 function readAll(vaultRoot: string): string[] {
