@@ -165,6 +165,8 @@ test('a broken ledger ends with 21', async () => {
   writeFileSync(chain, content.toString('latin1').replace(' unchanged ', ' accept ').replace(' save ', ' SAVE '), 'latin1');
   const { code, check } = await health();
   expect({ code, check: check('chain') }).toMatchObject({ code: 21, check: { level: 'critical', next: 'cora verify --chain' } });
+  // Damage goes before age, in the code and in what is said.
+  expect((await sandbox.cora(['health', '--max-age', '1ms'])).stderr).toMatch(/^cora: The ledger is broken: .*; cora verify --chain\n$/);
   writeFileSync(chain, content);
   expect((await health()).check('chain')?.level).toBe('ok');
 });

@@ -45,10 +45,15 @@ export type HealthResult = {
 const TREND = 40;
 const EXIT_OF: Readonly<Record<HealthGrave, number>> = { vault: EXIT.noVault, damaged: EXIT.damaged, too_old: EXIT.tooOld };
 
+/** The check that decides the exit code; undefined where warnings do, or nothing. */
+export function gravest(checks: readonly HealthCheck[]): HealthCheck | undefined {
+  const order: readonly HealthGrave[] = ['damaged', 'vault', 'too_old'];
+  return order.flatMap((one) => checks.filter(({ grave }) => grave === one))[0];
+}
+
 /** 0, or the gravest of: damage, no vault, too old; 3 for warnings alone. */
 export function exitOfHealth({ checks, state }: Pick<HealthResult, 'checks' | 'state'>): number {
-  const graves = checks.flatMap(({ grave }) => grave ?? []);
-  const grave = (['damaged', 'vault', 'too_old'] as const).find((one) => graves.includes(one));
+  const grave = gravest(checks)?.grave;
   return grave !== undefined ? EXIT_OF[grave] : state === 'ok' ? EXIT.ok : EXIT.incomplete;
 }
 

@@ -1,6 +1,6 @@
 // `cora health`: the state, the exit code that says it, and whoever is to be told of a change.
 
-import { exitOfHealth, health } from '../../actions/health.ts';
+import { exitOfHealth, gravest, health } from '../../actions/health.ts';
 import { type Notified, notifyHealth } from '../../actions/health-notify.ts';
 import type { Problem } from '../../base/context.ts';
 import { CoraError, type ErrorCode, EXIT } from '../../base/errors.ts';
@@ -29,7 +29,7 @@ export async function run({ options }: { readonly options: Options }, session: S
   // A test says whether the message arrived; the state is not its business.
   const exitCode = test ? EXIT.ok : exitOfHealth(result);
   const code = CODES[exitCode];
-  const worst = result.checks.find(({ grave, level }) => grave !== undefined && level === 'critical');
+  const worst = gravest(result.checks);
   if (code !== undefined && worst !== undefined) {
     const { message, next } = worst;
     return { result: document, lines, problems, failure: { code, message, hint: next, details: document } };
