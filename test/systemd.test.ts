@@ -48,6 +48,7 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     expect(status['timers']).toMatchObject([
       { job: 'save', timer: 'cora-save.timer', armed: true },
       { job: 'backup', timer: 'cora-backup.timer', armed: true },
+      { job: 'drill', timer: 'cora-drill.timer', armed: true },
     ]);
     expect(await machine.must('systemctl show -p NextElapseUSecRealtime cora-backup.timer')).toMatch(/ 03:(1[5-9]|2\d):\d\d /);
   });
@@ -78,6 +79,16 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     expect((await machine.run(`rm -rf ${path}`)).code).toBe(1);
     expect(await machine.must('cd /srv/cora-test && stat -c "%n %U %a %Y" * .env && ls -A')).toBe(before);
     expect(await machine.must(`su coratest -c 'cd /srv/cora-test && sqlite3 idle.db "INSERT INTO t VALUES (3); SELECT sum(a) FROM t"'`)).toBe('6\n');
+  });
+
+  test("a drill under the limits of its own service restores another owner's files, setuid ones too, with restore.sh as well", async () => {
+    await machine.must(
+      'cd /srv/cora-test && cp /bin/true suid && chmod 4755 suid && systemctl start cora-backup.service && systemctl start cora-drill.service',
+    );
+    expect(await journal('cora-drill.service')).toMatch(/level=info command="drill" trigger="timer" .* exit=0/);
+    const [, last] = (await machine.must('grep " drill " /var/backups/cora-test/ledger/chain.log')).trim().match(/ (\S+)$/) ?? [];
+    expect(last).toMatch(/^backup,ok,[\d.]+,all,-,met$/);
+    await machine.must('rm /srv/cora-test/suid');
   });
 
   test('a save that meets a running backup waits for it', async () => {
@@ -133,7 +144,11 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     expect(again.result).toMatchObject({ scope: 'user', started: true });
     await machine.must(su('XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user start cora-backup.service'));
     const status = JSON.parse(await machine.must(su(`${launcher} timers status --json`)));
-    expect(status.result).toMatchObject({ installed: true, warnings: [], timers: [{ armed: true }, { armed: true, last_result: 'success' }] });
+    expect(status.result).toMatchObject({
+      installed: true,
+      warnings: [],
+      timers: [{ armed: true }, { armed: true, last_result: 'success' }, { armed: true }],
+    });
 
     expect(await result('timers install --seal coratest')).toMatchObject({ code: 0, started: true, timers: ['cora-seal.timer'] });
     await machine.must('systemctl start cora-seal.service');

@@ -211,7 +211,8 @@ class Drill {
   /** What the drill did not read: every file of the snapshot against its sums, past the cache. */
   async #verify(): Promise<void> {
     const verified = await this.#steps.run('verify', (ctx) => verify(this.#location, { target: this.#ref.id, deep: false }, ctx));
-    for (const { damaged } of verified?.snapshots ?? []) this.#damaged.push(...damaged);
+    // First: one damaged file of the vault may be what thousands of the project lack.
+    for (const { damaged } of verified?.snapshots ?? []) this.#damaged.unshift(...damaged);
   }
 
   #differences(differences: readonly Difference[], when: string): void {
