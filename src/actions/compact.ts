@@ -15,7 +15,7 @@ import { exists, freeBytes, makeDirectories, replaceFile, syncDirectory, writeNe
 import { gatherObjects } from '../store/gather.ts';
 import { appendSegment, dropIndex, forgetPacks } from '../store/object-index.ts';
 import { hashCold } from '../store/read-jobs.ts';
-import { dropTree, treeSnapshot } from '../store/stat-cache.ts';
+import { dropTree, treeHead } from '../store/stat-cache.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
@@ -59,7 +59,7 @@ export async function compactSaves(vault: Vault, doomed: readonly SnapshotRef[],
     const survey = await surveyPacks(vault, doomed, anew, ctx);
     const done = survey.places.gather.length + survey.loose.length === 0 ? planned(vault, survey) : await gather(vault, survey, ctx);
     // The stat cache calls content "stored already"; of a save that goes that is not true for long.
-    const seen = treeSnapshot(vault.root);
+    const seen = treeHead(vault.root)?.snapshot;
     if (seen !== undefined && !survey.survivors.has(seen)) dropTree(vault.root);
     // The cached index said that something is missing, and it is not: the next run makes it again.
     if (anew) dropIndex(vault.root);

@@ -11,7 +11,7 @@ import type { Report } from '../format/report.ts';
 import { exists, namesIn } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import type { Watched } from '../source/loss.ts';
-import { loadTree } from '../store/stat-cache.ts';
+import { treeHead } from '../store/stat-cache.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { type ChainLine, NO_HASH, readChain } from '../vault/chain.ts';
 import { NAMES, parseId, saveDirectory, timeOfId } from '../vault/layout.ts';
@@ -163,11 +163,7 @@ function neededBy(vault: Vault, refs: readonly SnapshotRef[], reports: ReadonlyM
 }
 
 function watchList(vault: Vault): unknown {
-  try {
-    return loadTree(vault.root)?.notes['watch'];
-  } catch {
-    return undefined;
-  }
+  return treeHead(vault.root)?.notes['watch'];
 }
 
 const OWN: ReadonlySet<string> = new Set([

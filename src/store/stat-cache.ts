@@ -104,8 +104,8 @@ export function loadTree(vaultRoot: string): Tree | undefined {
   return { ...tree, paths: names.slice(0, n), links: names.slice(n, 2 * n) };
 }
 
-/** The save that the cache is the state of, without reading all of it; undefined where there is none. */
-export function treeSnapshot(vaultRoot: string): string | undefined {
+/** What the cache says beside the files, without reading all of it: a tree of a million files is large. Undefined where there is none. */
+export function treeHead(vaultRoot: string): Pick<Tree, 'snapshot' | 'notes'> | undefined {
   try {
     const fd = openSync(`${vaultRoot}/.cache/tree.bin`, 'r');
     return closing(fd, () => {
@@ -113,7 +113,8 @@ export function treeSnapshot(vaultRoot: string): string | undefined {
       if (readSync(fd, lead, 0, 16, 0) < 16 || lead.readUInt32LE(0) !== MAGIC) return undefined;
       const head = Buffer.alloc(Math.min(lead.readUInt32LE(8), fstatSync(fd).size));
       readSync(fd, head, 0, head.length, 16);
-      return (JSON.parse(head.toString()) as { snapshot: string }).snapshot;
+      const { snapshot, notes } = JSON.parse(head.toString()) as Pick<Tree, 'snapshot' | 'notes'>;
+      return { snapshot, notes };
     });
   } catch {
     return undefined;
