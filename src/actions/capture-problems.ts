@@ -1,7 +1,7 @@
 // What can happen to one file of a capture, as problems for the report (codes: docs/json.md).
 
 import { type Bytes, bytes } from '../base/bytes.ts';
-import type { Problem } from '../base/context.ts';
+import type { Context, Problem } from '../base/context.ts';
 import { pathFields } from '../base/path-fields.ts';
 import type { Tree } from '../store/stat-cache.ts';
 import type { Scanned } from './capture.ts';
@@ -55,4 +55,10 @@ export function standingProblems(old: Tree | undefined, { scan, diff }: Scanned,
 /** Those among a save's problems that the next save must know of. */
 export function toCarry(problems: readonly Problem[]): Problem[] {
   return problems.filter(({ code }) => STANDING.has(code));
+}
+
+/** A restore in place that was stopped in the middle and could not be ended: what is there is neither old nor new. */
+export function halfRestored({ halfRestored: why }: Context): Problem[] {
+  if (why === undefined) return [];
+  return [{ code: 'restore_unfinished', message: `A restore was stopped in the middle, and this holds a mix: ${why}`, severity: 'error' }];
 }

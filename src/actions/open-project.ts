@@ -40,7 +40,7 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
   remember(location, project, vault);
   const lock = lockForWriting(vault, ctx.lockWait);
   try {
-    refuseHalfRestored(project.root);
+    if (ctx.halfRestored === undefined) refuseHalfRestored(project.root);
     const adopted = adoptUnrecorded(vault);
     if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
     for (const id of recoverPruning(vault, ctx.now())) ctx.monitor.note(`The removal of ${id} was cut off by a crash and is finished`);

@@ -4,19 +4,19 @@
 
 import { chmodSync, lchownSync } from 'node:fs';
 import { type Bytes, joinBytes, printable, toText } from '../base/bytes.ts';
-import { type Context, SILENT } from '../base/context.ts';
+import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { escapeField } from '../format/file-list.ts';
 import { settle } from '../os/database-replace.ts';
-import { freeBytes } from '../os/files.ts';
+import { freeBytes, namesIn } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { mountPointsBelow } from '../os/mounts.ts';
 import { setAgain } from '../vault/append-only.ts';
-import { PRE_RESTORE } from '../vault/catalog.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import { lockForWriting } from '../vault/vault.ts';
 import type { ProjectFacts } from './open-project.ts';
 import type { RestoreResult } from './restore.ts';
+import { keepContent, noteOld } from './restore-content.ts';
 import { checkRestored, type DatabaseCheck, keepDatabase } from './restore-databases.ts';
 import { liftForRestore } from './restore-flags.ts';
 import {
@@ -27,6 +27,7 @@ import {
   makeRun,
   newRun,
   partPath,
+  RESTORE_DIRECTORY,
   type Run,
   readJournal,
   removeJournal,
@@ -36,12 +37,13 @@ import {
   writeJournal,
   writeMoves,
 } from './restore-journal.ts';
-import { keepContent, moveBackward, moveForward, refuseHeld } from './restore-moves.ts';
+import { makeRoom, moveBackward, moveForward, refuseHeld, requireWays } from './restore-moves.ts';
 import type { RestorePlan } from './restore-plan.ts';
 import { recordRestore } from './restore-record.ts';
+import { keepUnsaved, saveBefore } from './restore-safety.ts';
 import { type DatabaseMode, isDirectory, lstatOf, movesOf, stage } from './restore-stage.ts';
 import { refusedProblems } from './restore-write.ts';
-import { save } from './save.ts';
+import { hasSqliteHeader } from './sqlite-probe.ts';
 import type { CommandHost } from './trust.ts';
 
 export type InPlaceOptions = {
@@ -94,10 +96,13 @@ export async function restoreInPlace(
     }
     const planned = movesOf(run, plan, new Set(mounted), options.databases);
     await options.beforeSwap?.();
+    requireWays(root, planned.moves);
     for (const { kind, path } of planned.moves) if (kind === 'database') refuseHeld(joinBytes(root, path));
-    const safety = options.preSnapshot ? await saveBefore(project, location, plan, options.host, ctx) : undefined;
+    const safety = options.preSnapshot ? await saveBefore(project, location, `before the restore of ${plan.id}`, options.host, ctx) : undefined;
+    const unsaved = safety === undefined ? [] : keepUnsaved(location, safety, run, planned.moves, ctx);
     keepLiveAttributes(run, plan, planned.moves);
     const moves = await keepDatabases(run, planned);
+    makeRoom(run, moves.moves);
     writeMoves(run, moves);
     const journal: Journal = {
       format: 1,
@@ -122,7 +127,7 @@ export async function restoreInPlace(
       databases: written.databases,
       kept: plan.keep,
       damaged: written.damaged,
-      problems: [...refused, ...written.problems],
+      problems: [...refused, ...written.problems, ...unsaved],
       preRestoreSnapshot: safety,
       movedAside: moves.moves.filter(({ kind }) => kind === 'extra').length,
       databaseChecks,
@@ -131,11 +136,26 @@ export async function restoreInPlace(
   } catch (error) {
     throw errnoOf(error) === undefined ? error : writeFailure(error, toText(root));
   } finally {
-    if (!swapped) removeRun(run);
+    const named = swapped ? run.name : namedRun(root);
+    if (named !== run.name) removeRun(run);
     // A restore that changed nothing leaves nothing behind, not even an empty directory.
-    if (readJournal(root) === undefined) removeRestoreDirectories(run);
+    if (named === undefined && isAlone(root)) removeRestoreDirectories(run);
     lock.release();
   }
+}
+
+/** The run that is on record. A record that cannot be read may name any: nothing is removed then. */
+function namedRun(root: Bytes): string | undefined {
+  try {
+    return readJournal(root)?.run;
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** Whether an empty directory is left: no earlier run that keeps what is in no save. */
+function isAlone(root: Bytes): boolean {
+  return !namesIn(`${toText(root)}/${RESTORE_DIRECTORY}`).some((name) => name.startsWith('run-'));
 }
 
 /** Whether any entry lies on the file system that is mounted there. */
@@ -153,28 +173,6 @@ function refuseForSpace(plan: RestorePlan, root: Bytes): void {
   }
 }
 
-/** Its label keeps it until a person deletes it. */
-async function saveBefore(
-  project: ProjectFacts,
-  location: VaultLocation,
-  plan: RestorePlan,
-  host: CommandHost | undefined,
-  ctx: Context,
-): Promise<string> {
-  try {
-    // That something is lost or cannot be read is why a person restores; it is in that save's own report.
-    const quiet: Context = { ...ctx, monitor: { ...SILENT, phase: ctx.monitor.phase, progress: ctx.monitor.progress } };
-    const how = { label: PRE_RESTORE, note: `before the restore of ${plan.id}`, trigger: 'restore', artefacts: host === undefined ? {} : { host } };
-    return (await save(project, location, how, quiet)).id;
-  } catch (error) {
-    if (error instanceof CoraError && (error.code === 'interrupted' || error.code === 'locked')) throw error;
-    throw new CoraError('io', `What is there now could not be saved, so nothing was restored: ${messageOf(error)}`, {
-      hint: 'mend that, or go without a way back to it: --no-pre-snapshot',
-      cause: error,
-    });
-  }
-}
-
 /** What cannot be taken back by a rename is copied first. A database that SQLite cannot read any more is replaced as a file. */
 async function keepDatabases(run: Run, { moves, directories }: Moves): Promise<Moves> {
   const kept: Move[] = [];
@@ -187,7 +185,12 @@ async function keepDatabases(run: Run, { moves, directories }: Moves): Promise<M
     }
     // One file then, which changes places whole; a damaged database keeps its sidecars, which go with it.
     if (kind === 'database' && move.hadLive) await settle(live);
+    if (kind === 'extra' && hasSqliteHeader(live)) {
+      refuseHeld(live);
+      await settle(live);
+    }
     if (kind === 'mounted') keepContent(live, partPath(run, 'old', move.path));
+    if (kind === 'live' || kind === 'mounted') noteOld(run, move.path);
     kept.push({ ...move, kind });
   }
   return { moves: kept, directories };
@@ -220,18 +223,36 @@ async function swap(run: Run, plan: RestorePlan, journal: Journal, moves: Moves,
   const lock = lockForWriting(vault, ctx.lockWait);
   try {
     liftForRestore(vault, run.root, touchedPaths(plan, moves));
+    const before = readJournal(run.root);
     try {
       writeJournal(run.root, journal);
       await moveForward(run, moves);
       writeJournal(run.root, { ...journal, phase: 'done' });
     } catch (error) {
-      writeJournal(run.root, { ...journal, phase: 'undoing' });
-      await moveBackward(run, moves);
-      removeJournal(run.root);
+      try {
+        await takeBack(run, journal, moves, before);
+      } catch (second) {
+        throw new CoraError('io', `The restore failed in the middle (${messageOf(error)}) and could not be taken back yet (${messageOf(second)})`, {
+          hint: 'nothing is lost: mend that, and the next command (cora status) ends it',
+          cause: error,
+        });
+      }
       throw error;
     }
   } finally {
     for (const path of setAgain(vault, run.root)) ctx.monitor.note(`${printable(path)} is not append-only again; cora protect says why`);
     lock.release();
   }
+}
+
+/** What cannot be taken back now stays on record, and the next command goes on with it. */
+async function takeBack(run: Run, journal: Journal, moves: Moves, before: Journal | undefined): Promise<void> {
+  try {
+    writeJournal(run.root, { ...journal, phase: 'undoing' });
+  } catch {
+    // A full disk: with the record as it is the next command would go forward, which is as good.
+  }
+  await moveBackward(run, moves);
+  if (before === undefined) removeJournal(run.root);
+  else writeJournal(run.root, before);
 }

@@ -3,14 +3,16 @@
 // `undoing`, every path of moves.tsv is either in its place, or below the run's `new/` or `old/`.
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { type Bytes, bytes, dirnameBytes, fsPath, joinBytes, toText } from '../base/bytes.ts';
-import { CoraError } from '../base/errors.ts';
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type Bytes, dirnameBytes, fsPath, joinBytes, toText } from '../base/bytes.ts';
+import { CoraError, errnoOf } from '../base/errors.ts';
 import { escapeField, formatTime, parseTime, unescapeField } from '../format/file-list.ts';
 import { exists, namesIn, readTextIfThere, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
 import { type Lock, tryLock } from '../os/lock.ts';
 
 export const RESTORE_DIRECTORY = '.cora-restore';
+/** In a run's directory: something in it is in no save, so later restores leave it. */
+export const KEEP = 'KEEP';
 
 /** `file`: by rename; `database`: with its sidecars; `live`: through SQLite; `mounted`: its content; `extra`: only moved away. */
 export type MoveKind = 'file' | 'database' | 'live' | 'mounted' | 'extra';
@@ -80,7 +82,7 @@ export function makeRun(run: Run): void {
 }
 
 export function removeRun(run: Run): void {
-  for (const directory of runDirectories(run)) rmSync(fsPath(directory), { recursive: true, force: true });
+  for (const directory of runDirectories(run)) removeTree(directory);
 }
 
 /** Where no restore is on record: lock, directory and all. The caller holds the lock. */
@@ -187,13 +189,36 @@ function stateOf(field: string): DirectoryState | undefined {
   return { mode: Number.parseInt(mode, 8), uid: Number(uid), gid: Number(gid), mtime: parseTime(mtime) };
 }
 
-/** Runs that no record names: stages of restores that were stopped before their swap. The caller holds the restore's lock. */
+/**
+ * Runs that no record names: what earlier restores displaced and saves hold, and stages of those that were stopped before
+ * their swap. What is in no save stays (`KEEP`), and so does what a program put in the way (`late/`). The caller holds the lock.
+ */
 export function removeStrayRuns(root: Bytes, mounts: readonly Bytes[], keep: string | undefined): void {
   for (const base of [root, ...mounts.map((mount) => joinBytes(root, mount))]) {
-    const directory = `${toText(base)}/${RESTORE_DIRECTORY}`;
-    for (const name of namesIn(directory)) {
-      if (/^run-[0-9a-f]{8}$/.test(name) && name !== keep)
-        rmSync(fsPath(bytes(`${joinBytes(base, RESTORE_DIRECTORY)}/${name}`)), { recursive: true, force: true });
+    const directory = joinBytes(base, RESTORE_DIRECTORY);
+    for (const name of namesIn(toText(directory))) {
+      if (!/^run-[0-9a-f]{8}$/.test(name) || name === keep) continue;
+      const run = joinBytes(directory, name);
+      if (!exists(`${toText(run)}/${KEEP}`) && !exists(`${toText(run)}/late`)) removeTree(run);
     }
+  }
+}
+
+/** Also what holds directories that their owner may not write to. */
+function removeTree(path: Bytes): void {
+  try {
+    rmSync(fsPath(path), { recursive: true, force: true });
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    openUp(path);
+    rmSync(fsPath(path), { recursive: true, force: true });
+  }
+}
+
+function openUp(directory: Bytes): void {
+  chmodSync(fsPath(directory), 0o700);
+  for (const name of readdirSync(fsPath(directory), { encoding: 'latin1' })) {
+    const path = joinBytes(directory, name);
+    if (lstatSync(fsPath(path)).isDirectory()) openUp(path);
   }
 }

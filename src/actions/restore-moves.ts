@@ -1,15 +1,15 @@
 // The moves of a restore in place, forward and backward. Each can be stopped anywhere and done again: what
 // was done is seen from what stands where, and nothing that stands in the way is ever overwritten.
 
-import { copyFileSync, existsSync, fchmodSync, lchownSync, lstatSync, openSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
-import { type Bytes, bytes, dirnameBytes, joinBytes, printable, toText } from '../base/bytes.ts';
+import { chmodSync, fchmodSync, lchownSync, lstatSync, openSync, renameSync, rmdirSync } from 'node:fs';
+import { type Bytes, bytes, dirnameBytes, joinBytes, printable } from '../base/bytes.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
 import { findDatabaseHolders } from '../os/database-files.ts';
-import { closing, makePath, syncFile } from '../os/files.ts';
+import { closing, makePath } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { setExactTimes } from '../os/times.ts';
-import { bringInto } from './restore-databases.ts';
-import { type DirectoryChange, type DirectoryState, type Move, type Moves, partPath, type Run, runDirectory } from './restore-journal.ts';
+import { contentBackward, contentForward, isContentMove } from './restore-content.ts';
+import { type DirectoryChange, type DirectoryState, type Move, type Moves, partPath, type Run } from './restore-journal.ts';
 import { syncFileSystem } from './restore-write.ts';
 
 /** What SQLite keeps beside a database. */
@@ -38,29 +38,32 @@ function inOrder(moves: readonly Move[]): Move[] {
   return [...moves.filter(({ kind }) => kind === 'live'), ...moves.filter(({ kind }) => kind !== 'live')];
 }
 
-async function forward(run: Run, { kind, path }: Move): Promise<void> {
+async function forward(run: Run, one: Move): Promise<void> {
+  const { kind, path } = one;
   const live = joinBytes(run.root, path);
-  const fresh = partPath(run, 'new', path);
+  requireWay(run.root, path);
+  if (isContentMove(one)) return contentForward(run, one);
   if (kind === 'extra') {
     if (isThere(live)) displace(run, path, 'old');
     return;
   }
-  if (kind === 'live') return once(run, path, 'forward', () => bringInto(fresh, live));
-  if (kind === 'mounted') return once(run, path, 'forward', () => overwrite(fresh, live));
+  const fresh = partPath(run, 'new', path);
   if (!isThere(fresh)) return;
   if (kind === 'database') {
     refuseHeld(live);
     for (const suffix of SIDECARS) if (isThere(bytes(live + suffix))) displace(run, bytes(path + suffix), 'old');
   }
   if (isThere(live)) displace(run, path, 'old');
+  if (kind === 'database') for (const suffix of SIDECARS) if (isThere(bytes(fresh + suffix))) move(bytes(fresh + suffix), bytes(live + suffix));
   move(fresh, live);
 }
 
-async function backward(run: Run, { kind, path, hadLive }: Move): Promise<void> {
+async function backward(run: Run, one: Move): Promise<void> {
+  const { kind, path, hadLive } = one;
   const live = joinBytes(run.root, path);
+  requireWay(run.root, path);
+  if (isContentMove(one)) return contentBackward(run, one);
   const old = partPath(run, 'old', path);
-  if (kind === 'live') return once(run, path, 'backward', () => bringInto(old, live));
-  if (kind === 'mounted') return once(run, path, 'backward', () => overwrite(old, live));
   const returning = isThere(old);
   if (kind === 'extra') {
     if (!returning) return;
@@ -74,22 +77,28 @@ async function backward(run: Run, { kind, path, hadLive }: Move): Promise<void> 
     if (kind === 'database') for (const suffix of SIDECARS) if (isThere(bytes(live + suffix))) displace(run, bytes(path + suffix), 'new');
     displace(run, path, 'new');
   }
-  if (kind === 'database') {
-    for (const suffix of SIDECARS) if (isThere(bytes(old + suffix))) move(bytes(old + suffix), bytes(live + suffix));
-  }
+  if (kind === 'database') for (const suffix of SIDECARS) if (isThere(bytes(old + suffix))) move(bytes(old + suffix), bytes(live + suffix));
   if (returning) move(old, live);
 }
 
-/** What cannot be seen from names alone is noted: done twice, it would take away what a program wrote in between. */
-async function once(run: Run, path: Bytes, direction: 'forward' | 'backward', act: () => unknown): Promise<void> {
-  const note = (which: string): string =>
-    toText(joinBytes(runDirectory(run, path), `${which}-${Buffer.from(path, 'latin1').toString('hex').slice(-200)}`));
-  if (existsSync(note(direction))) return;
-  await act();
-  writeFileSync(note(direction), '', { mode: 0o600 });
-  syncFile(note(direction));
-  const other = note(direction === 'forward' ? 'backward' : 'forward');
-  if (existsSync(other)) renameSync(other, `${other}.past`);
+/**
+ * Whether each entry can be reached through real directories: a link or file in a directory's place leads elsewhere.
+ * @throws CoraError refused, naming the first one that cannot
+ */
+export function requireWays(root: Bytes, moves: readonly Move[]): void {
+  for (const { path } of moves) requireWay(root, path);
+}
+
+function requireWay(root: Bytes, path: Bytes): void {
+  for (let at = path.indexOf('/'); at > 0; at = path.indexOf('/', at + 1)) {
+    const parent = bytes(path.slice(0, at));
+    const stat = lstatOf(joinBytes(root, parent));
+    if (stat === undefined) return;
+    if (stat.isDirectory()) continue;
+    throw new CoraError('refused', `${printable(parent)} was a directory and is something else now, so what was in it cannot be put back`, {
+      hint: 'move it away, then run the command again',
+    });
+  }
 }
 
 /** Moves what stands at a path into a part of the run; what is there already stays, and the newcomer goes beside. */
@@ -100,24 +109,45 @@ function displace(run: Run, path: Bytes, part: 'old' | 'new' | 'late'): void {
   move(joinBytes(run.root, path), to);
 }
 
+/** Renames; directories that their owner may not write to are opened for the moment. */
 function move(from: Bytes, to: Bytes): void {
   makePath(dirnameBytes(to));
-  onPath(from, (source) => onPath(to, (target) => renameSync(source, target)));
+  const rename = (): void => onPath(from, (source) => onPath(to, (target) => renameSync(source, target)));
+  try {
+    rename();
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    const isDirectory = lstatOf(from)?.isDirectory() === true;
+    const closed = [dirnameBytes(from), dirnameBytes(to), ...(isDirectory ? [from] : [])].filter(
+      (path) => ((lstatOf(path)?.mode ?? 0o300) & 0o300) !== 0o300,
+    );
+    if (closed.length === 0) throw error;
+    const modes = closed.map((path) => lstatOf(path)?.mode ?? 0o700);
+    for (const [index, path] of closed.entries()) chmodAt(path, (modes[index] ?? 0) | 0o300);
+    try {
+      rename();
+    } finally {
+      for (const [index, path] of closed.entries()) chmodAt(path === from && !isThere(from) ? to : path, modes[index] ?? 0o700);
+    }
+  }
 }
 
-function isThere(path: Bytes): boolean {
-  return onPath(path, (reachable) => lstatSync(reachable, { throwIfNoEntry: false })) !== undefined;
+function lstatOf(path: Bytes) {
+  return onPath(path, (reachable) => lstatSync(reachable, { throwIfNoEntry: false }));
 }
 
-/** A file that is a mount point cannot be renamed: its content is written over, in the same inode. */
-function overwrite(from: Bytes, to: Bytes): void {
-  onPath(from, (source) => onPath(to, (target) => copyFileSync(source, target)));
+function chmodAt(path: Bytes, mode: number): void {
+  onPath(path, (reachable) => chmodSync(reachable, mode & 0o7777));
 }
 
-/** A copy of a file's content, for what is overwritten in its place. */
-export function keepContent(from: Bytes, to: Bytes): void {
-  makePath(dirnameBytes(to));
-  onPath(from, (source) => onPath(to, (target) => copyFileSync(source, target)));
+/** The directories that the moves of a swap will need: a disk without room says so before anything moves. */
+export function makeRoom(run: Run, moves: readonly Move[]): void {
+  for (const part of ['old', 'new'] as const)
+    for (const path of new Set(moves.map(({ path: one }) => dirnameBytes(partPath(run, part, one))))) makePath(path);
+}
+
+export function isThere(path: Bytes): boolean {
+  return lstatOf(path) !== undefined;
 }
 
 /** @throws CoraError refused, naming who has the database open */
@@ -143,7 +173,7 @@ function removeIfEmpty(path: Bytes): void {
   try {
     onPath(path, (reachable) => rmdirSync(reachable));
   } catch (error) {
-    if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'EEXIST') throw error;
+    if (!['ENOTEMPTY', 'ENOENT', 'EEXIST', 'EBUSY'].includes(errnoOf(error) ?? '')) throw error;
   }
 }
 

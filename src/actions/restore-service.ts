@@ -9,7 +9,7 @@ import type { VaultLocation } from '../vault/locate.ts';
 import type { Project } from '../vault/project.ts';
 import { type InPlaceOptions, type InPlaceResult, restoreInPlace } from './restore-in-place.ts';
 import type { RestorePlan } from './restore-plan.ts';
-import { applyUndo, planUndo, type UndoPlan } from './restore-recover.ts';
+import { applyUndo, planUndo, type UndoOptions, type UndoPlan } from './restore-undo.ts';
 import { type CommandHost, requireTrusted, trusted, trustState } from './trust.ts';
 import { type CheckResult, runChecks, runUserCommand } from './user-commands.ts';
 
@@ -52,7 +52,7 @@ export async function restoreWithService(
   const failed = checks.filter(({ ok }) => !ok);
   if (failed.length === 0 || !(await options.rollBack(failed)))
     return { ...result, problems: [...result.problems, ...service.problems], checks, rolledBack: false };
-  await undoWithService(planUndo(project.root), service, stops, ctx);
+  await undoWithService(planUndo(project.root), service, stops, { project, location, host, preSnapshot: options.preSnapshot }, ctx);
   return { ...result, problems: [...result.problems, ...service.problems], checks, rolledBack: true };
 }
 
@@ -61,17 +61,24 @@ export async function restoreWithService(
  * @param stops false where a person said that it is stopped, or nothing that it uses changes places
  * @throws CoraError refused where a command is not trusted or fails; what `applyUndo` throws
  */
-export async function undoProject(project: Project, plan: UndoPlan, stops: boolean, host: CommandHost, ctx: Context): Promise<readonly Problem[]> {
+export async function undoProject(
+  project: Project,
+  plan: UndoPlan,
+  stops: boolean,
+  options: Pick<UndoOptions, 'location' | 'preSnapshot'>,
+  host: CommandHost,
+  ctx: Context,
+): Promise<readonly Problem[]> {
   const service = new Service(project, plan.id, host, ctx);
   if (stops) service.requireTrust();
-  await undoWithService(plan, service, stops, ctx);
-  return service.problems;
+  const unsaved = await undoWithService(plan, service, stops, { ...options, project, host }, ctx);
+  return [...unsaved, ...service.problems];
 }
 
-async function undoWithService(plan: UndoPlan, service: Service, stops: boolean, ctx: Context): Promise<void> {
+async function undoWithService(plan: UndoPlan, service: Service, stops: boolean, options: UndoOptions, ctx: Context): Promise<readonly Problem[]> {
   try {
     if (stops) await service.stop();
-    await applyUndo(plan, ctx);
+    return await applyUndo(plan, options, ctx);
   } finally {
     await service.start();
   }

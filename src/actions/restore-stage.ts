@@ -2,7 +2,7 @@
 // to change places is worked out. Nothing that is live is touched.
 
 import { lstatSync } from 'node:fs';
-import { type Bytes, dirnameBytes, joinBytes, toText } from '../base/bytes.ts';
+import { type Bytes, bytes, dirnameBytes, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { onPath } from '../os/long-path.ts';
 import { lockForReading } from '../vault/vault.ts';
@@ -69,7 +69,13 @@ export function movesOf(run: Run, plan: RestorePlan, mounted: ReadonlySet<Bytes>
     if (covered.size > 0 && isBelow(path, covered)) continue;
     if (type === 'd' && live !== undefined) continue;
     // Not staged: damaged with --partial, a socket, or what the file system would not take; it is told.
-    if (lstatOf(partPath(run, 'new', path)) === undefined) continue;
+    if (lstatOf(partPath(run, 'new', path)) === undefined) {
+      // Of a log whose save is gone the newest part goes beside it.
+      const tail = bytes(`${path}.tail`);
+      if (lstatOf(partPath(run, 'new', tail)) !== undefined)
+        moves.push({ kind: 'file', path: tail, hadLive: lstatOf(joinBytes(run.root, tail)) !== undefined });
+      continue;
+    }
     if (type === 'd') covered.add(path);
     const kind = mounted.has(path) ? 'mounted' : !databases.has(toText(path)) ? 'file' : live !== undefined && how === 'live' ? 'live' : 'database';
     moves.push({ kind, path, hadLive: live !== undefined });

@@ -19,7 +19,7 @@ import { openStage, type Vault } from '../vault/vault.ts';
 import { type ArtefactScan, describeArtefacts, scanWithArtefacts } from './artefact-capture.ts';
 import { type ArtefactChoice, NO_ARTEFACTS, withDumps } from './artefact-dumps.ts';
 import type { Scanned } from './capture.ts';
-import { standingProblems, toCarry } from './capture-problems.ts';
+import { halfRestored, standingProblems, toCarry } from './capture-problems.ts';
 import { databaseNotes, describeTree, gitFacts, makeReport } from './describe.ts';
 import { recordSnapshot, withFailureLogged } from './logged-run.ts';
 import type { WatchList } from './loss-baseline.ts';
@@ -126,7 +126,7 @@ async function saveSeen(vault: Vault, project: ProjectFacts, options: SaveOption
   const { old, scanned } = seen;
   const last = lastSave(vault);
   const place = { root: project.root, vault };
-  const problems = [...scanned.scan.problems];
+  const problems = [...halfRestored(ctx), ...scanned.scan.problems];
   for (const problem of problems) ctx.monitor.problem(problem);
   problems.push(...seen.problems);
   const artefactsOf = (tree: Tree, databases: readonly DatabaseReport[]) => {

@@ -47,4 +47,6 @@ export type Context = {
   readonly lockWait: number;
   /** Text for REPORT.json: the version of Cora. */
   readonly version: string;
+  /** Why a restore in place that was stopped in the middle could not be ended: a save goes on, and says so. */
+  readonly halfRestored?: string;
 };

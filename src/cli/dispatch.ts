@@ -77,7 +77,7 @@ export async function dispatch(args: readonly Bytes[], host: Host): Promise<numb
     checkArguments(entry, parsed.args.length + parsed.paths.length);
     terminal = await openTerminal(host.stderr, globals, host.env, host.now);
     run = entry.logged === true ? startRun(command, parsed.options, host) : undefined;
-    const outcome = await entry.run(parsed, openSession(host, globals, terminal, run));
+    const outcome = await entry.run(parsed, openSession(host, globals, terminal, run, command));
     terminal.finish();
     run?.end(outcome);
     return write(host, json, command, globals.quiet === true && outcome.summary === true ? { ...outcome, lines: [] } : outcome, terminal);
@@ -141,9 +141,9 @@ function checkArguments(entry: Command, count: number): void {
   if (entry.minArgs !== undefined && count < entry.minArgs) throw new CoraError('usage', `cora ${entry.name} needs an argument`, { hint: usage });
 }
 
-function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run: Run | undefined): Session {
+function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run: Run | undefined, command: string): Session {
   const { env, engine } = host;
-  const ctx: Context = {
+  const ctx: { -readonly [K in keyof Context]: Context[K] } = {
     monitor: terminal.monitor,
     now: host.now,
     signal: host.signal,
@@ -163,9 +163,9 @@ function openSession(host: Host, globals: GlobalOptions, terminal: Terminal, run
     const location = await engine.locateVault(project, expandHome(project.config.vault, home), vaultEnvironment());
     run?.opened(toText(project.root), location.path);
     if (exists(`${toText(project.root)}/.cora-restore/RESTORE.json`)) {
-      const { finishRestore } = await import('../actions/restore-recover.ts');
-      const finished = await finishRestore(project.root, ctx);
-      if (finished !== undefined) terminal.monitor.note(finished);
+      const { endRestore } = await import('./end-restore.ts');
+      const mixed = await endRestore(project.root, command, ctx);
+      if (mixed !== undefined) ctx.halfRestored = mixed;
     }
     return { project, location };
   };

@@ -2,8 +2,8 @@
 
 import type { RestoreResult } from '../actions/restore.ts';
 import type { RestorePlan } from '../actions/restore-plan.ts';
-import type { UndoPlan } from '../actions/restore-recover.ts';
 import type { ServiceResult } from '../actions/restore-service.ts';
+import type { UndoPlan } from '../actions/restore-undo.ts';
 import { type Bytes, toText } from '../base/bytes.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
 import { counted, grouped, visible } from './render.ts';

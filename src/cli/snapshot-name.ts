@@ -5,7 +5,6 @@ import { CoraError } from '../base/errors.ts';
 import type { SnapshotKind } from '../format/report.ts';
 import { exists } from '../os/files.ts';
 import type { AdoptedSnapshot } from '../vault/adopted.ts';
-import { NAMES } from '../vault/layout.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Session } from './command.ts';
@@ -70,6 +69,7 @@ export async function namedSnapshot(
 
 /** The adopted backup that a word names; undefined for all else. Costs nothing where nothing was adopted. */
 async function adoptedBackup(word: Bytes, location: VaultLocation, session: Session): Promise<NamedSnapshot['adopted']> {
+  const { NAMES } = await import('../vault/layout.ts');
   if (!exists(`${location.path}/${NAMES.adopted}`)) return undefined;
   const [{ adoptedNamed }, { openLocated }] = await Promise.all([import('../vault/adopted.ts'), import('../vault/locate.ts')]);
   const vault = openLocated(location);

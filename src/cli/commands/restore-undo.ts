@@ -1,13 +1,13 @@
 // `cora restore --undo`: what the last restore in place displaced changes places with what it brought.
 
-import { planUndo } from '../../actions/restore-recover.ts';
 import { undoProject } from '../../actions/restore-service.ts';
+import { planUndo } from '../../actions/restore-undo.ts';
 import { printable } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import { undoDocument, undoLines, undoPlanLines } from '../render-restore.ts';
 
-type Options = { readonly dryRun?: boolean; readonly confirmServiceStopped?: boolean; readonly live?: boolean };
+type Options = { readonly dryRun?: boolean; readonly confirmServiceStopped?: boolean; readonly live?: boolean; readonly noPreSnapshot?: boolean };
 
 export async function undo(options: Options, session: Session): Promise<Outcome> {
   if (options.live === true && options.confirmServiceStopped === true) {
@@ -15,7 +15,7 @@ export async function undo(options: Options, session: Session): Promise<Outcome>
       hint: 'leave one of them out',
     });
   }
-  const { project } = await session.open();
+  const { project, location } = await session.open();
   const plan = planUndo(project.root);
   if (options.dryRun === true) return { result: { dry_run: true, ...undoDocument(plan) }, lines: undoPlanLines(plan) };
   if (session.globals.yes !== true) session.show(undoPlanLines(plan));
@@ -32,6 +32,7 @@ export async function undo(options: Options, session: Session): Promise<Outcome>
   if (!(await session.confirm('Take it back?'))) {
     throw new CoraError('refused', 'Nothing was changed: this needs a yes', { hint: 'add --yes' });
   }
-  const problems = await undoProject(project, plan, stops, session.machine, session.ctx);
+  const how = { location, preSnapshot: options.noPreSnapshot !== true };
+  const problems = await undoProject(project, plan, stops, how, session.machine, session.ctx);
   return { result: { dry_run: false, ...undoDocument(plan) }, lines: undoLines(plan), summary: true, exitCode: exitCodeOf(problems) };
 }
