@@ -158,7 +158,7 @@ const halves = (saves: readonly Saved[]): [gone: Saved[], left: Saved[]] => [
 ];
 
 test('half of the saves go, the keyframe too: the others restore byte for byte, by Cora and by restore.sh', async () => {
-  const saves = await history(SLOW ? 200 : 30);
+  const saves = await history(SLOW ? 200 : 18);
   const [gone, left] = halves(saves);
   const done = await drop(gone);
   expect(done.objects).toBeGreaterThan(0);

@@ -128,7 +128,7 @@ test.each(['wal', 'delete'])('a database under write load (%s) is consistent and
 
 test('kill -9 at any moment leaves older snapshots whole and nothing half, and the next run works', async () => {
   coraJson(scratch, ['save']);
-  const rounds = SLOW ? 300 : 24;
+  const rounds = SLOW ? 300 : 14;
   for (let round = 0; round < rounds; round++) {
     writeFileSync(join(scratch.project, `new-${round % 7}.bin`), Buffer.alloc(400_000, `${round}`));
     const child = startCora(scratch, round % 2 === 0 ? ['save'] : ['backup', 'now']);

@@ -50,7 +50,7 @@ test('saves with one small change each grow the vault by the change, and each re
   coraJson(scratch, ['save']);
   const start = bytesBelow(scratch.vault);
   const then = new Map<string, string>();
-  const rounds = SLOW ? 200 : 16;
+  const rounds = SLOW ? 200 : 10;
   for (let round = 0; round < rounds; round++) {
     writeFileSync(join(scratch.project, `d${round % 20}/f${round}.txt`), `changed in round ${round}\n`);
     const result = coraJson(scratch, ['save']);

@@ -68,14 +68,14 @@ async function backUp(sandbox: Sandbox, tree: RandomTree): Promise<void> {
 test('random trees and their changes come back from saves', { timeout: LIMIT }, async () => {
   await fc.assert(
     fc.asyncProperty(randomTree({ large: !SLOW }), (tree) => inSandbox((sandbox) => saveTwice(sandbox, tree))),
-    runs(10),
+    runs(6),
   );
 });
 
 test('random trees come back from backups', { timeout: LIMIT }, async () => {
   await fc.assert(
     fc.asyncProperty(randomTree({ large: !SLOW }), (tree) => inSandbox((sandbox) => backUp(sandbox, tree))),
-    runs(20),
+    runs(10),
   );
 });
 

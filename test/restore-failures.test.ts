@@ -71,22 +71,25 @@ test.skipIf(!isRoot)('no space is left for a live database: it is as it was, and
   }
 });
 
-test.skipIf(process.env['CORA_TEST_SLOW'] !== '1')('a database that stays locked for 30 s is not written to, also not by the way back (slow)', async () => {
-  sql('b.db', 'CREATE TABLE t (n)');
-  sql('b.db', 'PRAGMA journal_mode = wal');
-  sql('b.db', 'INSERT INTO t VALUES (1)');
-  const { id } = await sandbox.snapshot(['save']);
-  sql('b.db', 'INSERT INTO t VALUES (2)');
-  const program = new Database(at('b.db'));
-  program.exec("BEGIN IMMEDIATE; INSERT INTO t VALUES ('program')");
-  const run = sandbox.cora(['restore', id, '--yes', '--live']);
-  await new Promise((resolve) => setTimeout(resolve, 33_000));
-  program.exec('COMMIT');
-  expect(await run).toMatchObject({ code: 11 });
-  expect(program.prepare('SELECT n FROM t').pluck().all()).toEqual([1, 2, 'program']);
-  program.close();
-  expect((await sandbox.cora(['save'])).code).toBe(0);
-});
+test.skipIf(process.env['CORA_TEST_SLOW'] !== '1')(
+  'a database that stays locked for 30 s is not written to, also not by the way back (slow)',
+  async () => {
+    sql('b.db', 'CREATE TABLE t (n)');
+    sql('b.db', 'PRAGMA journal_mode = wal');
+    sql('b.db', 'INSERT INTO t VALUES (1)');
+    const { id } = await sandbox.snapshot(['save']);
+    sql('b.db', 'INSERT INTO t VALUES (2)');
+    const program = new Database(at('b.db'));
+    program.exec("BEGIN IMMEDIATE; INSERT INTO t VALUES ('program')");
+    const run = sandbox.cora(['restore', id, '--yes', '--live']);
+    await new Promise((resolve) => setTimeout(resolve, 33_000));
+    program.exec('COMMIT');
+    expect(await run).toMatchObject({ code: 11 });
+    expect(program.prepare('SELECT n FROM t').pluck().all()).toEqual([1, 2, 'program']);
+    program.close();
+    expect((await sandbox.cora(['save'])).code).toBe(0);
+  },
+);
 
 test('what was done after a restore is saved before it is taken back, and stays there', async () => {
   write('f', 'v1');
