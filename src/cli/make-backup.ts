@@ -1,6 +1,5 @@
 // What `cora backup now` and `cora backup auto` share.
 
-import { pruneAfterBackup } from '../actions/prune-auto.ts';
 import { isGood } from '../actions/report-state.ts';
 import { type ArtefactOptions, artefactChoice } from './artefact-flags.ts';
 import { exitCodeOf, type Outcome, type Session } from './command.ts';
@@ -25,7 +24,11 @@ export async function makeBackup(mode: 'now' | 'auto', options: BackupCommandOpt
     session.ctx,
   );
   const isDaily = options.trigger === 'timer' && result.report !== undefined && isGood(result.report);
-  const pruned = result.outcome === 'made' ? await pruneAfterBackup(project, location, isDaily, session.ctx) : undefined;
+  // A push with nothing to save does not pay for what only a new backup needs.
+  const pruned =
+    result.outcome === 'made'
+      ? await (await import('../actions/prune-auto.ts')).pruneAfterBackup(project, location, isDaily, session.ctx)
+      : undefined;
   for (const problem of pruned?.problems ?? []) session.ctx.monitor.problem(problem);
   const problems = [...(result.save?.problems ?? []), ...result.problems, ...(pruned?.problems ?? [])];
   return {
