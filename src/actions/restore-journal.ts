@@ -3,11 +3,11 @@
 // `undoing`, every path of moves.tsv is either in its place, or below the run's `new/` or `old/`.
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { type Bytes, dirnameBytes, fsPath, joinBytes, toText } from '../base/bytes.ts';
+import { chmodSync, constants, fchownSync, lchownSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { type Bytes, bytes, dirnameBytes, fromText, fsPath, joinBytes, toText } from '../base/bytes.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
 import { escapeField, formatTime, parseTime, unescapeField } from '../format/file-list.ts';
-import { exists, namesIn, readTextIfThere, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
+import { closing, exists, namesIn, readTextIfThere, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
 import { type Lock, tryLock } from '../os/lock.ts';
 
 export const RESTORE_DIRECTORY = '.cora-restore';
@@ -74,11 +74,36 @@ export function runDirectories(run: Run): Bytes[] {
  */
 export function makeRun(run: Run): void {
   for (const directory of runDirectories(run)) {
-    const parent = toText(dirnameBytes(directory));
-    if (!exists(parent)) mkdirSync(parent, { mode: 0o700 });
-    if (!exists(`${parent}/.gitignore`)) writeNewFile(`${parent}/.gitignore`, '*\n');
+    const parent = dirnameBytes(directory);
+    const base = dirnameBytes(parent);
+    makeRestoreDirectory(base);
+    const ignore = bytes(`${parent}/.gitignore`);
+    if (!exists(toText(ignore))) writeNewFile(toText(ignore), '*\n');
+    giveToOwner(base, ignore);
     mkdirSync(fsPath(directory), { mode: 0o700 });
+    giveToOwner(base, directory);
   }
+}
+
+function makeRestoreDirectory(base: Bytes): void {
+  const directory = joinBytes(base, RESTORE_DIRECTORY);
+  if (!exists(toText(directory))) mkdirSync(fsPath(directory), { mode: 0o700 });
+  giveToOwner(base, directory);
+}
+
+/** What root makes in a project of somebody else belongs to that person, or their own commands could not read the record. */
+function giveToOwner(base: Bytes, path: Bytes): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(fsPath(base));
+  lchownSync(fsPath(path), uid, gid);
+}
+
+/** Made beforehand, so that at no moment a file of that name is root's alone: what writes it later keeps its owner. */
+function makeForOwner(root: Bytes, path: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(fsPath(root));
+  const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  closing(fd, () => fchownSync(fd, uid, gid));
 }
 
 export function removeRun(run: Run): void {
@@ -92,8 +117,9 @@ export function removeRestoreDirectories(run: Run): void {
 
 /** One restore in place at a time; undefined while another one works. The directory is made where it is missing. */
 export function lockRestore(root: Bytes): Lock | undefined {
+  makeRestoreDirectory(root);
   const directory = `${toText(root)}/${RESTORE_DIRECTORY}`;
-  if (!exists(directory)) mkdirSync(directory, { mode: 0o700 });
+  makeForOwner(root, `${directory}/lock`);
   return tryLock(`${directory}/lock`, 'exclusive', 0);
 }
 
@@ -133,6 +159,7 @@ function isJournal(value: unknown): value is Journal {
 }
 
 export function writeJournal(root: Bytes, journal: Journal): void {
+  makeForOwner(root, `${journalPath(root)}.new`);
   replaceFile(journalPath(root), `${JSON.stringify(journal, null, 2)}\n`, true);
 }
 
@@ -158,6 +185,7 @@ export function writeMoves(run: Run, { moves, directories }: Moves): void {
     ...directories.map(({ path, after, before }) => `directory\t${state(after)}\t${state(before)}\t${escapeField(path)}\n`),
   ];
   writeNewFile(movesPath(run), Buffer.from(lines.join(''), 'latin1'));
+  giveToOwner(run.root, fromText(movesPath(run)));
 }
 
 export function readMoves(run: Run): Moves {

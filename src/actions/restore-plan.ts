@@ -16,8 +16,8 @@ import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { rootOf, type Vault } from '../vault/vault.ts';
 import { checkpointEntries } from './checkpoint.ts';
 import type { ProjectFacts } from './open-project.ts';
-import { findExtras } from './restore-extras.ts';
-import { artefactPaths, lacksLinkTarget, rowsFor, selectEntries } from './restore-select.ts';
+import { databasesAmong, findExtras } from './restore-extras.ts';
+import { artefactPaths, askedDirectories, lacksLinkTarget, rowsFor, selectEntries } from './restore-select.ts';
 
 export type RestoreOptions = {
   /** A snapshot name, `ID:path`, or undefined for the latest. */
@@ -71,6 +71,8 @@ export type RestoreWork = {
   readonly entries: readonly Entry[];
   /** The whole snapshot is wanted. */
   readonly whole: boolean;
+  /** Directories among them that were asked for themselves; the others merely lead to what was. */
+  readonly asked: ReadonlySet<Bytes>;
   /** Live entries of another type that stay as they are; each with the reason. */
   readonly refused: readonly { readonly path: Bytes; readonly code: string; readonly reason: string }[];
 };
@@ -98,7 +100,8 @@ export async function planRestore(
   if (options.to !== undefined) requireEmpty(options.to, options.overwrite);
   let all = ref.kind === 'fallback' ? await checkpointEntries(vault, ref) : loadEntries(vault, ref, rowsFor(paths));
   if (lacksLinkTarget(all) && ref.kind !== 'fallback') all = loadEntries(vault, ref);
-  const selected = selectEntries(all, paths, onlyOf(options, report), except, ref);
+  const only = onlyOf(options, report);
+  const selected = selectEntries(all, paths, only, except, ref);
   const databases = new Set(report.databases.filter(({ stored }) => stored === 'copy').map(({ path }) => path));
   const changes: PlannedChange[] = [];
   const entries: Entry[] = [];
@@ -127,12 +130,15 @@ export async function planRestore(
     if (inPlace && databases.has(toText(entry.path)) && (live !== undefined || hasSidecar(joinBytes(directory, entry.path)))) {
       liveDatabases.push(entry.path);
     }
-    const action = decide(entry, live, options.overwrite ?? 'always');
+    const sidecars = live !== undefined && databases.has(toText(entry.path)) ? sidecarsOf(joinBytes(directory, entry.path)) : [];
+    const action = decide(entry, live, sidecars, options.overwrite ?? 'always');
     changes.push({ action, path: entry.path, size: entry.size });
     if (action === 'keep') continue;
     entries.push(entry);
     total += entry.type === 'h' ? 0 : entry.size;
   }
+  const extras = inPlace && options.deleteExtra === true && project !== undefined ? findExtras(project, all, report, paths, ctx) : [];
+  const restored = new Set(entries.map(({ path }) => path));
   const count = (action: PlannedChange['action']): number => changes.filter((change) => change.action === action).length;
   return {
     id: ref.id,
@@ -144,11 +150,19 @@ export async function planRestore(
     keep: count('keep'),
     bytes: total,
     changes,
-    extras: inPlace && options.deleteExtra === true && project !== undefined ? findExtras(project, all, report, paths, ctx) : [],
-    liveDatabases: liveDatabases.filter((path) => entries.some((entry) => entry.path === path)),
+    extras,
+    liveDatabases: [...liveDatabases.filter((path) => restored.has(path)), ...databasesAmong(directory, extras)],
     elsewhere: inPlace && project !== undefined ? otherDeployment(project.root, vault, report) : undefined,
     modes: options.modes ?? 'live',
-    work: { vault, ref, report, entries, whole: paths.length + except.length === 0 && !options.critical && options.databases !== true, refused },
+    work: {
+      vault,
+      ref,
+      report,
+      entries,
+      whole: paths.length + except.length === 0 && only === undefined,
+      asked: only === undefined ? askedDirectories(entries, paths, except) : new Set(),
+      refused,
+    },
   };
 }
 
@@ -207,8 +221,15 @@ function requireEmpty(to: Bytes, overwrite: RestoreOptions['overwrite']): void {
   }
 }
 
-function decide(entry: Entry, live: Stats | undefined, overwrite: NonNullable<RestoreOptions['overwrite']>): PlannedChange['action'] {
+function decide(
+  entry: Entry,
+  live: Stats | undefined,
+  sidecars: readonly Stats[],
+  overwrite: NonNullable<RestoreOptions['overwrite']>,
+): PlannedChange['action'] {
   if (live === undefined) return 'create';
+  // What was written last into a database may be in its -wal alone.
+  const written = Math.max(live.mtimeMs, ...sidecars.map(({ mtimeMs }) => mtimeMs));
   const sameTime = Math.abs(live.mtimeMs - Number(entry.mtime) / 1e6) < 0.001;
   switch (overwrite) {
     case 'always':
@@ -216,9 +237,11 @@ function decide(entry: Entry, live: Stats | undefined, overwrite: NonNullable<Re
     case 'never':
       return 'keep';
     case 'if-newer':
-      return Number(entry.mtime) / 1e6 > live.mtimeMs + 0.001 ? 'replace' : 'keep';
+      return Number(entry.mtime) / 1e6 > written + 0.001 ? 'replace' : 'keep';
     case 'if-changed':
-      return live.isFile() && (entry.type === 'f' || entry.type === 'S') && live.size === entry.size && sameTime ? 'keep' : 'replace';
+      return sidecars.length === 0 && live.isFile() && (entry.type === 'f' || entry.type === 'S') && live.size === entry.size && sameTime
+        ? 'keep'
+        : 'replace';
   }
 }
 
@@ -232,4 +255,12 @@ const SIDECARS = ['-wal', '-journal'];
 
 function hasSidecar(path: Bytes): boolean {
   return SIDECARS.some((suffix) => exists(toText(bytes(path + suffix))));
+}
+
+/** Those that hold something. */
+function sidecarsOf(path: Bytes): Stats[] {
+  return SIDECARS.flatMap((suffix) => {
+    const stat = onPath(bytes(path + suffix), (reachable) => lstatSync(reachable, { throwIfNoEntry: false }));
+    return stat !== undefined && stat.size > 0 ? [stat] : [];
+  });
 }

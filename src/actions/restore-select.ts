@@ -34,8 +34,7 @@ export function selectEntries(
   except: readonly Bytes[],
   ref: SnapshotRef,
 ): Entry[] {
-  const under = (path: Bytes): boolean =>
-    paths.length === 0 || paths.some((wanted) => wanted === '.' || path === wanted || path.startsWith(`${wanted}/`));
+  const under = (path: Bytes): boolean => isUnder(path, paths);
   const chosen = new Set<string>();
   for (const wanted of paths) {
     if (!all.some((entry) => under(entry.path) && (wanted === '.' || entry.path === wanted || entry.path.startsWith(`${wanted}/`)))) {
@@ -55,6 +54,15 @@ export function selectEntries(
   chosen.add('.');
   // Parents before what they hold, whatever the order of the listing.
   return all.filter((entry) => chosen.has(entry.path)).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Directories that were asked for: named, or below one that was; those that merely lead there are not. */
+export function askedDirectories(entries: readonly Entry[], paths: readonly Bytes[], except: readonly Bytes[]): ReadonlySet<Bytes> {
+  return new Set(entries.filter(({ type, path }) => type === 'd' && isUnder(path, paths) && !isIn(path, except)).map(({ path }) => path));
+}
+
+function isUnder(path: Bytes, paths: readonly Bytes[]): boolean {
+  return paths.length === 0 || paths.some((wanted) => wanted === '.' || path === wanted || path.startsWith(`${wanted}/`));
 }
 
 function isIn(path: Bytes, places: readonly Bytes[]): boolean {

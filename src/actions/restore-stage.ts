@@ -6,7 +6,17 @@ import { type Bytes, bytes, dirnameBytes, joinBytes, toText } from '../base/byte
 import type { Context } from '../base/context.ts';
 import { onPath } from '../os/long-path.ts';
 import { lockForReading } from '../vault/vault.ts';
-import { type DirectoryChange, type DirectoryState, type Move, type Moves, partPath, type Run, runDirectory } from './restore-journal.ts';
+import {
+  type DirectoryChange,
+  type DirectoryState,
+  type Move,
+  type MoveKind,
+  type Moves,
+  partPath,
+  type Run,
+  runDirectory,
+} from './restore-journal.ts';
+import { SIDECARS } from './restore-moves.ts';
 import { isBelow, type RestorePlan } from './restore-plan.ts';
 import { type Written, writeEntries } from './restore-write.ts';
 
@@ -29,7 +39,9 @@ export async function stage(run: Run, plan: RestorePlan, databases: DatabaseMode
       }
     }
     const all: Written[] = [];
-    const intoLive = new Set<Bytes>(databases === 'live' ? plan.liveDatabases : []);
+    const intoLive = new Set<Bytes>(
+      databases === 'live' ? plan.liveDatabases.filter((path) => lstatOf(joinBytes(run.root, path))?.isFile() === true) : [],
+    );
     const journalModes = (path: Bytes): boolean => !intoLive.has(path);
     for (const [directory, paths] of groups) {
       const entries = plan.work.entries.filter(({ path }) => path === '.' || paths.has(path));
@@ -57,12 +69,14 @@ export function movesOf(run: Run, plan: RestorePlan, mounted: ReadonlySet<Bytes>
   const moves: Move[] = [];
   const directories: DirectoryChange[] = [];
   const covered = new Set<string>();
+  const listed = new Set<Bytes>([...plan.work.entries.map(({ path }) => path), ...plan.extras]);
   for (const { path, type, mode, uid, gid, mtime } of plan.work.entries) {
-    if (path === '.' && !plan.work.whole) continue;
+    if (path === '.' && !plan.work.asked.has(path)) continue;
     const live = lstatOf(joinBytes(run.root, path));
     if (type === 'd') {
       const before = live === undefined ? undefined : stateOf(live);
-      if (before !== undefined && !plan.work.whole) continue;
+      // It merely leads to what is wanted.
+      if (before !== undefined && !plan.work.asked.has(path)) continue;
       const after = before !== undefined && plan.modes === 'live' ? { ...before, mtime } : { mode, uid, gid, mtime };
       directories.push({ path, after, before });
     }
@@ -77,7 +91,13 @@ export function movesOf(run: Run, plan: RestorePlan, mounted: ReadonlySet<Bytes>
       continue;
     }
     if (type === 'd') covered.add(path);
-    const kind = mounted.has(path) ? 'mounted' : !databases.has(toText(path)) ? 'file' : live !== undefined && how === 'live' ? 'live' : 'database';
+    const kind = mounted.has(path) ? 'mounted' : databases.has(toText(path)) ? kindOfDatabase(live, how) : 'file';
+    // Beside a link SQLite never wrote these; beside the file that replaces it they would be taken for its own.
+    if (kind === 'file' && databases.has(toText(path))) {
+      for (const sidecar of SIDECARS.map((suffix) => bytes(path + suffix)).filter((one) => !listed.has(one))) {
+        if (lstatOf(joinBytes(run.root, sidecar))?.isDirectory() === false) moves.push({ kind: 'extra', path: sidecar, hadLive: true });
+      }
+    }
     moves.push({ kind, path, hadLive: live !== undefined });
   }
   for (const path of plan.extras) {
@@ -86,6 +106,12 @@ export function movesOf(run: Run, plan: RestorePlan, mounted: ReadonlySet<Bytes>
     else if (live !== undefined) moves.push({ kind: 'extra', path, hadLive: true });
   }
   return { moves, directories };
+}
+
+/** Through SQLite goes only into what is a database's own file: through a link it would write into what lies elsewhere. */
+function kindOfDatabase(live: LiveState | undefined, how: DatabaseMode): MoveKind {
+  if (live !== undefined && !live.isFile()) return 'file';
+  return live !== undefined && how === 'live' ? 'live' : 'database';
 }
 
 type LiveState = {
