@@ -154,3 +154,30 @@ test.skipIf(!canMount)('an extra that is a mount point, or holds one, stays with
   expect(run.stderr).toContain('new/mnt');
   expect(['new/mnt', 'new/beside', 'extra', 'bound'].map((path) => existsSync(at(path)))).toEqual([true, false, false, true]);
 });
+
+test('a path may be written whole; another one of that name below the current directory is told of', async () => {
+  await execute('git', ['init', '-q'], { cwd: sandbox.project });
+  mkdirSync(at('s'));
+  for (const path of ['f', 's/f']) writeFileSync(at(path), 'saved');
+  const { id } = await sandbox.snapshot(['save']);
+  const wreck = () => ['f', 's/f'].map((path) => writeFileSync(at(path), 'wrecked'));
+  wreck();
+  expect((await sandbox.cora(['restore', id, at('s/f'), ...YES])).code).toBe(0);
+  expect(['f', 's/f'].map(read)).toEqual(['wrecked', 'saved']);
+  wreck();
+  const link = join(sandbox.root, 'link');
+  symlinkSync(sandbox.project, link);
+  expect((await sandbox.cora(['restore', id, join(link, 'f'), ...YES])).code).toBe(0);
+  expect(['f', 's/f'].map(read)).toEqual(['saved', 'wrecked']);
+  wreck();
+  const run = await sandbox.cora(['restore', id, './f', ...YES], { cwd: at('s') });
+  expect([run.code, run.stderr]).toEqual([0, expect.stringContaining(`./f is read as f of the project; s/f is in ${id} too`)]);
+  expect(['f', 's/f'].map(read)).toEqual(['saved', 'wrecked']);
+});
+
+test('what does not go together with --undo is named', async () => {
+  for (const args of [['f'], ['--delete'], ['--to', 'x'], ['--modes', 'snapshot'], ['--without', 'x'], ['--overwrite', 'never']]) {
+    const run = await sandbox.json(['restore', '--undo', ...args]);
+    expect(run).toMatchObject({ code: 2, error: { code: 'usage', message: expect.stringContaining(`with ${args[0]}`) } });
+  }
+});

@@ -17,6 +17,7 @@ import { rootOf, type Vault } from '../vault/vault.ts';
 import { checkpointEntries } from './checkpoint.ts';
 import type { ProjectFacts } from './open-project.ts';
 import { databasesAmong, findExtras } from './restore-extras.ts';
+import { type Here, noteSeenFromHere, relativePath } from './restore-paths.ts';
 import { artefactPaths, askedDirectories, lacksLinkTarget, rowsFor, selectEntries } from './restore-select.ts';
 
 export type RestoreOptions = {
@@ -24,6 +25,8 @@ export type RestoreOptions = {
   readonly target: Bytes | undefined;
   /** Paths to restore, relative to the project; empty for everything. */
   readonly paths: readonly Bytes[];
+  /** Where the command runs, and its words: a path that is there too, seen from there, is told of. */
+  readonly here?: Here;
   /** Absolute; undefined: in place. */
   readonly to: Bytes | undefined;
   /** Only critical files and databases. */
@@ -88,7 +91,8 @@ export async function planRestore(
   ctx: Context,
 ): Promise<RestorePlan> {
   const vault = openLocated(location);
-  const { ref, paths: named } = findTarget(vault, options, ctx.now());
+  const root = rootOf(vault.info);
+  const { ref, paths: named } = findTarget(vault, options, [root, ...(project === undefined ? [] : [project.root])], ctx.now());
   const report = readReport(vault, ref);
   const paths = [...named, ...artefactPaths(report, options.artefacts?.with ?? [])];
   const except = artefactPaths(report, options.artefacts?.without ?? []);
@@ -101,6 +105,7 @@ export async function planRestore(
   let all = ref.kind === 'fallback' ? await checkpointEntries(vault, ref) : loadEntries(vault, ref, rowsFor(paths));
   if (lacksLinkTarget(all) && ref.kind !== 'fallback') all = loadEntries(vault, ref);
   const only = onlyOf(options, report);
+  if (options.here !== undefined && ref.kind !== 'fallback') noteSeenFromHere(vault, ref, project?.root ?? root, options.here, options.paths, ctx);
   const selected = selectEntries(all, paths, only, except, ref);
   const databases = new Set(report.databases.filter(({ stored }) => stored === 'copy').map(({ path }) => path));
   const changes: PlannedChange[] = [];
@@ -185,18 +190,14 @@ function onlyOf({ critical, databases }: RestoreOptions, report: Report): Readon
 }
 
 /** `ID:path`, or a snapshot name with the paths given apart. */
-function findTarget(vault: Vault, options: RestoreOptions, now: number): { ref: SnapshotRef; paths: readonly Bytes[] } {
+function findTarget(vault: Vault, options: RestoreOptions, roots: readonly Bytes[], now: number): { ref: SnapshotRef; paths: readonly Bytes[] } {
   const text = options.target === undefined ? 'latest' : toText(options.target);
   const colon = text.indexOf(':');
   if (colon > 0 && options.target !== undefined) {
     const path = bytes(options.target.slice(options.target.indexOf(':') + 1));
-    return { ref: resolveSnapshot(vault, text.slice(0, colon), now), paths: [...options.paths, path].map(normal) };
+    return { ref: resolveSnapshot(vault, text.slice(0, colon), now), paths: [...options.paths, path].map((one) => relativePath(one, roots)) };
   }
-  return { ref: resolveSnapshot(vault, text, now), paths: options.paths.map(normal) };
-}
-
-function normal(path: Bytes): Bytes {
-  return bytes(path.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '') || '.');
+  return { ref: resolveSnapshot(vault, text, now), paths: options.paths.map((one) => relativePath(one, roots)) };
 }
 
 function requireEmpty(to: Bytes, overwrite: RestoreOptions['overwrite']): void {

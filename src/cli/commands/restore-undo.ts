@@ -2,12 +2,41 @@
 
 import { undoProject } from '../../actions/restore-service.ts';
 import { planUndo } from '../../actions/restore-undo.ts';
-import { printable } from '../../base/bytes.ts';
+import { type Bytes, printable } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
+import { flagName } from '../flags.ts';
 import { undoDocument, undoLines, undoPlanLines } from '../render-restore.ts';
 
 type Options = { readonly dryRun?: boolean; readonly confirmServiceStopped?: boolean; readonly live?: boolean; readonly noPreSnapshot?: boolean };
+
+/** What says which snapshot, where to and what of it: the record of the last restore says all that already. */
+const NOT_WITH_UNDO = [
+  'delete',
+  'to',
+  'critical',
+  'databases',
+  'modes',
+  'overwrite',
+  'partial',
+  'with',
+  'without',
+  'chroma',
+  'noChroma',
+  'at',
+  'latest',
+] as const;
+
+type Others = { readonly [key in (typeof NOT_WITH_UNDO)[number]]?: unknown };
+
+/** @throws CoraError usage, naming what does not go together with `--undo` */
+export function refuseWithUndo(options: Others, words: readonly Bytes[]): void {
+  const wrong = [...words.map(printable), ...NOT_WITH_UNDO.filter((key) => options[key] !== undefined).map(flagName)];
+  if (wrong.length === 0) return;
+  throw new CoraError('usage', `--undo takes all of the last restore back, and does not go together with ${wrong.join(', ')}`, {
+    hint: 'cora restore --undo; single paths come back with cora restore ID PATH',
+  });
+}
 
 export async function undo(options: Options, session: Session): Promise<Outcome> {
   if (options.live === true && options.confirmServiceStopped === true) {

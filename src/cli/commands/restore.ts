@@ -3,7 +3,7 @@
 import { momentsApart } from '../../actions/restore-moments.ts';
 import type { RestoreOptions, RestorePlan } from '../../actions/restore-plan.ts';
 import type { ServiceOptions } from '../../actions/restore-service.ts';
-import { type Bytes, printable } from '../../base/bytes.ts';
+import { type Bytes, bytes, printable } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
 import type { Project } from '../../vault/project.ts';
 import { artefactNames } from '../artefact-flags.ts';
@@ -13,13 +13,16 @@ import { inPlaceDocument, inPlaceLines, planDocument, planLines, restoreDocument
 import type { RESTORE_FLAGS } from '../restore-flags.ts';
 import { restoreAdoptedBackup, restoreNamed } from '../restore-named.ts';
 import { hasMoment } from '../snapshot-name.ts';
-import { undo } from './restore-undo.ts';
+import { refuseWithUndo, undo } from './restore-undo.ts';
 
 type Options = OptionsOf<typeof RESTORE_FLAGS>;
 type Input = { readonly options: Options; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
 
 export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
-  if (options.undo === true) return undo(options, session);
+  if (options.undo === true) {
+    refuseWithUndo(options, [...args, ...paths]);
+    return undo(options, session);
+  }
   if (args.length === 0 && paths.length === 0 && !hasMoment(options)) {
     throw new CoraError('usage', 'restore needs a snapshot or a path', { hint: 'cora list shows what there is; cora restore latest --to DIR' });
   }
@@ -28,7 +31,8 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
   const { project, location } = await (options.to === undefined ? session.open() : session.locate());
   const named = await restoreNamed({ args, paths }, options, location, session);
   if (named.adopted !== undefined) return restoreAdoptedBackup(named.adopted, named.paths, options, session);
-  const plan = await engine.planRestore(project, location, planOptions(options, named.target, named.paths, session), ctx);
+  const here = { directory: session.absolute(bytes('.')), typed: [...args, ...paths] };
+  const plan = await engine.planRestore(project, location, { ...planOptions(options, named.target, named.paths, session), here }, ctx);
   if (options.dryRun === true) return { result: { dry_run: true, ...planDocument(plan), ...named.fields }, lines: planLines(plan) };
   if (project === undefined || !plan.inPlace) {
     const result = await engine.applyRestore(plan, ctx);
