@@ -314,6 +314,7 @@ test('restore hands on paths, absolute targets and what stands after --', async 
       overwrite: 'never',
       artefacts: { with: [], without: [] },
       deleteExtra: false,
+      here: { directory: '/srv/app', typed: ['latest', 'src/a', '-odd'] },
       modes: 'live',
     },
   ]);

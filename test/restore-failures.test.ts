@@ -144,6 +144,10 @@ test('what is in no save is said, and no later restore deletes it', async () => 
     expect((await sandbox.cora(['restore', id, 'y', '--yes'])).code).toBe(0);
   }
   expect(await kept('PRECIOUS')).toHaveLength(1);
+  // Marked once more, and once more.
+  write('data/x', 'PRECIOUS');
+  expect((await sandbox.cora(['restore', id, 'data/x', '--yes'])).code).toBe(3);
+  for (const code of [3, 3]) expect((await sandbox.cora(['restore', '--undo', '--yes'])).code).toBe(code);
 });
 
 test('a link where a directory was is not followed by the way back', async () => {

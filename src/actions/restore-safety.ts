@@ -6,7 +6,7 @@ import { type Context, type Problem, SILENT } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import { type Entry, escapeField } from '../format/file-list.ts';
-import { writeNewFile } from '../os/files.ts';
+import { exists, writeNewFile } from '../os/files.ts';
 import { listSnapshots, PRE_RESTORE, readReport } from '../vault/catalog.ts';
 import { loadEntries } from '../vault/listing.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
@@ -53,7 +53,7 @@ export function keepUnsaved(location: VaultLocation, safety: string, run: Run, m
   const held = heldIn(location, safety, moves);
   const unsaved = moves.filter((move) => move.hadLive && !isHeld(run, move.path, held)).map(({ path }) => path);
   if (unsaved.length === 0) return [];
-  for (const directory of runDirectories(run)) writeNewFile(`${toText(directory)}/${KEEP}`, '');
+  for (const mark of runDirectories(run).map((directory) => `${toText(directory)}/${KEEP}`)) if (!exists(mark)) writeNewFile(mark, '');
   const problems = unsaved.slice(0, NAMED).map(
     (path): Problem => ({
       code: 'not_saved',

@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { type Bytes, bytes, fsPath, joinBytes, printable, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
-import { CoraError } from '../base/errors.ts';
+import { CoraError, errnoOf } from '../base/errors.ts';
 import { settle } from '../os/database-replace.ts';
 import { exists } from '../os/files.ts';
 import { setAgain } from '../vault/append-only.ts';
@@ -61,7 +61,15 @@ export function planUndo(root: Bytes): UndoPlan {
     });
   }
   const direction = journal.phase === 'undone' ? 'redo' : 'undo';
-  requireParts(runOf(root, journal), journal, moves.moves, direction);
+  try {
+    requireParts(runOf(root, journal), journal, moves.moves, direction);
+  } catch (error) {
+    if (errnoOf(error) !== 'EACCES') throw error;
+    throw new CoraError('refused', `The restore of ${journal.snapshot_id} was made by another user (root?), and what it displaced may not be read`, {
+      hint: 'run cora restore --undo as that user',
+      cause: error,
+    });
+  }
   return {
     id: journal.snapshot_id,
     preRestoreSnapshot: safety,
