@@ -23,11 +23,12 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, over
     (overrides.stdout ?? process.stdout).write(`cora ${VERSION}\n`);
     return EXIT.ok;
   }
-  const { dispatch } = await import('./cli/dispatch.ts');
-  const { engine } = await import('./cli/engine.ts');
-  const { stableLauncher } = await import('./os/launcher.ts');
+  // Before anything else is loaded: from here on a signal ends a run, not the process.
   const interrupt = listenForSignals();
   try {
+    const { dispatch } = await import('./cli/dispatch.ts');
+    const { engine } = await import('./cli/engine.ts');
+    const { stableLauncher } = await import('./os/launcher.ts');
     return await dispatch(argumentBytes(argv), {
       env,
       engine,

@@ -174,12 +174,14 @@ test('five saves at once: all end well, the ledger is whole, and what they saved
 test('a signal in the middle of a save or backup: exit 130, nothing half made, and the next run works', async () => {
   for (let n = 0; n < 60; n++) writeFileSync(at(`f${n}.bin`), randomBytes(400_000));
   for (const [command, wait] of [
-    ['save', 0.25],
-    ['backup now', 0.5],
-    ['backup now', 0.9],
+    ['save', 0],
+    ['backup now', 0.2],
+    ['backup now', 0.6],
   ] as const) {
-    const script = `cd "$1" && { "$2" ${command} & pid=$!; sleep ${wait}; kill -TERM "$pid" 2>/dev/null; wait "$pid"; }`;
-    const run = await execute('/bin/sh', ['-c', script, 'sh', sandbox.project, cora()], { env: environment() });
+    // From when it works: a signal that comes before Node has started ends it as any program.
+    const begun = `until ls "$3"/.stage/run-* >/dev/null 2>&1 || ! kill -0 "$pid" 2>/dev/null; do sleep 0.01; done`;
+    const script = `cd "$1" && { "$2" ${command} & pid=$!; ${begun}; sleep ${wait}; kill -TERM "$pid" 2>/dev/null; wait "$pid"; }`;
+    const run = await execute('/bin/sh', ['-c', script, 'sh', sandbox.project, cora(), sandbox.vault], { env: environment() });
     expect([0, 130]).toContain(run.code);
     if (run.code === 130) expectSentence(run, 130, /Interrupted by SIGTERM/);
     writeFileSync(at('f0.bin'), randomBytes(400_000));
