@@ -145,7 +145,16 @@ function styleOf(stream: Stream, globals: GlobalOptions, env: Readonly<Record<st
 export function problemText(problem: Problem): string {
   const message = visible(problem.message);
   const path = problem.path === undefined ? '' : visible(problem.path);
-  return path === '' || message.includes(path) ? message : `${path}: ${message}`;
+  return path === '' || names(message, path) ? message : `${path}: ${message}`;
+}
+
+/** True where the message holds the path as a word of its own: the file `a` is not named by "pack". */
+function names(message: string, path: string): boolean {
+  const inName = /[\w./-]/;
+  for (let at = message.indexOf(path); at >= 0; at = message.indexOf(path, at + 1)) {
+    if (!inName.test(message[at - 1] ?? ' ') && !/[\w/-]/.test(message[at + path.length] ?? ' ')) return true;
+  }
+  return false;
 }
 
 function phaseLine(progress: Progress, elapsedMs: number): string {
