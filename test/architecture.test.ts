@@ -37,8 +37,8 @@ const RESERVED: readonly { readonly what: string; readonly pattern: RegExp; read
   { what: 'a standard stream', pattern: /\bprocess\.(stdin|stdout|stderr)\b/, allowed: ['main.ts', 'cli.ts', 'cli/'] },
   { what: 'node:process', pattern: /['"](node:)?process['"]/, allowed: [] },
   { what: 'chalk', pattern: /['"]chalk['"]/, allowed: ['cli/'] },
-  { what: 'child_process', pattern: /['"](node:)?child_process['"]/, allowed: ['os/run.ts'] },
-  { what: 'execa', pattern: /['"]execa['"]/, allowed: ['os/run.ts'] },
+  { what: 'child_process', pattern: /['"](node:)?child_process['"]/, allowed: ['os/run.ts', 'os/piped.ts'] },
+  { what: 'execa', pattern: /['"]execa['"]/, allowed: ['os/run.ts', 'os/piped.ts'] },
   { what: 'better-sqlite3', pattern: /['"]better-sqlite3['"]/, allowed: ['os/sqlite.ts'] },
 ];
 

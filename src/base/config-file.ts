@@ -7,6 +7,7 @@ import * as z from 'zod/mini';
 import { artefactsPart, artefactsSchema } from './config-file-artefacts.ts';
 import { checksPart, checksSchema, commandSchema, userCommand } from './config-file-commands.ts';
 import { healthPart, healthSchema } from './config-file-health.ts';
+import { offsitePart, offsiteSchema } from './config-file-offsite.ts';
 import { CoraError, messageOf } from './errors.ts';
 import { overlookedHookKey } from './hook-lines.ts';
 import { nearest } from './nearest.ts';
@@ -58,6 +59,7 @@ const schema = z.strictObject({
   drill: z.optional(table({ rto: z.optional(duration), rpo: z.optional(duration) })),
   checks: z.optional(checksSchema),
   health: z.optional(healthSchema),
+  offsite: z.optional(offsiteSchema(rules)),
   retention: z.optional(
     table({
       auto: z.optional(flag),
@@ -108,6 +110,7 @@ export function parseConfigFile(text: string, source: string) {
     checks,
     drill,
     health,
+    offsite,
     retention,
     hook,
     ...plain
@@ -151,6 +154,7 @@ export function parseConfigFile(text: string, source: string) {
       }),
     checks: checks && checksPart(checks, source),
     health: health && healthPart(health, source),
+    offsite: offsite && withoutUndefined({ ...offsitePart(offsite, source), retention: rulesPart(offsite.retention) }),
     retention: retention && retentionPart(retention),
     hook: hook && hookPart(hook),
   });

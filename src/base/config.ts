@@ -71,6 +71,32 @@ export type Config = {
     readonly notify: UserCommand | undefined;
     readonly webhook: WebHook | undefined;
   };
+  /** Where copies go that leave the machine (docs/offsite.md). */
+  readonly offsite: {
+    /** Remotes of rclone (`name:bucket/path`) or directories; none: nothing leaves. */
+    readonly remotes: readonly string[];
+    /** The directory below the remote; undefined: the vault's name. */
+    readonly env: string | undefined;
+    /** age public keys; none: in the clear. */
+    readonly recipients: readonly string[];
+    /** A copy in the clear may hold what looks like secrets. */
+    readonly allowPlaintext: boolean;
+    /** rclone's --bwlimit. */
+    readonly bwlimit: string | undefined;
+    /** A transfer ends that gets nowhere for this long. */
+    readonly timeout: number;
+    /** Saves go as well, not backups alone. */
+    readonly saves: boolean;
+    /** `backup now` sends the new backup off before it ends. */
+    readonly afterBackup: boolean;
+    /** Cora asks the remote to lock what it gets for this long; undefined: the bucket's own rule alone. */
+    readonly lock: number | undefined;
+    /** The file with SPACES_* keys, and rclone's configuration; undefined: the usual places. */
+    readonly credentials: string | undefined;
+    readonly rcloneConfig: string | undefined;
+    /** What `ship --prune` keeps of the copies. */
+    readonly retention: RulesSpec;
+  };
   /** What clean-up keeps (docs/retention.md). */
   readonly retention: {
     /** Prune after each successful daily backup; undefined: where `cora init` set the project up. */
@@ -150,6 +176,21 @@ export const defaultConfig: Config = {
     notify: undefined,
     webhook: undefined,
   },
+  // A minute without a byte is no slow line but a dead one. Copies off-site are few and whole: more of them are kept than here.
+  offsite: {
+    remotes: [],
+    env: undefined,
+    recipients: [],
+    allowPlaintext: false,
+    bwlimit: undefined,
+    timeout: 60_000,
+    saves: false,
+    afterBackup: true,
+    lock: undefined,
+    credentials: undefined,
+    rcloneConfig: undefined,
+    retention: 'atlas',
+  },
   // What it replaced kept as much. Nothing is removed by itself until somebody said so; `cora init` does.
   retention: { auto: undefined, saves: 'cortex', backups: 'atlas', weekStarts: 'monday', maxSize: undefined },
   // Longer and people begin to type --no-verify.
@@ -174,6 +215,7 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
       restore: { ...config.restore, ...part.restore },
       drill: { ...config.drill, ...part.drill },
       health: { ...config.health, ...part.health },
+      offsite: { ...config.offsite, ...part.offsite },
       retention: { ...config.retention, ...part.retention },
       hook: { ...config.hook, ...part.hook },
     };
