@@ -228,9 +228,10 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
  * run as root. `dropped` names those that were set, for a warning.
  */
 export function withoutPrivilegedKeys(part: PartialConfig): { readonly part: PartialConfig; readonly dropped: readonly string[] } {
-  const { vault, retention, ...rest } = part;
+  // Where copies go, and who can read them, is root's to say.
+  const { vault, retention, offsite, ...rest } = part;
   const { saves, backups, maxSize, ...harmless } = retention ?? {};
-  const dropped = Object.entries({ vault, 'retention.saves': saves, 'retention.backups': backups, 'retention.max_size': maxSize });
+  const dropped = Object.entries({ vault, offsite, 'retention.saves': saves, 'retention.backups': backups, 'retention.max_size': maxSize });
   const names = dropped.filter(([, value]) => value !== undefined).map(([name]) => name);
   const isForeign = saves !== undefined || backups !== undefined || maxSize !== undefined;
   // Rules that are not followed may have kept more than the default: then nothing is removed by itself.

@@ -39,6 +39,8 @@ export const ERROR_EXIT = {
   read_only: EXIT.failed,
   io: EXIT.failed,
   tool_missing: EXIT.failed,
+  remote_failed: EXIT.remote,
+  remote_missing: EXIT.remote,
   not_found: EXIT.failed,
   // AtoCore's codes (ATO-3), kept because users' programs match them.
   snapshot_directory_missing: EXIT.damaged,

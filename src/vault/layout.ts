@@ -31,11 +31,13 @@ export const NAMES = {
   init: 'ledger/init.json',
   pruning: 'ledger/pruning.json',
   adopted: 'ledger/adopted.json',
+  offsite: 'ledger/offsite.json',
   stage: '.stage',
   trash: '.trash',
   cache: '.cache',
   writeLock: '.lock',
   gcLock: '.gc-lock',
+  shipLock: '.ship-lock',
 } as const;
 
 declare const snapshotId: unique symbol;

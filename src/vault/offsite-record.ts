@@ -1,0 +1,96 @@
+// What is known of copies off-site: a line `ship` in the ledger for each that was proven, and ledger/offsite.json with the
+// present state by remote. Invariant: a copy is recorded only after its marker was written and read back.
+
+import { readTextIfThere, replaceFile } from '../os/files.ts';
+import { appendLine, readHead } from './chain.ts';
+import { NAMES } from './layout.ts';
+import { lockForWriting, type Vault } from './vault.ts';
+
+/** What a remote holds against change, as it said itself. */
+export type LockState =
+  | { readonly state: 'locked'; readonly mode: string /** RFC 3339. */; readonly until: string }
+  | { readonly state: 'none' | 'unknown'; readonly why: string };
+
+export type CopyRecord = {
+  readonly id: string;
+  readonly kind: 'backup' | 'save' | 'fallback';
+  /** RFC 3339. */
+  readonly shipped_at: string;
+  /** Every byte was last compared then. RFC 3339. */
+  readonly checked_at: string;
+  readonly bytes: number;
+  readonly files: number;
+  readonly encryption: 'age' | 'none';
+  /** sha256 of its COMPLETE.json. */
+  readonly marker_sha256: string;
+  readonly lock?: LockState;
+};
+
+export type RemoteRecord = {
+  readonly env: string;
+  /** By the kind and id of the snapshot, as `backup 20261121-...`. */
+  readonly copies: Readonly<Record<string, CopyRecord>>;
+  /** The last try; RFC 3339. `error` is null where nothing was left to do. */
+  readonly last_try?: string;
+  readonly error?: string | null;
+  /** The encrypted copy was really opened (cora key test, cora drill --offsite). */
+  readonly opened_at?: string;
+};
+
+export type OffsiteRecord = { readonly schema: 1; readonly remotes: Readonly<Record<string, RemoteRecord>> };
+
+const EMPTY: OffsiteRecord = { schema: 1, remotes: {} };
+
+/** A damaged or missing record claims nothing: what is at the remotes is looked at again. */
+export function readOffsite(vault: Vault): OffsiteRecord {
+  try {
+    const value: unknown = JSON.parse(readTextIfThere(`${vault.root}/${NAMES.offsite}`) ?? 'null');
+    if (typeof value !== 'object' || value === null || !('remotes' in value) || typeof value.remotes !== 'object') return EMPTY;
+    return value as OffsiteRecord;
+  } catch {
+    return EMPTY;
+  }
+}
+
+export function copyKey(copy: { readonly kind: string; readonly id: string }): string {
+  return `${copy.kind} ${copy.id}`;
+}
+
+/** Changes the record of one remote. The caller holds the ship lock. */
+export function updateRemote(vault: Vault, remote: string, env: string, change: (record: RemoteRecord) => RemoteRecord): void {
+  const all = readOffsite(vault);
+  const known = all.remotes[remote];
+  const before: RemoteRecord = known?.env === env ? known : { env, copies: {} };
+  replaceFile(
+    `${vault.root}/${NAMES.offsite}`,
+    `${JSON.stringify({ ...all, remotes: { ...all.remotes, [remote]: change(before) } }, null, 2)}\n`,
+    true,
+  );
+}
+
+/** Records a copy that was proven: in the ledger, then in the state. */
+export function recordCopy(vault: Vault, remote: string, env: string, copy: CopyRecord, lockWait: number): void {
+  const lock = lockForWriting(vault, Math.max(lockWait, 60_000));
+  try {
+    const line = {
+      kind: 'ship',
+      id: copy.id,
+      time: copy.shipped_at,
+      sums: copy.marker_sha256,
+      extra: encodeURIComponent(`${copy.kind},${remote},${env}`),
+    };
+    appendLine(vault.root, readHead(vault.root), line);
+  } finally {
+    lock.release();
+  }
+  updateRemote(vault, remote, env, (record) => ({ ...record, copies: { ...record.copies, [copyKey(copy)]: copy } }));
+}
+
+/** What is no longer believed of a remote: copies that are damaged or gone. */
+export function forgetCopies(vault: Vault, remote: string, env: string, keys: readonly string[]): void {
+  if (keys.length === 0) return;
+  updateRemote(vault, remote, env, (record) => ({
+    ...record,
+    copies: Object.fromEntries(Object.entries(record.copies).filter(([key]) => !keys.includes(key))),
+  }));
+}
