@@ -1,7 +1,7 @@
 // One HTTP request with a time limit, for a user's check. node:http and not fetch: fetch refuses some
 // ports, and both take no proxy from the environment. Redirects are not followed: they are an answer.
 
-import type { IncomingMessage } from 'node:http';
+import type { Agent, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 
 export type Probe = {
   readonly url: string;
@@ -11,18 +11,25 @@ export type Probe = {
   /** Milliseconds for all of it. */
   readonly timeout: number;
   readonly signal: AbortSignal;
+  /** Keeps connections for the next request (of the URL's protocol); undefined: a connection of its own. */
+  readonly agent?: Agent;
 };
 
-export type Answer = { readonly status: number; readonly body: string; readonly location: string | undefined };
+export type Answer = {
+  readonly status: number;
+  readonly body: string;
+  readonly location: string | undefined;
+  readonly headers: Readonly<IncomingHttpHeaders>;
+};
 
-/** A JSON answer is small; more is cut off. */
+/** An answer of JSON or XML is small; more is cut off. */
 const MAX_BODY = 1 << 20;
 
 /**
  * Sends the request and reads the answer.
  * @throws Error with a sentence where there is no answer: refused, too slow, not HTTP
  */
-export async function probe({ url, method, headers, body, timeout, signal }: Probe): Promise<Answer> {
+export async function probe({ url, method, headers, body, timeout, signal, agent }: Probe): Promise<Answer> {
   const target = new URL(url);
   const { request } = target.protocol === 'https:' ? await import('node:https') : await import('node:http');
   const limit = AbortSignal.timeout(timeout);
@@ -34,7 +41,7 @@ export async function probe({ url, method, headers, body, timeout, signal }: Pro
         {
           method,
           headers: { ...(content === undefined ? {} : { 'content-length': content.length }), ...headers },
-          agent: false,
+          agent: agent ?? false,
           signal: AbortSignal.any([limit, signal]),
         },
         (response) => readAnswer(response).then(resolve, reject),
@@ -57,7 +64,8 @@ async function readAnswer(response: IncomingMessage): Promise<Answer> {
     size += chunk.length;
     if (size > MAX_BODY) break;
   }
-  return { status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8', 0, MAX_BODY), location: response.headers.location };
+  const { headers, statusCode } = response;
+  return { status: statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8', 0, MAX_BODY), location: headers.location, headers };
 }
 
 /** A name with several addresses fails with an error of errors that has no message. */
