@@ -106,6 +106,20 @@ saves = "all"
 backups = { daily = 3, within = "2d", preset = "atocore" }
 week_starts = "sunday"
 max_size = "5GB"
+[offsite]
+remote = "spaces:cora-backups"
+env = "prod"
+recipients = ["age1qyqszqgpqyqszqgpqyqszqgpqyqszqgp"]
+allow_plaintext = true
+bwlimit = "2M"
+timeout = "30s"
+saves = true
+after_backup = false
+lock = "30d"
+credentials = "/etc/cora/backup.env"
+rclone_config = "~/r.conf"
+retention = "all"
+
 [hook]
 enabled = false
 warn_size = "1MB"
@@ -155,6 +169,20 @@ skip_branches = ["wip/*"]
         },
       },
     ],
+    offsite: {
+      remotes: ['spaces:cora-backups'],
+      env: 'prod',
+      recipients: ['age1qyqszqgpqyqszqgpqyqszqgpqyqszqgp'],
+      allowPlaintext: true,
+      bwlimit: '2M',
+      timeout: 30_000,
+      saves: true,
+      afterBackup: false,
+      lock: 30 * 86_400_000,
+      credentials: '/etc/cora/backup.env',
+      rcloneConfig: '~/r.conf',
+      retention: 'all',
+    },
     health: {
       ...{ maxAge: 93_600_000, minFree: 2_000_000_000, maxWal: 7, drillEvery: 2_678_400_000 },
       notify: { from: 'cora.toml', key: 'health.notify', run: ['mail', 'admin'] },

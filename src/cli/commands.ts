@@ -8,6 +8,7 @@ import { ADOPT_COMMANDS } from './commands-adopt.ts';
 import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
 import { DATABASE_COMMANDS } from './commands-database.ts';
 import { HEALTH_COMMANDS } from './commands-health.ts';
+import { OFFSITE_COMMANDS } from './commands-offsite.ts';
 import { PROOF_COMMANDS } from './commands-proof.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
 import { RETENTION_COMMANDS } from './commands-retention.ts';
@@ -190,6 +191,7 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./commands/status.ts'),
   }),
   ...HEALTH_COMMANDS,
+  ...OFFSITE_COMMANDS,
   ...PROOF_COMMANDS,
   ...PROTECTION_COMMANDS,
   ...RETENTION_COMMANDS,

@@ -1,0 +1,165 @@
+// One remote's turn of `cora ship`: what is believed to be there is looked for, what is missing is sent, the newest first.
+
+import type { Context, Problem } from '../base/context.ts';
+import { CoraError, messageOf } from '../base/errors.ts';
+import { COMPLETE, copyDirectory } from '../format/complete.ts';
+import { readReport, type SnapshotRef } from '../vault/catalog.ts';
+import { type CopyRecord, copyKey, forgetCopies, readOffsite, recordCopy, updateRemote } from '../vault/offsite-record.ts';
+import type { Vault } from '../vault/vault.ts';
+import { listCopies, listObjects, type OffsiteSetup, openRemote, type Remote, type RemoteCopy, requireThere } from './offsite-remote.ts';
+import { type ProjectFacts, refuseInside } from './open-project.ts';
+import { stopIfAborted } from './settle.ts';
+import { shipmentOf, shipPlain } from './ship-copy.ts';
+import { writeMarker } from './ship-marker.ts';
+
+/** What all remotes of one run have in common. */
+export type ShipWork = {
+  readonly vault: Vault;
+  readonly project: ProjectFacts;
+  readonly setup: OffsiteSetup;
+  /** Who named the remotes. */
+  readonly from: 'configured' | 'typed';
+  /** A private directory for small files. */
+  readonly scratch: string;
+  readonly problems: Problem[];
+};
+
+export type ShippedCopy = {
+  readonly record: CopyRecord;
+  readonly directory: string;
+  readonly seconds: number;
+};
+
+export type RemoteResult = {
+  readonly remote: string;
+  readonly env: string;
+  readonly shipped: readonly ShippedCopy[];
+  /** Wanted copies that were there before. */
+  readonly already: number;
+  /** Ids of wanted copies that are not there now. */
+  readonly left: readonly string[];
+  readonly error: CoraError | undefined;
+};
+
+/** Never throws for what a remote does. @throws CoraError interrupted */
+export async function shipToRemote(work: ShipWork, name: string, wanted: readonly SnapshotRef[], ctx: Context): Promise<RemoteResult> {
+  const { vault } = work;
+  const env = work.setup.config.env ?? vault.info.name;
+  const shipped: ShippedCopy[] = [];
+  let already = 0;
+  let failed: CoraError | undefined;
+  try {
+    const remote = await openRemote(work.setup, name, work.from, ctx);
+    if (remote.type === 'local') refuseInside(work.project.root, remote.base);
+    await requireThere(remote);
+    const present = await reconcile(work, remote, env, ctx);
+    for (const ref of wanted) {
+      stopIfAborted(ctx);
+      if (isRecorded(vault, name, env, ref)) {
+        already += 1;
+        continue;
+      }
+      const copy = await shipOne(work, remote, env, ref, present, ctx);
+      shipped.push(copy);
+    }
+  } catch (error) {
+    failed = errorOf(error);
+    if (failed.code === 'interrupted') throw failed;
+  }
+  const left = wanted.filter((ref) => !isRecorded(vault, name, env, ref)).map(({ id }) => id);
+  // What a person tried once is not what status has to nag about.
+  if (work.from === 'configured' || readOffsite(vault).remotes[name] !== undefined)
+    updateRemote(vault, name, env, (record) => ({ ...record, last_try: new Date(ctx.now()).toISOString(), error: failed?.message ?? null }));
+  return { remote: name, env, shipped, already, left, error: failed };
+}
+
+function errorOf(error: unknown): CoraError {
+  if (error instanceof CoraError) return error;
+  return new CoraError('internal', `Shipping failed: ${messageOf(error)}`, { cause: error });
+}
+
+function isRecorded(vault: Vault, name: string, env: string, ref: SnapshotRef): boolean {
+  const record = readOffsite(vault).remotes[name];
+  return record?.env === env && record.copies[copyKey(ref)] !== undefined;
+}
+
+/**
+ * Compares what is recorded with what the remote lists, and forgets what is not there any more.
+ * @returns every object of the env with its bytes
+ * @throws CoraError refused where the env belongs to another vault
+ */
+async function reconcile(work: ShipWork, remote: Remote, env: string, ctx: Context): Promise<Map<string, number>> {
+  const { vault } = work;
+  const present = await listObjects(remote, env);
+  const record = readOffsite(vault).remotes[remote.name];
+  const known = record?.env === env ? record.copies : {};
+  const directories = new Map(Object.entries(known).map(([key, copy]) => [copyDirectory(env, copy.kind, copy.id), key]));
+  const markers = [...present.keys()].filter((path) => path.endsWith(`/${COMPLETE}`)).map((path) => `${env}/${path.slice(0, -COMPLETE.length - 1)}`);
+  if (markers.some((directory) => !directories.has(directory))) refuseForeign(vault, remote, env, (await listCopies(remote, env)).copies);
+  const lost = Object.entries(known).filter(([, copy]) => !isWhole(copy, env, present));
+  for (const [key, copy] of lost) {
+    work.problems.push({
+      code: 'copy_lost',
+      message: `The copy of ${copy.id} at ${remote.name} is not whole any more; it is sent again`,
+      severity: 'warning',
+    });
+    ctx.monitor.problem(work.problems.at(-1) as Problem);
+    forgetCopies(vault, remote.name, env, [key]);
+  }
+  return present;
+}
+
+/** By names and sizes alone; `cora ship --check` reads every byte. */
+function isWhole(copy: CopyRecord, env: string, present: ReadonlyMap<string, number>): boolean {
+  const prefix = `${copyDirectory(env, copy.kind, copy.id).slice(env.length + 1)}/`;
+  let files = 0;
+  let bytes = 0;
+  let marked = false;
+  for (const [path, size] of present) {
+    if (!path.startsWith(prefix)) continue;
+    if (path === `${prefix}${COMPLETE}`) marked = true;
+    else {
+      files += 1;
+      bytes += size;
+    }
+  }
+  return marked && files >= copy.files && bytes >= copy.bytes;
+}
+
+function refuseForeign(vault: Vault, remote: Remote, env: string, copies: readonly RemoteCopy[]): void {
+  const foreign = copies.find(({ complete }) => complete.vault_id !== vault.info.vault_id)?.complete;
+  if (foreign === undefined) return;
+  throw new CoraError('refused', `${env} at ${remote.name} belongs to another vault: ${foreign.project} of ${foreign.host}`, {
+    hint: 'give this project an env of its own: [offsite] env = "..." in cora.toml',
+    details: { env, vault_id: foreign.vault_id, project: foreign.project, host: foreign.host },
+  });
+}
+
+async function shipOne(
+  work: ShipWork,
+  remote: Remote,
+  env: string,
+  ref: SnapshotRef,
+  all: ReadonlyMap<string, number>,
+  ctx: Context,
+): Promise<ShippedCopy> {
+  const started = performance.now();
+  const { vault, scratch } = work;
+  const prefix = `${copyDirectory(env, ref.kind, ref.id).slice(env.length + 1)}/`;
+  const present = new Map([...all].filter(([path]) => path.startsWith(prefix)).map(([path, size]) => [path.slice(prefix.length), size]));
+  const shipment = shipmentOf({ vault, ref, report: readReport(vault, ref), remote, env, present, scratch });
+  const arrived = await shipPlain(shipment, ctx);
+  const marker = await writeMarker(shipment, arrived, undefined, ctx);
+  const record: CopyRecord = {
+    id: ref.id,
+    kind: ref.kind,
+    shipped_at: marker.complete.shipped_at,
+    checked_at: new Date(ctx.now()).toISOString(),
+    bytes: arrived.bytes,
+    files: arrived.files,
+    encryption: marker.complete.encryption,
+    marker_sha256: marker.sha256,
+  };
+  recordCopy(vault, remote.name, env, record, ctx.lockWait);
+  return { record, directory: shipment.directory, seconds: (performance.now() - started) / 1000 };
+}

@@ -1,0 +1,29 @@
+// Part of the table in commands.ts: copies that leave the machine, and the way back.
+
+import { EXIT } from '../base/errors.ts';
+import { type Command, command } from './command.ts';
+
+export const OFFSITE_COMMANDS: readonly Command[] = [
+  command({
+    name: 'ship',
+    summary: 'Copy backups off-site, and prove every byte where it arrived',
+    usage: '[ID ...] [--remote REMOTE] [--check]',
+    about: [
+      'Without an ID: every backup that is not there yet, the newest first. It goes on where a run before it was cut off.',
+      'Remotes are those of [offsite] (docs/offsite.md). A copy counts once each byte was read back and COMPLETE.json lies beside it.',
+    ],
+    flags: {
+      remote: { kind: 'list', value: 'REMOTE', help: 'instead of the configured ones: name:bucket/path of rclone, or an absolute path' },
+      saves: { kind: 'switch', help: 'saves too, not backups alone' },
+      check: { kind: 'switch', help: 'send nothing; read back every byte of the copies that are there' },
+    },
+    examples: [
+      ['cora ship', 'what is not there yet'],
+      ['cora ship latest', 'one'],
+      ['cora ship --check', 'are the copies still whole?'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.noVault, EXIT.locked, EXIT.remote, EXIT.refused, EXIT.damaged, EXIT.interrupted],
+    logged: true,
+    load: () => import('./commands/ship.ts'),
+  }),
+];
