@@ -57,6 +57,8 @@ export const ERROR_EXIT = {
   db_table_missing: EXIT.failed,
   db_out_of_memory: EXIT.failed,
   target_exists: EXIT.refused,
+  /** An age identity that does not open this copy, or may not be used. */
+  key_wrong: EXIT.refused,
   damaged: EXIT.damaged,
   too_old: EXIT.tooOld,
   interrupted: EXIT.interrupted,

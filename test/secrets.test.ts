@@ -1,0 +1,117 @@
+// Which files are taken for secrets by their names, and that a snapshot's listing tells of them.
+
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { secretsOfSnapshot } from '../src/actions/secret-files.ts';
+import { fromText } from '../src/base/bytes.ts';
+import { secretReason } from '../src/source/secrets.ts';
+import { listSnapshots } from '../src/vault/catalog.ts';
+import { openVault } from '../src/vault/vault.ts';
+import { Sandbox } from './support/sandbox.ts';
+
+const SECRET = [
+  '.env',
+  'app/.env.production',
+  '.env.local',
+  '.envrc',
+  'prod.env',
+  'certs/server.pem',
+  'server.key',
+  'SERVER.KEY',
+  'store.p12',
+  'store.pfx',
+  'a.jks',
+  'pass.kdbx',
+  'id_rsa',
+  'keys/id_ed25519',
+  '.npmrc',
+  '.netrc',
+  '.pgpass',
+  '.pypirc',
+  'credentials',
+  'credentials.json',
+  'google-credentials.json',
+  'config/secrets.yml',
+  'my-secret.json',
+  'app_secrets.toml',
+  'service-account.json',
+  'service_account-prod.json',
+  '.aws/credentials',
+  '.aws/config',
+  'home/.ssh/config',
+  '.ssh/work_key',
+  '.gnupg/secring.gpg',
+  'kubeconfig',
+  '.kube/config',
+  '.htpasswd',
+  'prod.tfvars',
+  'terraform.tfstate',
+  'terraform.tfstate.backup',
+  'key.txt',
+  'age-key.txt',
+  'config/master.key',
+  '.git-credentials',
+  'rclone.conf',
+  '.docker/config.json',
+  'secrets/db.txt',
+  'api_key.txt',
+  '.vault_pass',
+  'wp-config.php',
+];
+
+const HARMLESS = [
+  '.env.example',
+  '.env.sample',
+  '.env.template',
+  'app/.env.dist',
+  'secrets.example.yml',
+  'environment.ts',
+  'src/secrets.ts',
+  'test/secrets.test.ts',
+  'src/secrets/index.ts',
+  'docs/secrets.md',
+  'src/credentials.ts',
+  'src/keys.ts',
+  'keyboard.json',
+  'package.json',
+  'id_rsa.pub',
+  '.ssh/known_hosts',
+  '.ssh/id_ed25519.pub',
+  'monkey.txt',
+  'README.md',
+  'notes.db',
+  'src/token.ts',
+  'tokenizer.json',
+  'environment.yml',
+  'secretary.md',
+  'AGENTS.md',
+  'credentials.yml.enc',
+  'release.tar.gz.asc',
+  'secrets.json.age',
+];
+
+describe('by its name', () => {
+  test.each(SECRET)('%s is taken for a secret', (path) => expect(secretReason(fromText(path))).toBeDefined());
+  test.each(HARMLESS)('%s is not', (path) => expect(secretReason(fromText(path))).toBeUndefined());
+});
+
+const sandbox = new Sandbox();
+afterAll(() => sandbox.remove());
+
+test('a backup and a save tell of their secrets by the listing', async () => {
+  const files = ['.env', 'a.txt', 'päth/server.key', '.env.example', 'tab\there/.npmrc'];
+  for (const path of files) {
+    mkdirSync(dirname(join(sandbox.project, path)), { recursive: true });
+    writeFileSync(join(sandbox.project, path), path);
+  }
+  symlinkSync('/nowhere/.netrc', join(sandbox.project, '.netrc'));
+  await sandbox.snapshot(['backup', 'now']);
+  const vault = openVault(sandbox.vault);
+  const snapshots = listSnapshots(vault);
+  expect(snapshots.map(({ kind }) => kind).toSorted()).toEqual(['backup', 'save']);
+  for (const ref of snapshots) {
+    const found = secretsOfSnapshot(vault, ref);
+    expect(found?.map(({ path }) => path).toSorted()).toEqual(['.env', fromText('päth/server.key'), 'tab\there/.npmrc'].toSorted());
+  }
+});
