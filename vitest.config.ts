@@ -28,6 +28,8 @@ export default defineConfig({
   ],
   test: {
     include: ['test/**/*.test.ts'],
+    // Real servers: `npm run test:offsite`, with a configuration of its own.
+    exclude: ['**/node_modules/**', 'test/offsite/**'],
     pool: 'forks',
     maxWorkers: Math.min(2, cpus().length),
     sequence: { sequencer: QuickFirst },
