@@ -26,6 +26,8 @@ flock util-linux the vault lock
 systemd-nspawn systemd-container timers under a real systemd
 systemd-analyze systemd unit files checked by systemd
 psql postgresql a PostgreSQL server dumped and restored by a command artefact
+rclone rclone copies off-site
+age age encrypted copies
 dash dash restore.sh under a plain POSIX shell
 '
 
