@@ -67,14 +67,15 @@ async function lockOf(s3: S3, bucket: string, prefix: string, { objects, now }: 
   const unclear = locks.find((lock) => isFailure(lock) && lock.failed !== 'unset');
   if (isFailure(unclear)) return { state: 'unknown', why: said(unclear, "read an object's lock") };
   const held = locks.flatMap((lock) => (isFailure(lock) || lock.until.getTime() <= now ? [] : [lock]));
-  if (held.length < locks.length)
-    return {
-      state: 'none',
-      why: held.length === 0 ? 'no object is locked (any more)' : `${locks.length - held.length} of ${locks.length} objects are not locked`,
-    };
+  if (held.length < locks.length) return { state: 'none', why: whyOpen(locks.length, held.length, locks.length - locks.filter(isFailure).length) };
   const until = new Date(Math.min(...held.map((lock) => lock.until.getTime())));
   const mode: LockMode = held.every((lock) => lock.mode === 'COMPLIANCE') ? 'COMPLIANCE' : 'GOVERNANCE';
   return { state: 'locked', mode, until: until.toISOString() };
+}
+
+function whyOpen(all: number, held: number, withLock: number): string {
+  if (held > 0) return `${all - held} of ${all} objects are not locked`;
+  return withLock > 0 ? 'its locks have ended' : 'the bucket has Object Lock but no rule that sets it; offsite.lock would';
 }
 
 /** Sets the lock on each object whose own ends earlier. @returns why that cannot be, or undefined */

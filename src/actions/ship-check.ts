@@ -11,8 +11,9 @@ import { takeLock } from '../os/lock.ts';
 import { RCLONE_EXIT, rclone } from '../os/rclone.ts';
 import { NAMES } from '../vault/layout.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
-import { type CopyRecord, copyKey, forgetCopies, readOffsite, updateRemote } from '../vault/offsite-record.ts';
+import { type CopyRecord, copyKey, forgetCopies, type LockState, readOffsite, updateRemote } from '../vault/offsite-record.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
+import { lockCopy } from './offsite-lock.ts';
 import { below, failure, type OffsiteSetup, openRemote, type Remote, requireThere } from './offsite-remote.ts';
 import type { ProjectFacts } from './open-project.ts';
 import { stopIfAborted } from './settle.ts';
@@ -23,6 +24,8 @@ export type CheckedCopy = {
   readonly id: string;
   readonly kind: CopyRecord['kind'];
   readonly bytes: number;
+  /** As the remote says it now; undefined where the copy is damaged. */
+  readonly lock?: LockState;
   /** What is wrong with it; empty: every byte is right. */
   readonly damage: readonly string[];
 };
@@ -60,7 +63,7 @@ export async function checkCopies(
         await requireThere(remote);
         for (const copy of wanted) {
           stopIfAborted(ctx);
-          copies.push(await checkCopy(vault, remote, env, copy, stage.path, ctx));
+          copies.push(await checkCopy({ vault, remote, env, scratch: stage.path, lock: setup.config.lock }, copy, ctx));
         }
       } catch (error) {
         if (!(error instanceof CoraError) || error.code === 'interrupted') throw error;
@@ -81,16 +84,32 @@ function chosen(copies: readonly CopyRecord[], names: readonly string[]): CopyRe
   return [...wanted].sort((a, b) => (a.id < b.id ? 1 : -1));
 }
 
-async function checkCopy(vault: Vault, remote: Remote, env: string, copy: CopyRecord, scratch: string, ctx: Context): Promise<CheckedCopy> {
+type Check = {
+  readonly vault: Vault;
+  readonly remote: Remote;
+  readonly env: string;
+  readonly scratch: string;
+  /** Milliseconds that a copy is to be locked for, as the configuration asks. */
+  readonly lock: number | undefined;
+};
+
+async function checkCopy(check: Check, copy: CopyRecord, ctx: Context): Promise<CheckedCopy> {
+  const { vault, remote, env, scratch } = check;
   const directory = copyDirectory(env, copy.kind, copy.id);
   const damage = await damageOf(remote, directory, copy, scratch, ctx);
+  const facts = { remote: remote.name, id: copy.id, kind: copy.kind, bytes: copy.bytes, damage };
   const key = copyKey(copy);
-  if (damage.length > 0) forgetCopies(vault, remote.name, env, [key]);
-  else {
-    const checked = { ...copy, checked_at: new Date(ctx.now()).toISOString() };
-    updateRemote(vault, remote.name, env, (record) => ({ ...record, copies: { ...record.copies, [key]: checked } }));
+  if (damage.length > 0) {
+    forgetCopies(vault, remote.name, env, [key]);
+    return facts;
   }
-  return { remote: remote.name, id: copy.id, kind: copy.kind, bytes: copy.bytes, damage };
+  // A lock that could not be set when the copy was sent is set now.
+  const wanted = check.lock === undefined ? 0 : Date.parse(copy.shipped_at) + check.lock;
+  const now = ctx.now();
+  const lock = await lockCopy(remote, { directory, objects: copy.files + 1, now, until: wanted > now ? wanted : undefined });
+  const checked = { ...copy, checked_at: new Date(now).toISOString(), lock };
+  updateRemote(vault, remote.name, env, (record) => ({ ...record, copies: { ...record.copies, [key]: checked } }));
+  return { ...facts, lock };
 }
 
 async function damageOf(remote: Remote, directory: string, copy: CopyRecord, scratch: string, ctx: Context): Promise<string[]> {

@@ -6,6 +6,7 @@ import { COMPLETE, copyDirectory } from '../format/complete.ts';
 import { readReport, type SnapshotRef } from '../vault/catalog.ts';
 import { type CopyRecord, copyKey, forgetCopies, readOffsite, recordCopy, updateRemote } from '../vault/offsite-record.ts';
 import type { Vault } from '../vault/vault.ts';
+import { lockCopy } from './offsite-lock.ts';
 import { listCopies, listObjects, type OffsiteSetup, openRemote, type Remote, type RemoteCopy, requireThere } from './offsite-remote.ts';
 import { type ProjectFacts, refuseInside } from './open-project.ts';
 import { stopIfAborted } from './settle.ts';
@@ -143,13 +144,14 @@ async function shipOne(
   all: ReadonlyMap<string, number>,
   ctx: Context,
 ): Promise<ShippedCopy> {
-  const started = performance.now();
+  const [started, startedAt] = [performance.now(), ctx.now()];
   const { vault, scratch } = work;
   const prefix = `${copyDirectory(env, ref.kind, ref.id).slice(env.length + 1)}/`;
   const present = new Map([...all].filter(([path]) => path.startsWith(prefix)).map(([path, size]) => [path.slice(prefix.length), size]));
   const shipment = shipmentOf({ vault, ref, report: readReport(vault, ref), remote, env, present, scratch });
   const arrived = await shipPlain(shipment, ctx);
   const marker = await writeMarker(shipment, arrived, undefined, ctx);
+  const lock = await lockShipped(work, remote, { directory: shipment.directory, objects: arrived.files + 1 }, startedAt, ctx);
   const record: CopyRecord = {
     id: ref.id,
     kind: ref.kind,
@@ -159,7 +161,20 @@ async function shipOne(
     files: arrived.files,
     encryption: marker.complete.encryption,
     marker_sha256: marker.sha256,
+    lock,
   };
   recordCopy(vault, remote.name, env, record, ctx.lockWait);
   return { record, directory: shipment.directory, seconds: (performance.now() - started) / 1000 };
+}
+
+/** Counted from when its first byte could arrive: then a bucket's rule of the same length reaches far enough by itself. */
+async function lockShipped(work: ShipWork, remote: Remote, copy: { directory: string; objects: number }, startedAt: number, ctx: Context) {
+  const wanted = work.setup.config.lock;
+  const lock = await lockCopy(remote, { ...copy, now: ctx.now(), until: wanted === undefined ? undefined : startedAt + wanted });
+  if (wanted !== undefined && lock.state !== 'locked') {
+    const message = `${copy.directory} at ${remote.name} is not locked, as offsite.lock asks: ${lock.why}`;
+    work.problems.push({ code: 'not_locked', message, severity: 'warning' });
+    ctx.monitor.problem(work.problems.at(-1) as Problem);
+  }
+  return lock;
 }
