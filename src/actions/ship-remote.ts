@@ -2,7 +2,7 @@
 
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
-import { COMPLETE, copyDirectory } from '../format/complete.ts';
+import { COMPLETE, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
 import { readReport, type SnapshotRef } from '../vault/catalog.ts';
 import { type CopyRecord, copyKey, forgetCopies, readOffsite, recordCopy, updateRemote } from '../vault/offsite-record.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -10,8 +10,11 @@ import { lockCopy } from './offsite-lock.ts';
 import { listCopies, listObjects, type OffsiteSetup, openRemote, type Remote, type RemoteCopy, requireThere } from './offsite-remote.ts';
 import { type ProjectFacts, refuseInside } from './open-project.ts';
 import { stopIfAborted } from './settle.ts';
-import { shipmentOf, shipPlain } from './ship-copy.ts';
+import { fetchSmall } from './ship-check.ts';
+import { type Shipment, shipmentOf, shipPlain } from './ship-copy.ts';
+import { shipEncrypted } from './ship-encrypted.ts';
 import { writeMarker } from './ship-marker.ts';
+import { refuseSecrets } from './ship-refusal.ts';
 
 /** What all remotes of one run have in common. */
 export type ShipWork = {
@@ -60,8 +63,13 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
         already += 1;
         continue;
       }
-      const copy = await shipOne(work, remote, env, ref, present, ctx);
-      shipped.push(copy);
+      try {
+        shipped.push(await shipOne(work, remote, env, ref, present, ctx));
+      } catch (error) {
+        // One snapshot that is damaged here must not keep the others from leaving.
+        if (!(error instanceof CoraError) || error.code !== 'damaged') throw error;
+        failed ??= error;
+      }
     }
   } catch (error) {
     failed = errorOf(error);
@@ -149,8 +157,12 @@ async function shipOne(
   const prefix = `${copyDirectory(env, ref.kind, ref.id).slice(env.length + 1)}/`;
   const present = new Map([...all].filter(([path]) => path.startsWith(prefix)).map(([path, size]) => [path.slice(prefix.length), size]));
   const shipment = shipmentOf({ vault, ref, report: readReport(vault, ref), remote, env, present, scratch });
-  const arrived = await shipPlain(shipment, ctx);
-  const marker = await writeMarker(shipment, arrived, undefined, ctx);
+  const { recipients, allowPlaintext } = work.setup.config;
+  const before = await markerOf(shipment);
+  if (recipients.length === 0) refuseSecrets(shipment, allowPlaintext);
+  const sent = recipients.length === 0 ? { arrived: await shipPlain(shipment, ctx) } : await shipEncrypted(shipment, recipients, before, ctx);
+  const { arrived } = sent;
+  const marker = await writeMarker(shipment, arrived, 'objects' in sent ? { recipients, objects: sent.objects } : undefined, ctx);
   const lock = await lockShipped(work, remote, { directory: shipment.directory, objects: arrived.files + 1 }, startedAt, ctx);
   const record: CopyRecord = {
     id: ref.id,
@@ -177,4 +189,17 @@ async function lockShipped(work: ShipWork, remote: Remote, copy: { directory: st
     ctx.monitor.problem(work.problems.at(-1) as Problem);
   }
   return lock;
+}
+
+/** The marker of this very copy, where a run before left one that is not recorded here (any more). */
+async function markerOf({ remote, directory, present, sumsSha256 }: Shipment): Promise<Complete | undefined> {
+  if (!present.has(COMPLETE)) return undefined;
+  const text = await fetchSmall(remote, `${directory}/${COMPLETE}`);
+  try {
+    const complete = text === undefined ? undefined : parseComplete(text.toString(), `${directory}/${COMPLETE}`);
+    return complete?.sums_sha256 === sumsSha256 ? complete : undefined;
+  } catch {
+    // A marker that is damaged is written anew.
+    return undefined;
+  }
 }

@@ -7,7 +7,12 @@ import { backupLines } from './render.ts';
 import { prunedDocument, prunedLines } from './render-retention.ts';
 import { backupDocument } from './results.ts';
 
-export type BackupCommandOptions = { readonly message?: string; readonly label?: string; readonly trigger?: string } & ArtefactOptions;
+export type BackupCommandOptions = {
+  readonly message?: string;
+  readonly label?: string;
+  readonly trigger?: string;
+  readonly noShip?: boolean;
+} & ArtefactOptions;
 
 export async function makeBackup(mode: 'now' | 'auto', options: BackupCommandOptions, session: Session): Promise<Outcome> {
   const { project, location } = await session.open();
@@ -31,11 +36,14 @@ export async function makeBackup(mode: 'now' | 'auto', options: BackupCommandOpt
       : undefined;
   for (const problem of pruned?.problems ?? []) session.ctx.monitor.problem(problem);
   const problems = [...(result.save?.problems ?? []), ...result.problems, ...(pruned?.problems ?? [])];
+  // Hooks must not wait for a network, and the nightly run has a timer of its own for it.
+  const ships = mode === 'now' && options.noShip !== true && options.trigger !== 'timer' && project.config.offsite.afterBackup;
+  const shipped = ships ? await (await import('./ship-after.ts')).shipAfterBackup(project, location, session) : undefined;
   return {
-    result: { ...backupDocument(result), pruned: prunedDocument(pruned?.result) },
-    lines: [...backupLines(result), ...prunedLines(pruned?.result)],
+    result: { ...backupDocument(result), pruned: prunedDocument(pruned?.result), shipped: shipped?.document ?? null },
+    lines: [...backupLines(result), ...prunedLines(pruned?.result), ...(shipped?.lines ?? [])],
     summary: true,
-    exitCode: exitCodeOf(problems, result.report, result.save?.report),
-    problems,
+    exitCode: shipped?.exitCode ?? exitCodeOf(problems, result.report, result.save?.report),
+    problems: [...problems, ...(shipped?.problems ?? [])],
   };
 }

@@ -79,6 +79,8 @@ export type Upload = {
   finish(): Promise<RcloneResult>;
   /** Ends rclone before it can take what it has for the whole: then nothing is at the remote, or a part of it (a plain directory). */
   abandon(): Promise<void>;
+  /** True where rclone has ended by itself: `finish` tells why. */
+  hasEnded(): boolean;
 };
 
 /** @throws CoraError tool_missing */
@@ -90,12 +92,19 @@ export function startUpload(access: Rclone, path: string, size: number, call: Rc
   const input = child.stdin;
   const output = collect(child, 1 << 20);
   let broken: Error | undefined;
+  let over = false;
   input?.on('error', (error) => {
     broken = error;
   });
   const ended = child.ended;
-  ended.catch(() => undefined);
+  ended.then(
+    () => {
+      over = true;
+    },
+    () => undefined,
+  );
   return {
+    hasEnded: () => over || broken !== undefined,
     async write(bytes) {
       watch.alive();
       if (broken !== undefined || input === undefined || input.destroyed) throw broken ?? new Error('rclone has ended');
