@@ -8,6 +8,7 @@ import { ADOPT_COMMANDS } from './commands-adopt.ts';
 import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
 import { DATABASE_COMMANDS } from './commands-database.ts';
 import { HEALTH_COMMANDS } from './commands-health.ts';
+import { KEY_COMMANDS } from './commands-key.ts';
 import { OFFSITE_COMMANDS } from './commands-offsite.ts';
 import { PROOF_COMMANDS } from './commands-proof.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
@@ -192,6 +193,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   ...HEALTH_COMMANDS,
   ...OFFSITE_COMMANDS,
+  ...KEY_COMMANDS,
   ...PROOF_COMMANDS,
   ...PROTECTION_COMMANDS,
   ...RETENTION_COMMANDS,
