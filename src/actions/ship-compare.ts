@@ -7,9 +7,10 @@ import { type Bytes, bytes, fromText, fsPath, isText, toText } from '../base/byt
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import type { Sum } from '../format/checksums.ts';
-import { writeNewFile } from '../os/files.ts';
-import { type RcloneResult, rclone } from '../os/rclone.ts';
+import { exists, writeNewFile } from '../os/files.ts';
+import { RCLONE_EXIT, type RcloneResult, rclone } from '../os/rclone.ts';
 import { below, failure, type Remote } from './offsite-remote.ts';
+import { stopIfAborted } from './settle.ts';
 
 /** An object that is not what it must be. `path` as the snapshot names it, or as rclone shows it where that cannot be told. */
 export type Difference = { readonly path: string; readonly what: 'differs' | 'missing' };
@@ -34,7 +35,8 @@ export async function compareRemote(
     ctx.monitor.progress({ phase: 'check', files, totalFiles: total, bytes: done, totalBytes });
   ctx.monitor.phase('check');
   const target = below(remote, directory);
-  if (local !== undefined && sums.some(({ path }) => isOdd(path))) {
+  if (sums.some(({ path }) => isOdd(path))) {
+    if (local === undefined) return fetchAndCompare(remote, target, sums, scratch, ctx);
     // rclone lists both sides itself: then each name is what it makes of it. What it is compared with has to be right first.
     const damaged = await damagedLocally(local, sums);
     if (damaged.length > 0) throw damagedSource(damaged);
@@ -60,6 +62,20 @@ export async function compareRemote(
     return differences;
   } finally {
     rmSync(list, { force: true });
+  }
+}
+
+/** For names that no list can hold, where the snapshot itself is not here any more: all of it comes back to be hashed. */
+async function fetchAndCompare(remote: Remote, target: string, sums: readonly Sum[], scratch: string, ctx: Context): Promise<Difference[]> {
+  const directory = `${scratch}/fetched`;
+  try {
+    const result = await rclone(remote.rclone, ['copy', '--', target, directory], { retries: 2 });
+    stopIfAborted(ctx);
+    if (result.exitCode !== 0 && result.exitCode !== RCLONE_EXIT.directoryNotFound) throw failure(remote.name, 'cannot be read', result);
+    const wrong = await damagedLocally(directory, sums);
+    return wrong.map((path) => ({ path, what: exists(`${directory}/${path}`) ? 'differs' : 'missing' }));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
 }
 
