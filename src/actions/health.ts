@@ -13,6 +13,7 @@ import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts'
 import type { Vault } from '../vault/vault.ts';
 import { critical, type HealthCheck, type HealthGrave, ok, stateOf, warning } from './health-check.ts';
 import { type Drills, drillDue, drillsIn } from './health-drill.ts';
+import { offsiteHealth } from './health-offsite.ts';
 import { hookAlive, lossesOpen, ownDisk, runsFailed, timersAlive, walSizes } from './health-project.ts';
 import { backupAge, chainWhole, clockRight, freeSpace, goodBackups, lastVerify, newestReadable, sealsHold, sizeDrop } from './health-vault.ts';
 import type { HooksPlace } from './hooks.ts';
@@ -115,6 +116,7 @@ async function checksOf(vault: Vault, { project, location, machine, timers, maxA
     attempt('hook', () => hookAlive(vault, root, machine, now)),
     attempt('timers', () => timersAlive(vault, machine, { project, location }, timers, now)),
     attempt('disk', () => ownDisk(vault, root)),
+    ...attemptAll('offsite', () => offsiteHealth({ vault, root, config, places: placesOf(machine), refs, now }, maxAge ?? config.health.maxAge)),
   ];
 }
 
@@ -134,6 +136,17 @@ async function overTime(vault: Vault): Promise<Partial<HealthResult>> {
   } catch {
     return { drills };
   }
+}
+
+const placesOf = ({ home, env }: TimersMachine) => ({ home, credentialsDirectory: env('CREDENTIALS_DIRECTORY') });
+
+function attemptAll(name: string, checks: () => HealthCheck[]): HealthCheck[] {
+  let all: HealthCheck[] = [];
+  const failed = attempt(name, () => {
+    all = checks();
+    return ok(name, '');
+  });
+  return failed.level === 'ok' ? all : [failed];
 }
 
 function attempt(name: string, check: () => HealthCheck): HealthCheck {

@@ -47,8 +47,13 @@ export type RemoteCopies = {
 /** The remotes that are configured, or the one that SPACES_* and BACKUP_BUCKET name. */
 export function remotesOf({ config, places }: OffsiteSetup): readonly string[] {
   if (config.remotes.length > 0) return config.remotes;
-  const { defaultRemote } = readCredentials(expanded(config, places), places);
+  const { defaultRemote } = remoteSettings({ config, places });
   return defaultRemote === undefined ? [] : [defaultRemote];
+}
+
+/** Keys and rclone's configuration of a set-up, without asking rclone. @throws CoraError config_invalid */
+export function remoteSettings({ config, places }: OffsiteSetup): Credentials {
+  return readCredentials(expanded(config, places), places);
 }
 
 /**
@@ -57,7 +62,7 @@ export function remotesOf({ config, places }: OffsiteSetup): readonly string[] {
  */
 export async function openRemote(setup: OffsiteSetup, name: string, from: 'configured' | 'typed', ctx: Context): Promise<Remote> {
   if (from === 'typed' && !setup.config.remotes.includes(name)) requirePlain(name);
-  const credentials = readCredentials(expanded(setup.config, setup.places), setup.places);
+  const credentials = remoteSettings(setup);
   for (const warning of credentials.warnings) ctx.monitor.problem({ code: 'credentials_shared', message: warning, severity: 'warning' });
   const access: Rclone = { credentials, timeout: setup.config.timeout, bwlimit: setup.config.bwlimit, signal: ctx.signal };
   const base = baseOf(name, setup.places.home);

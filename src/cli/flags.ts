@@ -8,7 +8,13 @@ import { CoraError } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { parseDuration } from '../base/units.ts';
 
-type FlagBase = { readonly short?: string; readonly aliases?: readonly string[]; readonly help: string };
+type FlagBase = {
+  readonly short?: string;
+  readonly aliases?: readonly string[];
+  readonly help: string;
+  /** False where a variable of that name is another command's. */
+  readonly variable?: false;
+};
 
 /** One option. Its name is the key in its table: `ifOlder` is `--if-older` and `CORA_IF_OLDER`. */
 export type FlagSpec =
@@ -99,7 +105,7 @@ export function parseFlags<F extends FlagTable>(
 ): Parsed<F> {
   const values: Record<string, unknown> = {};
   for (const [key, spec] of Object.entries(table)) {
-    const variable = variableName(key);
+    const variable = spec.variable === false ? undefined : variableName(key);
     const text = variable === undefined ? undefined : env[variable];
     if (variable !== undefined && text !== undefined && text !== '') values[key] = fromVariable(spec, text, variable);
   }

@@ -13,6 +13,7 @@ const EXIT_MEANING: Readonly<Record<number, string>> = {
   [EXIT.incomplete]: 'done but incomplete; each problem is listed',
   [EXIT.noVault]: "no vault, or not this project's",
   [EXIT.locked]: 'another run holds the vault',
+  [EXIT.remote]: 'the remote failed; what is local is fine',
   [EXIT.refused]: 'refused; it needs a person or --yes',
   [EXIT.damaged]: 'damage found; each damaged file is named',
   [EXIT.tooOld]: 'the newest good backup is too old',
@@ -76,7 +77,8 @@ export function commandLines(entry: Command): string[] {
 }
 
 function exampleOf(flags: FlagTable): string {
-  const key = Object.keys(flags).find((name) => /[A-Z]/.test(name)) ?? Object.keys(flags)[0] ?? 'vault';
+  const names = Object.keys(flags).filter((name) => flags[name]?.variable !== false);
+  const key = names.find((name) => /[A-Z]/.test(name)) ?? names[0] ?? 'vault';
   return `${flagName(key)} is ${variableName(key)}`;
 }
 
@@ -100,7 +102,7 @@ export function commandDocument(entry: Command): object {
     options: Object.entries<FlagSpec>({ ...entry.flags, ...GLOBAL_FLAGS }).map(([key, spec]) => ({
       name: flagName(key),
       short: spec.short === undefined ? null : `-${spec.short}`,
-      variable: variableName(key) ?? null,
+      variable: spec.variable === false ? null : (variableName(key) ?? null),
       value: 'value' in spec ? spec.value : null,
       help: spec.help,
     })),

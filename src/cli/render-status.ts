@@ -5,11 +5,14 @@ import type { TimersStatus } from '../actions/timers-status.ts';
 import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
 import type { AutomaticStatus } from './automatic-status.ts';
 import { counted, visible } from './render.ts';
+import { type Offsite, offsiteLines } from './render-fleet.ts';
 
 /** Files of a list that are named; --json has all. */
 const NAMED_MOST = 3;
 
-export function statusLines(result: StatusResult, { hooks, timers }: Omit<AutomaticStatus, 'warnings'>, now: number): string[] {
+type Around = Omit<AutomaticStatus, 'warnings'> & { readonly offsite: Offsite | undefined };
+
+export function statusLines(result: StatusResult, { hooks, timers, offsite }: Around, now: number): string[] {
   const { vault } = result;
   const lines = [
     `Project   ${visible(result.project.name)} at ${visible(result.project.root)}`,
@@ -25,6 +28,7 @@ export function statusLines(result: StatusResult, { hooks, timers }: Omit<Automa
           `Hook      ${hooks.hooks.map(({ hook, installed, runs }) => `${hook}: ${!installed ? 'not installed' : runs ? 'installed' : 'would NOT run'}`).join(', ')}`,
         ]),
     ...(timers === undefined ? [] : [`Timers    ${timersLine(timers, now)}`]),
+    ...(offsite === undefined ? [] : offsiteLines(offsite, now)),
     `Same disk ${vault.sameDisk ? 'yes: the loss of this disk loses both' : 'no'}`,
     ...named(
       'Large',
