@@ -3,6 +3,7 @@
 
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
+import { namesIn } from '../os/files.ts';
 import { takeLock } from '../os/lock.ts';
 import { listSnapshots, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -46,6 +47,11 @@ export async function ship(
   const reading = lockForReading(vault);
   const stage = openStage(vault);
   const problems: Problem[] = [];
+  if (wanted.some(({ kind }) => kind === 'save') && namesIn(`${vault.root}/${NAMES.packs}`).length > 0) {
+    const message = 'Clean-up has moved content of older saves into progress/packs, which does not go off-site; a backup is whole by itself';
+    problems.push({ code: 'saves_need_packs', message, severity: 'warning' });
+    ctx.monitor.problem(problems[0] as Problem);
+  }
   try {
     const results: RemoteResult[] = [];
     const work = { vault, project, setup, from: options.remotes === undefined ? 'configured' : 'typed', scratch: stage.path, problems } as const;
