@@ -135,7 +135,7 @@ export async function requireThere(remote: Remote): Promise<void> {
 }
 
 /** Backends whose first path component is a container that has to exist (https://rclone.org/overview/). */
-function isBucket({ type }: Remote): boolean {
+export function isBucket({ type }: Pick<Remote, 'type'>): boolean {
   return ['s3', 'b2', 'google cloud storage', 'azureblob', 'swift', 'oracleobjectstorage', 'qingstor', 'storj'].includes(type);
 }
 

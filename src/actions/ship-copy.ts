@@ -14,7 +14,7 @@ import type { SnapshotRef } from '../vault/catalog.ts';
 import { findLast } from '../vault/chain.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { Vault } from '../vault/vault.ts';
-import { below, failure, type Remote } from './offsite-remote.ts';
+import { below, failure, isBucket, type Remote } from './offsite-remote.ts';
 import { compareRemote, type Difference, damagedLocally, damagedSource, isOdd } from './ship-compare.ts';
 
 /** What goes where. */
@@ -91,7 +91,8 @@ async function replaceWrong(shipment: Shipment, sums: readonly Sum[], ctx: Conte
 async function upload({ remote, local, directory, sums }: Shipment, flags: readonly string[], ctx: Context): Promise<void> {
   ctx.monitor.phase('ship');
   const result = await rclone(remote.rclone, ['copy', ...flags, '--', local, below(remote, directory)], {
-    retries: 3,
+    // Where a half-written file has its final name (a disk that is full), a second try would take it for one that is there.
+    retries: isBucket(remote) ? 3 : 1,
     onProgress: ({ bytes: done, totalBytes, files }) =>
       ctx.monitor.progress({ phase: 'ship', files, totalFiles: sums.length + 1, bytes: done, totalBytes }),
   });

@@ -86,7 +86,12 @@ export class TcpProxy {
       return;
     }
     if (server.destroyed) return;
-    if (!server.write(chunk)) await Promise.race([once(server, 'drain'), once(server, 'close')]);
+    if (!server.write(chunk)) {
+      await new Promise<void>((resolve) => {
+        server.once('drain', resolve);
+        server.once('close', resolve);
+      });
+    }
     client.resume();
   }
 
