@@ -18,7 +18,8 @@ export type Part = {
   readonly files: readonly Sum[];
 };
 
-const RECORDS = 'records.tar.age';
+/** Everything at the top of a snapshot but its archive. */
+export const RECORDS = 'records.tar.age';
 
 /** @param sums of every file of the snapshot, SHA256SUMS.txt too */
 export function partsOf(sums: readonly Sum[]): Part[] {

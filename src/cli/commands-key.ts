@@ -46,4 +46,27 @@ export const KEY_COMMANDS: readonly Command[] = [
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.refused],
     load: () => import('./commands/key-show.ts'),
   }),
+  command({
+    name: 'key test',
+    minor: true,
+    summary: 'Open a real off-site copy with a real key: does what you keep open what is there?',
+    usage: '[--identity FILE] [--remote REMOTE] [--deep]',
+    about: [
+      'The newest encrypted copy: its records are fetched, opened and compared with what was sent, and of the rest the beginning; with --deep all.',
+      'Best where you would restore, with the key as you keep it: on another machine no project and no vault are needed, only --remote.',
+    ],
+    flags: {
+      identity: { kind: 'path', short: 'i', value: 'FILE', help: 'the identity file (default ~/.config/cora/keys/PROJECT.txt)' },
+      remote: { kind: 'text', value: 'REMOTE', help: 'instead of the configured ones: name:bucket/path of rclone, or an absolute path' },
+      deep: { kind: 'switch', help: 'fetch and open everything' },
+    },
+    maxArgs: 0,
+    examples: [
+      ['cora key test', 'the configured remote, the usual key'],
+      ['cora key test --identity /media/stick/cora.txt --deep', 'the key on the stick, and all of the copy'],
+    ],
+    exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.remote, EXIT.refused, EXIT.damaged, EXIT.interrupted],
+    logged: true,
+    load: () => import('./commands/key-test.ts'),
+  }),
 ];

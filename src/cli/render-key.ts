@@ -3,6 +3,8 @@
 import { recipientLine } from '../actions/key-config.ts';
 import type { NewKey } from '../actions/key-new.ts';
 import type { ShownKey } from '../actions/key-show.ts';
+import type { KeyTest } from '../actions/key-test.ts';
+import { formatBytes, formatDuration } from '../base/units.ts';
 import { type PaperFacts, paperLines, qrLines } from './key-paper.ts';
 import { visible } from './render.ts';
 
@@ -55,4 +57,28 @@ export function shownKeyLines(key: ShownKey, facts: PaperFacts, withQr: boolean)
 
 export function shownKeyDocument({ path, recipients, used, secrets }: ShownKey): Document {
   return { path, recipients, used, ...(secrets === undefined ? {} : { secrets }) };
+}
+
+export function keyTestLines(tests: readonly KeyTest[]): string[] {
+  return tests.flatMap(({ remote, directory, identity, objects, seconds }) => [
+    ...objects.map(
+      ({ name, bytes, whole }) =>
+        `  ${visible(name)}: ${whole ? `all ${formatBytes(bytes)} opened and compared` : `opened (its first ${formatBytes(bytes)})`}`,
+    ),
+    `${visible(identity)} opens ${visible(directory)} at ${visible(remote)} (${formatDuration(seconds * 1000)})`,
+  ]);
+}
+
+export function keyTestDocument(tests: readonly KeyTest[]): Document {
+  return {
+    tests: tests.map(({ remote, directory, id, identity, objects, recorded, seconds }) => ({
+      remote,
+      directory,
+      snapshot_id: id,
+      identity,
+      objects,
+      recorded,
+      seconds: Math.round(seconds * 1000) / 1000,
+    })),
+  };
 }
