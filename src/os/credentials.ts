@@ -73,6 +73,7 @@ export function readCredentials(
       ...Object.entries(values)
         .filter(([name]) => name !== 'BACKUP_BUCKET' && !/ENDPOINT|REGION/.test(name))
         .map(([, value]) => value),
+      passwordIn(spaces?.endpoint ?? '') ?? '',
       ...secretsOf(config?.text ?? ''),
     ]
       .filter((value) => value.length >= SHORTEST_SECRET)
@@ -141,12 +142,30 @@ export function parseEnvFile(text: string, path: string): Record<string, string>
   return values;
 }
 
-/** Values of an rclone configuration that may be keys; its passwords are only obscured, which anybody undoes. */
+/** Names of rclone's options whose values are keys, or hold them. */
+const SECRET_OPTION = /key|secret|pass|token|account|sas|credential|connection_string|cookie/;
+
+/**
+ * Values of an rclone configuration that may be keys; its passwords are only obscured, which anybody undoes. A line that is none of
+ * its own is quoted by rclone's error, so all of it counts.
+ */
 function secretsOf(text: string): string[] {
-  return text.split('\n').flatMap((line) => {
-    const match = /^\s*([a-z0-9_]+)\s*=\s*(.+?)\s*$/.exec(line);
-    return match !== null && /key|secret|pass|token|account|sas|credential/.test(match[1] ?? '') && match[2] !== undefined ? [match[2]] : [];
+  return text.split('\n').flatMap((raw) => {
+    const line = raw.trim();
+    if (line === '' || /^[#;]|^\[.*\]$/.test(line)) return [];
+    const [, name, value = ''] = /^([A-Za-z0-9_]+)\s*[=:]\s*(.*)$/.exec(line) ?? [];
+    if (name === undefined) return [line, ...line.split(/\s+/).slice(1)];
+    const inUrl = passwordIn(value);
+    const plain = value.replace(/^(["'`])(.*)\1$/, '$2');
+    // A token is a JSON object of several.
+    const inJson = [...value.matchAll(/"([^"]*)"/g)].map((match) => match[1] ?? '');
+    return [...(inUrl === undefined ? [] : [inUrl]), ...(SECRET_OPTION.test(name.toLowerCase()) ? [value, plain, ...inJson] : [])];
   });
+}
+
+/** `https://user:password@host`. */
+function passwordIn(url: string): string | undefined {
+  return /:\/\/[^/\s:@]*:([^/\s@]+)@/.exec(url)?.[1];
 }
 
 /** A text without any of the secrets. */
