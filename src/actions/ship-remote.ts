@@ -57,9 +57,10 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
     if (remote.type === 'local') refuseInside(work.project.root, remote.base);
     await requireThere(remote);
     const present = await reconcile(work, remote, env, ctx);
+    const recorded = recordedAt(vault, name, env);
     for (const ref of wanted) {
       stopIfAborted(ctx);
-      if (isRecorded(vault, name, env, ref)) {
+      if (recorded.has(copyKey(ref))) {
         already += 1;
         continue;
       }
@@ -75,7 +76,8 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
     failed = errorOf(error);
     if (failed.code === 'interrupted') throw failed;
   }
-  const left = wanted.filter((ref) => !isRecorded(vault, name, env, ref)).map(({ id }) => id);
+  const recorded = recordedAt(vault, name, env);
+  const left = wanted.filter((ref) => !recorded.has(copyKey(ref))).map(({ id }) => id);
   // What a person tried once is not what status has to nag about.
   if (work.from === 'configured' || readOffsite(vault).remotes[name] !== undefined)
     updateRemote(vault, name, env, (record) => ({ ...record, last_try: new Date(ctx.now()).toISOString(), error: failed?.message ?? null }));
@@ -87,9 +89,9 @@ function errorOf(error: unknown): CoraError {
   return new CoraError('internal', `Shipping failed: ${messageOf(error)}`, { cause: error });
 }
 
-function isRecorded(vault: Vault, name: string, env: string, ref: SnapshotRef): boolean {
+function recordedAt(vault: Vault, name: string, env: string): ReadonlySet<string> {
   const record = readOffsite(vault).remotes[name];
-  return record?.env === env && record.copies[copyKey(ref)] !== undefined;
+  return new Set(record?.env === env ? Object.keys(record.copies) : []);
 }
 
 /**
@@ -105,7 +107,8 @@ async function reconcile(work: ShipWork, remote: Remote, env: string, ctx: Conte
   const directories = new Map(Object.entries(known).map(([key, copy]) => [copyDirectory(env, copy.kind, copy.id), key]));
   const markers = [...present.keys()].filter((path) => path.endsWith(`/${COMPLETE}`)).map((path) => `${env}/${path.slice(0, -COMPLETE.length - 1)}`);
   if (markers.some((directory) => !directories.has(directory))) refuseForeign(vault, remote, env, (await listCopies(remote, env)).copies);
-  const lost = Object.entries(known).filter(([, copy]) => !isWhole(copy, env, present));
+  const totals = totalsOf(present);
+  const lost = Object.entries(known).filter(([, copy]) => !isWhole(copy, totals.get(copyDirectory(env, copy.kind, copy.id).slice(env.length + 1))));
   for (const [key, copy] of lost) {
     work.problems.push({
       code: 'copy_lost',
@@ -118,21 +121,27 @@ async function reconcile(work: ShipWork, remote: Remote, env: string, ctx: Conte
   return present;
 }
 
-/** By names and sizes alone; `cora ship --check` reads every byte. */
-function isWhole(copy: CopyRecord, env: string, present: ReadonlyMap<string, number>): boolean {
-  const prefix = `${copyDirectory(env, copy.kind, copy.id).slice(env.length + 1)}/`;
-  let files = 0;
-  let bytes = 0;
-  let marked = false;
+type Total = { files: number; bytes: number; marked: boolean };
+
+/** What each directory of a copy holds. */
+function totalsOf(present: ReadonlyMap<string, number>): Map<string, Total> {
+  const totals = new Map<string, Total>();
   for (const [path, size] of present) {
-    if (!path.startsWith(prefix)) continue;
-    if (path === `${prefix}${COMPLETE}`) marked = true;
+    const directory = /^(?:progress\/)?[^/]+\/[^/]+/.exec(path)?.[0] ?? '';
+    const total = totals.get(directory) ?? { files: 0, bytes: 0, marked: false };
+    totals.set(directory, total);
+    if (path === `${directory}/${COMPLETE}`) total.marked = true;
     else {
-      files += 1;
-      bytes += size;
+      total.files += 1;
+      total.bytes += size;
     }
   }
-  return marked && files >= copy.files && bytes >= copy.bytes;
+  return totals;
+}
+
+/** By numbers and sizes alone; `cora ship --check` reads every byte. */
+function isWhole(copy: CopyRecord, total: Total | undefined): boolean {
+  return total !== undefined && total.marked && total.files >= copy.files && total.bytes >= copy.bytes;
 }
 
 function refuseForeign(vault: Vault, remote: Remote, env: string, copies: readonly RemoteCopy[]): void {
