@@ -141,7 +141,7 @@ function totalsOf(present: ReadonlyMap<string, number>): Map<string, Total> {
 
 /** By numbers and sizes alone; `cora ship --check` reads every byte. */
 function isWhole(copy: CopyRecord, total: Total | undefined): boolean {
-  return total !== undefined && total.marked && total.files >= copy.files && total.bytes >= copy.bytes;
+  return total?.marked === true && total.files >= copy.files && total.bytes >= copy.bytes;
 }
 
 function refuseForeign(vault: Vault, remote: Remote, env: string, copies: readonly RemoteCopy[]): void {
