@@ -23,6 +23,8 @@ export type ShipWork = {
   readonly setup: OffsiteSetup;
   /** Who named the remotes. */
   readonly from: 'configured' | 'typed';
+  /** The snapshots were named: what clean-up took away there goes again. */
+  readonly byName: boolean;
   /** A private directory for small files. */
   readonly scratch: string;
   readonly problems: Problem[];
@@ -57,10 +59,10 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
     if (remote.type === 'local') refuseInside(work.project.root, remote.base);
     await requireThere(remote);
     const present = await reconcile(work, remote, env, ctx);
-    const recorded = recordedAt(vault, name, env);
+    const settled = settledAt(work, name, env);
     for (const ref of wanted) {
       stopIfAborted(ctx);
-      if (recorded.has(copyKey(ref))) {
+      if (settled.has(copyKey(ref))) {
         already += 1;
         continue;
       }
@@ -76,8 +78,8 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
     failed = errorOf(error);
     if (failed.code === 'interrupted') throw failed;
   }
-  const recorded = recordedAt(vault, name, env);
-  const left = wanted.filter((ref) => !recorded.has(copyKey(ref))).map(({ id }) => id);
+  const settled = settledAt(work, name, env);
+  const left = wanted.filter((ref) => !settled.has(copyKey(ref))).map(({ id }) => id);
   // What a person tried once is not what status has to nag about.
   if (work.from === 'configured' || readOffsite(vault).remotes[name] !== undefined)
     updateRemote(vault, name, env, (record) => ({ ...record, last_try: new Date(ctx.now()).toISOString(), error: failed?.message ?? null }));
@@ -89,9 +91,11 @@ function errorOf(error: unknown): CoraError {
   return new CoraError('internal', `Shipping failed: ${messageOf(error)}`, { cause: error });
 }
 
-function recordedAt(vault: Vault, name: string, env: string): ReadonlySet<string> {
+/** What is there, and what was there for as long as retention keeps it. */
+function settledAt({ vault, byName }: ShipWork, name: string, env: string): ReadonlySet<string> {
   const record = readOffsite(vault).remotes[name];
-  return new Set(record?.env === env ? Object.keys(record.copies) : []);
+  if (record?.env !== env) return new Set();
+  return new Set([...Object.keys(record.copies), ...(byName ? [] : (record.retired ?? []))]);
 }
 
 /**

@@ -54,7 +54,8 @@ export async function ship(
   }
   try {
     const results: RemoteResult[] = [];
-    const work = { vault, project, setup, from: options.remotes === undefined ? 'configured' : 'typed', scratch: stage.path, problems } as const;
+    const from = options.remotes === undefined ? 'configured' : 'typed';
+    const work = { vault, project, setup, from, byName: options.names.length > 0, scratch: stage.path, problems } as const;
     for (const name of remotes) results.push(await shipToRemote(work, name, wanted, ctx));
     return { remotes: results, problems };
   } finally {

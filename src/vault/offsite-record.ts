@@ -72,20 +72,51 @@ export function updateRemote(vault: Vault, remote: string, env: string, change: 
 
 /** Records a copy that was proven: in the ledger, then in the state. */
 export function recordCopy(vault: Vault, remote: string, env: string, copy: CopyRecord, lockWait: number): void {
+  writeLine(vault, 'ship', { remote, env, time: copy.shipped_at, sums: copy.marker_sha256, copy }, lockWait);
+  const key = copyKey(copy);
+  updateRemote(vault, remote, env, (record) => ({
+    ...record,
+    copies: { ...record.copies, [key]: copy },
+    ...(record.retired === undefined ? {} : { retired: record.retired.filter((one) => one !== key) }),
+  }));
+}
+
+/** Before a copy is deleted at its remote: it is neither claimed nor sent again, whatever happens then. */
+export function retireCopy(vault: Vault, remote: string, env: string, copy: Named): void {
+  const key = copyKey(copy);
+  updateRemote(vault, remote, env, (record) => ({
+    ...record,
+    copies: Object.fromEntries(Object.entries(record.copies).filter(([one]) => one !== key)),
+    retired: [...(record.retired ?? []).filter((one) => one !== key), key],
+  }));
+}
+
+/** The deletion did not happen. @param record of the copy as it was; undefined where there was none */
+export function unretireCopy(vault: Vault, remote: string, env: string, copy: Named, record: CopyRecord | undefined): void {
+  const key = copyKey(copy);
+  updateRemote(vault, remote, env, (all) => ({
+    ...all,
+    ...(record === undefined ? {} : { copies: { ...all.copies, [key]: record } }),
+    retired: (all.retired ?? []).filter((one) => one !== key),
+  }));
+}
+
+/** A copy does not count at its remote any more, because we deleted its marker. */
+export function recordRemoval(vault: Vault, remote: string, env: string, copy: Named, marker: string, time: string, lockWait: number): void {
+  writeLine(vault, 'unship', { remote, env, time, sums: marker, copy }, lockWait);
+}
+
+type Named = Pick<CopyRecord, 'id' | 'kind'>;
+type Fact = { readonly remote: string; readonly env: string; readonly time: string; readonly sums: string; readonly copy: Named };
+
+function writeLine(vault: Vault, kind: 'ship' | 'unship', { remote, env, time, sums, copy }: Fact, lockWait: number): void {
   const lock = lockForWriting(vault, Math.max(lockWait, 60_000));
   try {
-    const line = {
-      kind: 'ship',
-      id: copy.id,
-      time: copy.shipped_at,
-      sums: copy.marker_sha256,
-      extra: encodeURIComponent(`${copy.kind},${remote},${env}`),
-    };
-    appendLine(vault.root, readHead(vault.root), line);
+    const extra = encodeURIComponent(`${copy.kind},${remote},${env}`);
+    appendLine(vault.root, readHead(vault.root), { kind, id: copy.id, time, sums, extra });
   } finally {
     lock.release();
   }
-  updateRemote(vault, remote, env, (record) => ({ ...record, copies: { ...record.copies, [copyKey(copy)]: copy } }));
 }
 
 /** What is no longer believed of a remote: copies that are damaged or gone. */
