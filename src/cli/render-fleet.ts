@@ -33,7 +33,7 @@ function remoteText(state: RemoteState, now: number): string {
       `newest copy ${formatAge(now - newestTime)} (${newest.id})`,
       `${counted(state.copies, 'copy', 'copies')}, ${formatBytes(state.bytes)}`,
     );
-    parts.push(newest.encryption === 'age' ? 'encrypted' : 'in the clear', lockText(newest.lock));
+    parts.push(newest.encryption === 'age' ? 'encrypted' : 'in the clear', lockText(newest.lock, now));
   }
   if (unshipped > 0) parts.push(`${unshipped} unshipped since ${unshippedSince === undefined ? 'ever' : formatAge(now - unshippedSince)}`);
   if (error !== undefined) parts.push(`last try${lastTry === undefined ? '' : ` ${formatAge(now - lastTry)}`} FAILED`);
@@ -41,8 +41,9 @@ function remoteText(state: RemoteState, now: number): string {
   return parts.filter((part) => part !== '').join(', ');
 }
 
-function lockText(lock: NonNullable<RemoteState['newest']>['lock']): string {
+function lockText(lock: NonNullable<RemoteState['newest']>['lock'], now: number): string {
   if (lock === undefined) return '';
+  if (lock.state === 'locked' && Date.parse(lock.until) <= now) return 'its lock has ended';
   return lock.state === 'locked' ? `locked until ${lock.until.slice(0, 10)}` : lock.state === 'none' ? 'can be deleted there' : '';
 }
 

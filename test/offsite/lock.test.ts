@@ -80,6 +80,9 @@ test('what a bucket with a rule was given is locked, says until when, and cannot
   expect(recorded(sandbox)).toEqual(copy.lock);
   const words = `locked until ${copy.lock.until?.slice(0, 16).replace('T', ' ')} UTC`;
   expect((await sandbox.cora(['ship', '--check'])).stdout).toContain(words);
+  const status = await sandbox.cora(['status']);
+  expect(status.stdout).toContain(`locked until ${copy.lock.until?.slice(0, 10)}`);
+  expect(status.stdout).toMatch(new RegExp(`immutable .*locked at ceph:${bucket}`));
 
   const s3 = await clientOf(server);
   const there = await versionsOf(s3, bucket);
@@ -144,10 +147,20 @@ test('offsite.lock locks what a bucket without a rule got, each object and the m
   expect(Date.parse(lock.until ?? '')).toBeLessThan(Date.now() + HOUR + 1000);
   expect(await sums()).toEqual(before);
 
-  // And for what is sent from now on.
+  // And for what is sent from now on, encrypted too.
+  const identity = join(sandbox.home, '.config/cora/keys/project.txt');
+  const key = await sandbox.json(['key', 'new', '--out', identity]);
+  expect(key.code).toBe(0);
+  const recipient = /age1[a-z0-9]+/.exec(readFileSync(identity, 'utf8'))?.[0];
+  writeFileSync(
+    join(sandbox.project, 'cora.toml'),
+    `[offsite]\nremote = "ceph:${bucket}"\nafter_backup = false\nlock = "1h"\nrecipients = ["${recipient}"]\n`,
+  );
+  writeFileSync(join(sandbox.project, 'big'), randomBytes(7_000_000));
   await sandbox.snapshot(['backup', 'now']);
   const second = await ship(sandbox);
-  expect(second.copy.lock).toMatchObject({ state: 'locked', mode: 'COMPLIANCE' });
+  expect(second.copy).toMatchObject({ encryption: 'age', lock: { state: 'locked', mode: 'COMPLIANCE' } });
+  expect((await sandbox.json(['key', 'test', '--identity', identity])).code).toBe(0);
   for (const { key, versionId } of await versionsOf(s3, bucket)) {
     const path = `${bucket}/${key.split('/').map(encodeURIComponent).join('/')}?versionId=${encodeURIComponent(versionId)}`;
     expect((await askS3(server, { method: 'DELETE', path })).status).toBe(403);
