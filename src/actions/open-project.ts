@@ -98,7 +98,7 @@ export function refuseInside(root: Bytes, vaultPath: string): void {
 }
 
 /** The real path of the nearest part of a path that exists, and the rest as it is. */
-function realOf(path: string): string {
+export function realOf(path: string): string {
   if (exists(path)) return realpathSync(path);
   const parent = dirname(path);
   return parent === path ? path : `${realOf(parent)}${path.slice(parent === '/' ? 0 : parent.length)}`;

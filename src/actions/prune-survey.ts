@@ -13,7 +13,7 @@ import { onPath } from '../os/long-path.ts';
 import type { Watched } from '../source/loss.ts';
 import { treeHead } from '../store/stat-cache.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
-import { type ChainLine, NO_HASH, readChain } from '../vault/chain.ts';
+import { type ChainLine, originOf, readChain } from '../vault/chain.ts';
 import { NAMES, parseId, saveDirectory, timeOfId } from '../vault/layout.ts';
 import { pinsIn } from '../vault/pins.ts';
 import type { Candidate } from '../vault/retention.ts';
@@ -61,7 +61,7 @@ export function surveyVault(vault: Vault, now: number): Survey {
 
 /** Where lines were changed or taken out, nobody knows what the order of snapshots is. */
 function requireWhole(chain: readonly { readonly line: ChainLine; readonly hash: string }[]): void {
-  let previous = NO_HASH;
+  let previous = originOf(chain[0]?.line).hash;
   for (const { line, hash } of chain) {
     if (line.previous !== previous) {
       throw new CoraError('refused', `The ledger does not hold together at line ${line.sequence}: nothing is removed`, { hint: 'cora verify --all' });

@@ -9,7 +9,7 @@ import { CoraError, messageOf } from '../base/errors.ts';
 import { parseSums } from '../format/checksums.ts';
 import { exists } from '../os/files.ts';
 import { type SnapshotRef, snapshotsOnDisk } from '../vault/catalog.ts';
-import { type ChainLine, type ChainText, readLines } from '../vault/chain.ts';
+import { type ChainLine, type ChainText, originOf, readLines, recoveredPlace } from '../vault/chain.ts';
 import { brokenLinks } from '../vault/chain-links.ts';
 import { NAMES, parseId, snapshotDirectory } from '../vault/layout.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
@@ -24,6 +24,8 @@ export type ChainCheck = {
   readonly snapshots: number;
   /** The last line's place and hash: what a copy elsewhere can be compared with. */
   readonly head: { readonly sequence: number; readonly hash: string } | undefined;
+  /** Of a ledger that was rebuilt: the last line of the lost one, and where the copies are that it was rebuilt from. */
+  readonly goesOnAfter?: { readonly sequence: number; readonly hash: string; readonly source: string };
   readonly damaged: readonly Damage[];
   readonly seconds: number;
 };
@@ -98,7 +100,22 @@ function lookAtChain(vault: Vault, ctx: Context, newest: number | undefined): Lo
     const reason = `the ledger has no line for this ${ref.kind}: it was put in by something else, or its line was taken out`;
     damaged.push({ path: ref.id, file: ref.directory, reason });
   }
-  return { lines: lines.length, snapshots, head: headOf(lines), damaged };
+  return { lines: lines.length, snapshots, head: headOf(lines), ...beginningOf(lines), damaged };
+}
+
+function beginningOf(lines: readonly ChainText[]): Pick<Look, 'goesOnAfter'> {
+  const first = lines[0]?.line;
+  const origin = originOf(first);
+  if (first === undefined || origin.sequence === 0) return {};
+  return { goesOnAfter: { ...origin, source: decoded(first.extra) } };
+}
+
+function decoded(extra: string): string {
+  try {
+    return decodeURIComponent(extra);
+  } catch {
+    return extra;
+  }
 }
 
 function headOf(lines: readonly ChainText[]): Look['head'] {
@@ -149,9 +166,15 @@ function checkReport(path: string, sums: ReturnType<typeof parseSums>, line: Cha
   if (sum === undefined || sum.sha256 !== sha256(text)) reasons.push('it was altered: SHA256SUMS.txt has another hash for it');
   const has = (key: string, value: unknown) => typeof report === 'object' && report !== null && Reflect.get(report, key) === value;
   if (!has('snapshot_id', line.id) || !has('kind', line.kind)) reasons.push('it is the report of another snapshot');
-  else if (!has('sequence', line.sequence) || !has('previous', line.previous))
+  else if (!isAtItsPlace(has, line))
     reasons.push(`it names another place in the ledger than line ${line.sequence}: the ledger before it was altered, or the snapshot was put in`);
   return reasons;
+}
+
+/** One that came back from a copy has the place that it had in the ledger that was lost, as its line says. */
+function isAtItsPlace(has: (key: string, value: unknown) => boolean, line: ChainLine): boolean {
+  const place = recoveredPlace(line.extra);
+  return place === undefined ? has('sequence', line.sequence) && has('previous', line.previous) : has('sequence', place);
 }
 
 function sha256(content: Uint8Array): string {

@@ -12,6 +12,7 @@ import { KEY_COMMANDS } from './commands-key.ts';
 import { OFFSITE_COMMANDS } from './commands-offsite.ts';
 import { PROOF_COMMANDS } from './commands-proof.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
+import { RECOVER_COMMANDS } from './commands-recover.ts';
 import { RETENTION_COMMANDS } from './commands-retention.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
 import { TRUST_COMMANDS } from './commands-trust.ts';
@@ -201,6 +202,7 @@ export const COMMANDS: readonly Command[] = [
   ...PROOF_COMMANDS,
   ...PROTECTION_COMMANDS,
   ...RETENTION_COMMANDS,
+  ...RECOVER_COMMANDS,
   ...AUTOMATIC_COMMANDS,
   ...SETUP_COMMANDS,
   ...TRUST_COMMANDS,

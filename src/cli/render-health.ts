@@ -13,17 +13,23 @@ export function chainDocument(chain: ChainCheck): object {
     lines: chain.lines,
     snapshots: chain.snapshots,
     head: chain.head ?? null,
+    goes_on_after: chain.goesOnAfter ?? null,
     damaged: chain.damaged.map(({ path, file, reason }) => ({ path, file, reason })),
     seconds: chain.seconds,
   };
 }
 
-export function chainLines({ damaged, lines, snapshots, seconds }: ChainCheck): string[] {
+export function chainLines({ damaged, lines, snapshots, seconds, goesOnAfter }: ChainCheck): string[] {
   const what = `${counted(lines, 'line')}, ${counted(snapshots, 'snapshot')}, ${formatDuration(seconds * 1000)}`;
-  if (damaged.length === 0) return [`OK ledger: ${what}`];
+  const older =
+    goesOnAfter === undefined
+      ? []
+      : [`  rebuilt: it goes on after line ${goesOnAfter.sequence} of the ledger that was lost; what is older is at ${visible(goesOnAfter.source)}`];
+  if (damaged.length === 0) return [`OK ledger: ${what}`, ...older];
   return [
     `BROKEN ledger: ${counted(damaged.length, 'break', 'breaks')} in ${what}`,
     ...damaged.map(({ path, file, reason }) => `  ${visible(path)}: ${visible(reason)} (${visible(file)})`),
+    ...older,
   ];
 }
 

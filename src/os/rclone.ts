@@ -71,6 +71,35 @@ export async function rclone(access: Rclone, args: readonly string[], call: Rclo
   return watch.result(await child.ended, stdout);
 }
 
+/**
+ * Reads an object from a byte on: `rclone cat`. Its exit code alone says nothing: on S3 an object that is not there is empty, with 0.
+ * @param take gets the bytes as they come; what it throws ends the call and is thrown
+ * @throws CoraError tool_missing, interrupted
+ */
+export async function readObject(
+  access: Rclone,
+  path: string,
+  offset: number,
+  take: (part: Buffer) => void,
+  call: Omit<RcloneCall, 'retries'> = {},
+): Promise<RcloneResult> {
+  const watch = new Watch(access, call);
+  // One try: a second one inside of rclone would give the bytes from the beginning again.
+  const child = start(access, ['cat', `--offset=${offset}`, '--', path], { ...call, retries: 1 }, watch, 'ignore');
+  try {
+    for await (const part of child.stdout as Readable & AsyncIterable<Buffer>) {
+      watch.alive();
+      take(part);
+    }
+  } catch (error) {
+    child.stop();
+    await child.ended;
+    watch.end();
+    throw error;
+  }
+  return watch.result(await child.ended, Buffer.alloc(0));
+}
+
 /** An upload that is fed: `rclone rcat`. The object is whole only after `finish`. */
 export type Upload = {
   /** Gives bytes on; waits while rclone is slow. @throws CoraError interrupted; any error where rclone has ended */

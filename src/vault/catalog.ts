@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { CoraError } from '../base/errors.ts';
 import type { BackupType, Report, SnapshotKind } from '../format/report.ts';
 import { exists, namesIn } from '../os/files.ts';
-import { readLines } from './chain.ts';
+import { placeOf, readLines } from './chain.ts';
 import { NAMES, parseId, type SnapshotId, saveDirectory, snapshotDirectory, timeOfId } from './layout.ts';
 import type { Vault } from './vault.ts';
 
@@ -15,7 +15,7 @@ export type SnapshotRef = {
   readonly kind: SnapshotKind;
   /** Relative to the vault. */
   readonly directory: string;
-  /** Place in the ledger; undefined where the ledger has no line for it. */
+  /** Place in the history (of one that came back from a copy the place it had); undefined where the ledger has no line for it. */
   readonly sequence: number | undefined;
 };
 
@@ -23,7 +23,7 @@ export type SnapshotRef = {
 export function listSnapshots(vault: Vault): SnapshotRef[] {
   const sequences = new Map<string, number>();
   // A damaged line must not keep people from what is there; `verify --chain` names it.
-  for (const { line } of readLines(vault.root)) if (line !== undefined) sequences.set(`${line.kind} ${line.id}`, line.sequence);
+  for (const { line } of readLines(vault.root)) if (line !== undefined) sequences.set(`${line.kind} ${line.id}`, placeOf(line));
   const found = snapshotsOnDisk(vault).map((ref) => ({ ...ref, sequence: sequences.get(`${ref.kind} ${ref.id}`) }));
   const order = (ref: SnapshotRef): number => ref.sequence ?? Number.MAX_SAFE_INTEGER;
   return found.sort((a, b) => order(a) - order(b) || timeOfId(a.id) - timeOfId(b.id));

@@ -1,7 +1,7 @@
 // Whether the lines of the ledger follow each other, and which one does not. Pure. A line's hash is in the next one, so what was
 // altered, taken out or put in shows at its neighbour; this says who of the two it was.
 
-import { type ChainText, NO_HASH } from './chain.ts';
+import { type ChainText, NO_HASH, originOf } from './chain.ts';
 
 /** `line` names the line for people: its place and what it is about. */
 export type BrokenLink = { readonly line: string; readonly reason: string };
@@ -9,13 +9,18 @@ export type BrokenLink = { readonly line: string; readonly reason: string };
 export function brokenLinks(lines: readonly ChainText[]): BrokenLink[] {
   const blamed = new Map<number, string>();
   const broken: BrokenLink[] = [];
-  const places = new Map<string, number>([[NO_HASH, -1]]);
+  // A rebuilt ledger goes on after the last line that was known of the lost one.
+  const begins = originOf(lines[0]?.line);
+  const places = new Map<string, number>([
+    [NO_HASH, -1],
+    [begins.hash, -1],
+  ]);
   const torn: number[] = [];
   lines.forEach(({ line, hash }, at) => {
     if (line === undefined) blamed.set(at, 'it was altered: it is no line of a ledger');
     else {
       const before = lines[at - 1];
-      const sequence = before === undefined ? 0 : before.line?.sequence;
+      const sequence = before === undefined ? begins.sequence : before.line?.sequence;
       const origin = places.get(line.previous);
       if (origin === at - 1) {
         if (sequence !== undefined && line.sequence !== sequence + 1) blamed.set(at, `it was altered: its number is not ${sequence + 1}`);

@@ -25,6 +25,28 @@ export type ChainHead = { readonly sequence: number; readonly hash: string; read
 
 export const NO_HASH = '0'.repeat(64);
 
+/** Kind of the line that says that snapshots came back from a copy elsewhere. A rebuilt ledger begins with one. */
+export const RECOVER = 'recover';
+
+/** What the first line of a ledger follows: nothing; where the vault was rebuilt, the last line that was known of the lost ledger. */
+export function originOf(first: ChainLine | undefined): { readonly sequence: number; readonly hash: string } {
+  return first?.kind === RECOVER ? { sequence: first.sequence - 1, hash: first.previous } : { sequence: 0, hash: NO_HASH };
+}
+
+/** `extra` of the line of a snapshot that came back: the place that it had when it was made, which its report names too. */
+export const recoveredExtra = (sequence: number) => `recovered,${sequence}`;
+
+/** A snapshot's place in the history: that of its line, or the one it had before it came back from a copy. */
+export function placeOf({ sequence, extra }: ChainLine): number {
+  return recoveredPlace(extra) ?? sequence;
+}
+
+/** The place that `extra` names; undefined where the snapshot was made here. */
+export function recoveredPlace(extra: string): number | undefined {
+  const match = /^recovered,(\d{1,15})$/.exec(extra);
+  return match === null ? undefined : Number(match[1]);
+}
+
 /** Bytes that are read first to find the last line. */
 const TAIL = 4096;
 

@@ -68,9 +68,13 @@ function isThere(path: Bytes): boolean {
   }
 }
 
-/** A name that is safe in a file name and in a unit name. */
 function projectName(configured: string | undefined, root: Bytes): string {
-  const name = (configured ?? toText(basenameBytes(root))).replace(/[^A-Za-z0-9._-]/g, '_').replace(/^[.-]+/, '_');
+  return safeName(configured ?? toText(basenameBytes(root)));
+}
+
+/** A project's name as it is safe in a file name and in a unit name. */
+export function safeName(text: string): string {
+  const name = text.replace(/[^A-Za-z0-9._-]/g, '_').replace(/^[.-]+/, '_');
   return name === '' ? 'project' : name.slice(0, 100);
 }
 

@@ -115,18 +115,23 @@ export function rootOf(info: VaultInfo): Bytes {
 
 /**
  * Creates a vault at a path that does not exist; where another run is doing the same, one of them makes it.
+ * @param project `vaultId` of a vault that was lost and is made again
  * @param restoreScript text of restore.sh
  * @throws CoraError vault_missing where the path exists, no_space, read_only, io
  */
-export function createVault(path: string, project: { readonly name: string; readonly root: Bytes }, now: number, restoreScript: string): Vault {
+export function createVault(
+  path: string,
+  project: { readonly name: string; readonly root: Bytes; readonly vaultId?: string },
+  now: number,
+  restoreScript: string,
+): Vault {
   if (exists(path))
     throw new CoraError('vault_missing', `${path} exists and is not a vault`, { hint: 'mount the disk, or name another vault with --vault' });
   const info: VaultInfo = {
     format: FORMAT,
-    vault_id: randomUUID(),
+    vault_id: project.vaultId ?? randomUUID(),
     name: project.name,
-    root: toText(project.root),
-    ...(isText(project.root) ? {} : { root_base64: base64Of(project.root) }),
+    ...rootFields(project.root),
     created_at: new Date(now).toISOString(),
   };
   // Made beside its place and renamed into it, so that another first run never sees half a vault.
@@ -150,6 +155,18 @@ export function createVault(path: string, project: { readonly name: string; read
     throw writeFailure(error, path);
   }
   return { root: realpathSync(path), info };
+}
+
+function rootFields(root: Bytes): Pick<VaultInfo, 'root' | 'root_base64'> {
+  return { root: toText(root), ...(isText(root) ? {} : { root_base64: base64Of(root) }) };
+}
+
+/** Gives the vault to the project at another place. Only for one whose own place is gone, or was never known. */
+export function moveProject(vault: Vault, root: Bytes): Vault {
+  const { root_base64: _, ...rest } = vault.info;
+  const info = { ...rest, ...rootFields(root) };
+  replaceFile(`${vault.root}/${NAMES.vaultJson}`, `${JSON.stringify(info, null, 2)}\n`, true);
+  return { ...vault, info };
 }
 
 /** Puts back what may have been deleted: the caches' directory, and what people need without Cora. */

@@ -1,0 +1,177 @@
+// The vault that copies come back into: where it lies, made with the id of the one that was lost, and snapshots put into it. The
+// ledger of a rebuilt vault goes on after the last line that a marker names, so that whoever compares sees one history.
+// Invariant: a snapshot is visible only when every file of it was compared; a vault of another project is never touched.
+
+import { createHash } from 'node:crypto';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Bytes, bytes, fromText, fsPath, toText } from '../base/bytes.ts';
+import type { Context } from '../base/context.ts';
+import { CoraError } from '../base/errors.ts';
+import type { Report } from '../format/report.ts';
+import { exists, makeDirectories, namesIn, syncDirectory } from '../os/files.ts';
+import { type SnapshotRef, snapshotsOnDisk } from '../vault/catalog.ts';
+import { appendLine, type ChainHead, RECOVER, readHead, readLines, recoveredExtra } from '../vault/chain.ts';
+import { NAMES, parseId, type SnapshotId, snapshotDirectory } from '../vault/layout.ts';
+import { locateVault, remember, type VaultEnvironment } from '../vault/locate.ts';
+import { safeName } from '../vault/project.ts';
+import { restoreScript } from '../vault/restore-script.ts';
+import { adoptUnrecorded } from '../vault/snapshot.ts';
+import { createVault, lockForWriting, moveProject, openVault, repairVault, rootOf, type Vault } from '../vault/vault.ts';
+import type { RemoteCopy } from './offsite-remote.ts';
+import { refuseInside } from './open-project.ts';
+import type { CopyGroup } from './recover-choose.ts';
+
+/** No project lies here: the root of a vault whose project's place is not known yet. */
+export const NOWHERE = bytes('/');
+
+export type RecoveryVault = {
+  readonly vault: Vault;
+  /** This run made it. */
+  readonly made: boolean;
+};
+
+/**
+ * Opens the vault that the copies belong to, or makes it.
+ * @param root where the project comes back, real path; NOWHERE where only the vault is wanted
+ * @throws CoraError refused where another vault is there, vault_missing, project_refused, no_space, io
+ */
+export function openRecoveryVault(group: CopyGroup, root: Bytes, env: VaultEnvironment, ctx: Context): RecoveryVault {
+  const name = safeName(group.project);
+  const path = placeOfVault(group, root, name, env);
+  if (root !== NOWHERE) refuseInside(root, path);
+  if (!exists(path)) {
+    const vault = createVault(path, { name, root, vaultId: group.vaultId }, ctx.now(), restoreScript());
+    return { vault, made: true };
+  }
+  const vault = openVault(path);
+  if (vault.info.vault_id !== group.vaultId) {
+    throw new CoraError('refused', `The vault ${path} holds another history, that of ${vault.info.root}; nothing was put into it`, {
+      hint: 'name a place that does not exist yet with --vault DIR',
+    });
+  }
+  const there = rootOf(vault.info);
+  if (root === NOWHERE || there === root) return { vault, made: false };
+  if (there !== NOWHERE && exists(toText(there))) {
+    throw new CoraError('refused', `The vault ${path} belongs to ${vault.info.root}, which is still there`, {
+      hint: `cora restore ID --vault ${path} --to DIR restores beside it; or name another place with --vault DIR`,
+    });
+  }
+  return { vault: moveProject(vault, root), made: false };
+}
+
+/** Where it was named, remembered or usual; a vault of this history at a usual place whose project is gone is taken too. */
+function placeOfVault(group: CopyGroup, root: Bytes, name: string, env: VaultEnvironment): string {
+  const location = locateVault({ root, name }, undefined, env);
+  if (location.source !== 'default') return location.path;
+  const wanted = `${dirname(location.path)}/${name}`;
+  for (let number = 1; ; number++) {
+    const path = number === 1 ? wanted : `${wanted}-${number}`;
+    if (!exists(path)) return location.path;
+    const vault = tryVault(path);
+    if (vault?.info.vault_id !== group.vaultId) continue;
+    const there = rootOf(vault.info);
+    if (there === root || there === NOWHERE || !exists(toText(there))) return path;
+  }
+}
+
+function tryVault(path: string): Vault | undefined {
+  try {
+    return openVault(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** So that a command in the directory finds the vault. One that a variable names is named at each run. */
+export function rememberVault(vault: Vault, root: Bytes, env: VaultEnvironment): void {
+  const project = { root, name: safeName(vault.info.name) };
+  const { memory } = locateVault(project, '/', { ...env, explicit: undefined });
+  remember({ path: vault.root, source: 'remembered', expectedId: undefined, memory }, project, vault);
+}
+
+/** Whether the vault has this form of the snapshot, whole in its ledger or not. */
+export function findCopy(vault: Vault, { complete }: RemoteCopy): { readonly ref: SnapshotRef; readonly recorded: boolean } | undefined {
+  const ref = snapshotsOnDisk(vault).find(({ kind, id }) => kind === complete.kind && id === complete.snapshot_id);
+  if (ref === undefined) return undefined;
+  const recorded = readLines(vault.root).some(({ line }) => line?.kind === ref.kind && line.id === ref.id);
+  return { ref, recorded };
+}
+
+export type Incoming = {
+  readonly copy: RemoteCopy;
+  /** Every file of it was compared. Undefined: it lies in its place already, and only its line is missing. */
+  readonly directory: string | undefined;
+  readonly report: Report;
+};
+
+export type Announce = {
+  readonly group: CopyGroup;
+  /** For people: where the copies are. */
+  readonly source: string;
+  /** False for what the run before it has said already. */
+  readonly isFirst: boolean;
+};
+
+/**
+ * Makes a snapshot that was fetched visible and writes its lines.
+ * @param announce a line that says from where it came; a ledger without lines has one in any case
+ * @throws CoraError locked, no_space, io
+ */
+export function placeSnapshot(vault: Vault, { copy, directory, report }: Incoming, announce: Announce, ctx: Context): SnapshotRef {
+  const id = idOf(copy);
+  const { kind } = copy.complete;
+  const relative = snapshotDirectory(kind, id);
+  const final = `${vault.root}/${relative}`;
+  const lock = lockForWriting(vault, ctx.lockWait);
+  try {
+    adoptUnrecorded(vault);
+    repairVault(vault, restoreScript);
+    if (directory !== undefined) {
+      makeDirectories(vault.root, dirname(final));
+      if (exists(final)) throw new CoraError('internal', `${final} appeared while it was being fetched`);
+      renameSync(directory, final);
+      syncDirectory(dirname(final));
+    }
+    const sums = createHash('sha256')
+      .update(readFileSync(`${final}/${NAMES.sums}`))
+      .digest('hex');
+    let head = beginning(vault, announce.group);
+    const line = { id, time: new Date(ctx.now()).toISOString(), sums: '-' };
+    if (announce.isFirst || head.line === undefined) {
+      head = appendLine(vault.root, head, { ...line, kind: RECOVER, extra: encodeURIComponent(announce.source) });
+    }
+    // Its own time: that it came back now is no new backup.
+    head = appendLine(vault.root, head, { kind, id, time: timeOf(report), sums, extra: recoveredExtra(report.sequence) });
+    appendLine(vault.root, head, { ...line, kind: 'verify', extra: `${kind},ok` });
+    return { kind, id, directory: relative, sequence: report.sequence };
+  } finally {
+    lock.release();
+  }
+}
+
+function timeOf(report: Report): string {
+  const time = Date.parse(report.backup_end);
+  return new Date(Number.isNaN(time) ? Date.parse(report.backup_start) : time).toISOString();
+}
+
+/** Where the next line goes: after the last one, or, in a ledger without lines, after the last one that a marker knows of the lost ledger. */
+function beginning(vault: Vault, group: CopyGroup): ChainHead {
+  const head = readHead(vault.root);
+  if (head.sequence > 0) return head;
+  const newest = group.copies.map(({ complete }) => complete.chain).reduce((last, chain) => (chain.sequence > last.sequence ? chain : last));
+  return { ...newest, line: undefined };
+}
+
+export function idOf({ complete }: RemoteCopy): SnapshotId {
+  const id = parseId(complete.snapshot_id);
+  if (id === undefined) throw new CoraError('damaged', `${complete.snapshot_id} is no id of a snapshot`);
+  return id;
+}
+
+/** Away with a vault that holds nothing at all: what a recovery that came to nothing made. */
+export function removeEmptyVault(vault: Vault): void {
+  const places = [NAMES.ledger, NAMES.stage, NAMES.progress, NAMES.packs];
+  if (snapshotsOnDisk(vault).length > 0 || places.some((place) => namesIn(`${vault.root}/${place}`).length > 0)) return;
+  rmSync(fsPath(fromText(vault.root)), { recursive: true, force: true });
+}
