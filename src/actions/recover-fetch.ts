@@ -32,16 +32,20 @@ export type Fetched = {
 };
 
 /** From this size on an object is fetched alone, and goes on in its middle after a break. */
-const LARGE = 32 << 20;
+const LARGE = 8 << 20;
 const MOST_SUMS = 1 << 30;
 /** Names in a sentence; `--json` has all. */
 const SHOWN = 5;
 
 /** @throws CoraError damaged with every name that is wrong */
 export function refuseDamaged(copy: RemoteCopy, wrong: readonly string[], reason: string): never {
+  throw damagedCopy(copy, wrong, reason);
+}
+
+export function damagedCopy(copy: RemoteCopy, wrong: readonly string[], reason: string): CoraError {
   const shown = wrong.slice(0, SHOWN).join(', ');
   const more = wrong.length > SHOWN ? ` and ${wrong.length - SHOWN} more` : '';
-  throw new CoraError('damaged', `The copy ${copy.directory} is damaged: ${shown}${more} ${reason}; nothing of it was used`, {
+  return new CoraError('damaged', `The copy ${copy.directory} is damaged: ${shown}${more} ${reason}; nothing of it was used`, {
     hint: 'cora recover REMOTE lists the other copies; take an older one',
     details: { copy: copy.directory, objects: [...wrong], reason },
   });

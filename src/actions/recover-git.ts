@@ -10,6 +10,8 @@ import type { Report } from '../format/report.ts';
 import { findRepository, type GitCall, gitIn, gitOwn, OBJECT_ID } from '../os/git.ts';
 import type { RunResult } from '../os/run.ts';
 import { setExactTimes } from '../os/times.ts';
+import { readReport, type SnapshotRef } from '../vault/catalog.ts';
+import type { Vault } from '../vault/vault.ts';
 import { filesBelow } from './recover-fetch.ts';
 
 export type RecoveredGit = {
@@ -18,6 +20,8 @@ export type RecoveredGit = {
    * project was a directory of a larger repository; `kept`: a `.git` is there already; `failed`.
    */
   readonly state: 'restored' | 'remote' | 'outside' | 'kept' | 'failed';
+  /** The backup whose bundle it is. */
+  readonly from: string;
   readonly sha: string;
   readonly branch: string | null;
   readonly branches: number;
@@ -34,18 +38,22 @@ const MINUTE = 60_000;
 const HARMLESS = /^(?:remote\..+\.(?:url|pushurl|fetch)|branch\..+\.(?:remote|merge)|user\.(?:name|email))$/;
 
 /**
- * @param snapshot the backup's directory
+ * @param ref the backup that has the bundle
  * @param root the restored project
  * @returns undefined where the project was in no repository, or in one without a commit
  */
-export async function recoverGit(snapshot: string, root: Bytes, report: Report, ctx: Context): Promise<RecoveredGit | undefined> {
+export async function recoverGit(vault: Vault, ref: SnapshotRef, root: Bytes, ctx: Context): Promise<RecoveredGit | undefined> {
+  const snapshot = `${vault.root}/${ref.directory}`;
+  const report = readReport(vault, ref);
   const { git } = report;
   if (git === null || git.sha === '') return undefined;
-  const base = { sha: git.sha, branch: git.branch, branches: 0, stashes: 0, problems: [] };
+  const base = { from: ref.id, sha: git.sha, branch: git.branch, branches: 0, stashes: 0, problems: [] };
   const bundle = git.bundle === undefined || git.bundle === null ? undefined : `${snapshot}/git/${git.bundle}`;
   if (lstatSync(fsPath(joinBytes(root, '.git')), { throwIfNoEntry: false }) !== undefined) return { ...base, state: 'kept', next: [] };
   if (bundle === undefined || !existsSync(bundle) || !isText(root)) return { ...base, state: 'remote', next: fromRemote(git, root, bundle) };
   const directory = `${toText(root)}/.git-cora-recover`;
+  // Before anything is made in it.
+  const { mtimeNs } = statSync(fsPath(root), { bigint: true });
   const call: GitCall = { signal: ctx.signal, timeout: 30 * MINUTE, maxBuffer: 512 << 20 };
   try {
     rmSync(directory, { recursive: true, force: true });
@@ -63,6 +71,8 @@ export async function recoverGit(snapshot: string, root: Bytes, report: Report, 
     const problem: Problem = { code: 'git_failed', path: '.git', message, severity: 'error' };
     ctx.monitor.problem(problem);
     return { ...base, state: 'failed', next: [`git clone ${quoted(bundle)} DIR`], problems: [problem] };
+  } finally {
+    setExactTimes([{ path: root, mtime: mtimeNs }]);
   }
 }
 
@@ -171,14 +181,13 @@ function requireOk(args: readonly string[], result: RunResult): RunResult {
   throw new Error(`git ${args[0] ?? ''} ${result.timedOut ? 'took too long' : result.stderr.trim().split('\n')[0]}`);
 }
 
-/** The project's owner owns it; the directory keeps its time; the index knows the files, so that `git status` is quick. */
+/** The project's owner owns it; the index knows the files, so that `git status` is quick. */
 async function takePlace(directory: string, root: Bytes, call: GitCall): Promise<void> {
-  const { mtimeNs, uid, gid } = statSync(fsPath(root), { bigint: true });
-  if (process.geteuid?.() === 0 && uid !== 0n) giveTo(directory, Number(uid), Number(gid));
+  const { uid, gid } = statSync(fsPath(root));
+  if (process.geteuid?.() === 0 && uid !== 0) giveTo(directory, uid, gid);
   renameSync(directory, fsPath(joinBytes(root, '.git')));
   const place = findRepository(root);
   if (place !== undefined) await gitIn(place, root, ['update-index', '-q', '--refresh'], call);
-  setExactTimes([{ path: root, mtime: mtimeNs }]);
 }
 
 function giveTo(directory: string, uid: number, gid: number): void {

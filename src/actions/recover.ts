@@ -2,25 +2,23 @@
 // the tree out of that vault, then the repository out of the backup's bundle. Invariant: nothing of a copy is in the vault, and
 // nothing in the directory, before every byte of that copy was compared.
 
-import { lstatSync, readFileSync, rmSync } from 'node:fs';
-import { type Bytes, fromText, fsPath, toText } from '../base/bytes.ts';
+import { lstatSync, readdirSync, rmSync } from 'node:fs';
+import { type Bytes, fromBuffer, fromText, fsPath, joinBytes, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
-import { CoraError, messageOf } from '../base/errors.ts';
-import type { Report } from '../format/report.ts';
+import { CoraError } from '../base/errors.ts';
 import { makePath, namesIn, readTextIfThere, replaceFile } from '../os/files.ts';
 import { readReport, type SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { VaultEnvironment, VaultLocation } from '../vault/locate.ts';
-import { recordCopy } from '../vault/offsite-record.ts';
 import type { SealState } from '../vault/seal.ts';
 import { lockForWriting, moveProject, type Vault } from '../vault/vault.ts';
 import type { Remote, RemoteCopy } from './offsite-remote.ts';
 import { realOf } from './open-project.ts';
 import { type CopyGroup, timeOf } from './recover-choose.ts';
-import { type Fetched, fetchPlain } from './recover-fetch.ts';
+import { type FetchedCopy, fetchCopies, recordFetched } from './recover-copies.ts';
 import { type RecoveredGit, recoverGit } from './recover-git.ts';
 import { type FetchStages, openFetchStages } from './recover-stage.ts';
-import { findCopy, NOWHERE, openRecoveryVault, placeSnapshot, rememberVault, removeEmptyVault } from './recover-vault.ts';
+import { findCopy, NOWHERE, openRecoveryVault, rememberVault, removeEmptyVault } from './recover-vault.ts';
 import { applyRestore, type RestoreResult } from './restore.ts';
 import { planRestore } from './restore-plan.ts';
 import { sealNew } from './seal.ts';
@@ -32,18 +30,18 @@ export type RecoverOptions = {
   /** Every copy of the project, not the chosen one alone. */
   readonly all: boolean;
   readonly environment: VaultEnvironment;
+  /** Files of age identities that were named, absolute; none: those in the usual place. */
+  readonly identities: readonly string[];
   /** So that commands in the directory find the vault. */
   readonly remembers: boolean;
 };
-
-export type RecoveredCopy = Fetched & { readonly id: string; readonly kind: string; readonly ref: SnapshotRef };
 
 export type RecoverResult = {
   readonly copy: RemoteCopy;
   readonly remote: string;
   readonly vault: { readonly path: string; readonly id: string; readonly made: boolean; readonly goesOnAfter: number | undefined };
   /** What this run brought into the vault, oldest first. */
-  readonly fetched: readonly RecoveredCopy[];
+  readonly fetched: readonly FetchedCopy[];
   /** Ids that the vault had. */
   readonly had: readonly string[];
   readonly seal: SealState | undefined;
@@ -66,15 +64,17 @@ export async function recover(remote: Remote, group: CopyGroup, copy: RemoteCopy
   try {
     stages = openFetchStages(vault);
     if (options.to !== undefined) requireEmpty(vault, root, copy);
-    const { fetched, had } = await fetchAll(remote, group, wantedCopies(group, copy, options.all), vault, stages, ctx);
-    const ref = fetched.find((one) => one.id === copy.complete.snapshot_id && one.kind === copy.complete.kind)?.ref ?? findCopy(vault, copy)?.ref;
+    const source = { remote, group, identities: options.identities, home: options.environment.home };
+    const history = options.to === undefined ? undefined : historyOf(group, copy);
+    const { fetched, had } = await fetchCopies(source, wantedCopies(group, copy, history, options.all), vault, stages, ctx);
+    const ref = fetched.find((one) => one.copy === copy)?.ref ?? findCopy(vault, copy)?.ref;
     if (ref === undefined) throw new CoraError('internal', `${copy.directory} was fetched and is not in the vault`);
     await proveWhole(vault, ref, fetched, ctx);
     const report = readReport(vault, ref);
     if (vault.info.root === NOWHERE) vault = moveProject(vault, fromText(report.project.root));
     const seal = sealAll(vault, fetched, ctx);
-    recordCopies(vault, remote, group, fetched, ctx);
-    const restored = options.to === undefined ? undefined : await restoreTo(vault, root, ref, report, ctx);
+    recordFetched(vault, source, fetched, ctx);
+    const restored = options.to === undefined ? undefined : await restoreTo(vault, root, ref, history, ctx);
     if (root !== NOWHERE && options.remembers) rememberVault(vault, root, options.environment);
     stages.clear();
     return {
@@ -99,68 +99,21 @@ function lastKnown({ copies }: CopyGroup): number {
   return Math.max(...copies.map(({ complete }) => complete.chain.sequence));
 }
 
-/** Oldest first. A save is nothing without those that hold its listing and contents. */
-function wantedCopies({ copies }: CopyGroup, copy: RemoteCopy, all: boolean): readonly RemoteCopy[] {
+/** Oldest first. A save is nothing without those that hold its listing and contents; the repository is in backups alone. */
+function wantedCopies({ copies }: CopyGroup, copy: RemoteCopy, history: RemoteCopy | undefined, all: boolean): readonly RemoteCopy[] {
   const oldestFirst = copies.toSorted((a, b) => timeOf(a) - timeOf(b));
   if (all) return oldestFirst;
-  return copy.complete.kind === 'save' ? oldestFirst.filter(({ complete }) => complete.kind === 'save') : [copy];
+  return oldestFirst.filter((one) => one === copy || one === history || (copy.complete.kind === 'save' && one.complete.kind === 'save'));
 }
 
-async function fetchAll(
-  remote: Remote,
-  group: CopyGroup,
-  wanted: readonly RemoteCopy[],
-  vault: Vault,
-  stages: FetchStages,
-  ctx: Context,
-): Promise<{ readonly fetched: RecoveredCopy[]; readonly had: string[] }> {
-  const fetched: RecoveredCopy[] = [];
-  const had: string[] = [];
-  const source = `${remote.name.replace(/\/+$/, '')}/${group.env}`;
-  for (const copy of wanted) {
-    const { kind, snapshot_id: id } = copy.complete;
-    const there = findCopy(vault, copy);
-    if (there?.recorded === true) {
-      had.push(id);
-      continue;
-    }
-    const announce = { group, source, isFirst: fetched.length === 0 };
-    if (there !== undefined) {
-      // A crash came between its rename and its line.
-      placeSnapshot(vault, { copy, directory: undefined, report: readReport(vault, there.ref) }, announce, ctx);
-      had.push(id);
-      continue;
-    }
-    const stage = stages.open(kind, id);
-    try {
-      const got = await fetchPlain(remote, copy, stage, ctx);
-      const report = requireReport(got.directory, copy);
-      fetched.push({ ...got, id, kind, ref: placeSnapshot(vault, { copy, directory: got.directory, report }, announce, ctx) });
-    } catch (error) {
-      // What is wrong at the remote is no use to the next run; what was cut off is.
-      if (error instanceof CoraError && error.code === 'damaged') stages.remove(kind, id);
-      throw error;
-    }
-    stages.remove(kind, id);
-  }
-  return { fetched, had };
-}
-
-/** The report is covered by the sums; that it is the one of this copy, only itself says. */
-function requireReport(directory: string, { complete, directory: place }: RemoteCopy): Report {
-  try {
-    const report = JSON.parse(readFileSync(`${directory}/${NAMES.report}`, 'utf8')) as Report;
-    if (report.snapshot_id === complete.snapshot_id && report.kind === complete.kind && report.vault_id === complete.vault_id) return report;
-  } catch (error) {
-    throw new CoraError('damaged', `The copy ${place} is damaged: its ${NAMES.report} cannot be read`, { cause: error });
-  }
-  throw new CoraError('damaged', `The copy ${place} is damaged: its ${NAMES.report} is that of another snapshot; nothing of it was used`, {
-    hint: 'cora recover REMOTE lists the other copies',
-  });
+/** The backup whose bundle the repository comes out of: the copy itself, or the newest one that is not younger. */
+function historyOf({ copies }: CopyGroup, copy: RemoteCopy): RemoteCopy | undefined {
+  if (copy.complete.kind === 'backup') return copy;
+  return copies.find((one) => one.complete.kind === 'backup' && timeOf(one) <= timeOf(copy));
 }
 
 /** What was just fetched was compared; a save also needs its keyframe and contents of other saves, and what was there is read again. */
-async function proveWhole(vault: Vault, ref: SnapshotRef, fetched: readonly RecoveredCopy[], ctx: Context): Promise<void> {
+async function proveWhole(vault: Vault, ref: SnapshotRef, fetched: readonly FetchedCopy[], ctx: Context): Promise<void> {
   if (ref.kind !== 'save' && fetched.some(({ ref: one }) => one.id === ref.id && one.kind === ref.kind)) return;
   const { snapshots } = await verify(locationOf(vault), { target: ref.id, deep: false }, ctx);
   const damaged = snapshots.filter(({ kind }) => kind === ref.kind).flatMap((snapshot) => snapshot.damaged);
@@ -172,31 +125,14 @@ async function proveWhole(vault: Vault, ref: SnapshotRef, fetched: readonly Reco
   });
 }
 
-function sealAll(vault: Vault, fetched: readonly RecoveredCopy[], ctx: Context): SealState | undefined {
-  const backups = fetched.filter(({ kind }) => kind === 'backup');
+function sealAll(vault: Vault, fetched: readonly FetchedCopy[], ctx: Context): SealState | undefined {
+  const backups = fetched.filter(({ ref }) => ref.kind === 'backup');
   if (backups.length === 0) return undefined;
   const lock = lockForWriting(vault, ctx.lockWait);
   try {
-    return backups.map(({ id }) => sealNew(vault, id, 'auto', ctx)).at(-1);
+    return backups.map(({ ref }) => sealNew(vault, ref.id, 'auto', ctx)).at(-1);
   } finally {
     lock.release();
-  }
-}
-
-/** Every byte of these copies was just read back: the vault knows that they are there. */
-function recordCopies(vault: Vault, remote: Remote, group: CopyGroup, fetched: readonly RecoveredCopy[], ctx: Context): void {
-  for (const { id, kind } of fetched) {
-    const found = group.copies.find(({ complete }) => complete.snapshot_id === id && complete.kind === kind);
-    if (found === undefined) continue;
-    const { complete, sha256 } = found;
-    const { shipped_at, bytes, files, encryption } = complete;
-    const checked_at = new Date(ctx.now()).toISOString();
-    const record = { id, kind: complete.kind, shipped_at, checked_at, bytes, files, encryption, marker_sha256: sha256 };
-    try {
-      recordCopy(vault, remote.name, group.env, record, ctx.lockWait);
-    } catch (error) {
-      ctx.monitor.note(`That ${id} is at ${remote.name} could not be written down: ${messageOf(error)}`);
-    }
   }
 }
 
@@ -231,14 +167,26 @@ function isHalfRestored(vault: Vault, root: Bytes, id: string): boolean {
   }
 }
 
+/** Names that a restore that was killed left (`temporaryName`); the rest is written again. */
+const TEMPORARY = /^\.cora-restore-[0-9a-z]+-\d+-[0-9a-z]+-[0-9a-z]+$/;
+
+function removeTemporary(directory: Bytes): void {
+  for (const entry of readdirSync(fsPath(directory), { withFileTypes: true, encoding: 'buffer' })) {
+    const path = joinBytes(directory, fromBuffer(entry.name));
+    if (TEMPORARY.test(entry.name.toString('latin1'))) rmSync(fsPath(path), { recursive: true, force: true });
+    else if (entry.isDirectory()) removeTemporary(path);
+  }
+}
+
 async function restoreTo(
   vault: Vault,
   root: Bytes,
   ref: SnapshotRef,
-  report: Report,
+  history: RemoteCopy | undefined,
   ctx: Context,
 ): Promise<{ readonly restore: RestoreResult; readonly git: RecoveredGit | undefined }> {
   const isRest = namesIn(toText(root)).length > 0;
+  if (isRest) removeTemporary(root);
   makePath(root);
   const note: Restoring = { id: ref.id, directory: toText(root), ino: lstatSync(fsPath(root)).ino };
   replaceFile(noteOf(vault), `${JSON.stringify(note)}\n`, true);
@@ -249,7 +197,8 @@ async function restoreTo(
     ctx,
   );
   const restore = await applyRestore(plan, ctx);
-  const git = ref.kind === 'backup' ? await recoverGit(`${vault.root}/${ref.directory}`, root, report, ctx) : undefined;
+  const backup = history === undefined ? undefined : findCopy(vault, history)?.ref;
+  const git = backup === undefined ? undefined : await recoverGit(vault, backup, root, ctx);
   rmSync(noteOf(vault), { force: true });
   return { restore, git };
 }

@@ -25,6 +25,7 @@ export const RECOVER_COMMANDS: readonly Command[] = [
       identity: { kind: 'list', value: 'FILE', help: 'age identity for encrypted copies; may be repeated (default ~/.config/cora/keys/*.txt)' },
       credentials: { kind: 'path', value: 'FILE', help: 'backup.env with the keys (default /etc/cora/backup.env, ~/.config/cora/backup.env)' },
       rcloneConfig: { kind: 'path', value: 'FILE', help: "rclone's configuration (default ~/.config/rclone/rclone.conf)" },
+      bwlimit: { kind: 'text', value: 'RATE', help: "how fast at most, as rclone's --bwlimit: 2M" },
     },
     maxArgs: 2,
     examples: [

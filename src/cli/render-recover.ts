@@ -80,8 +80,8 @@ export function recoverLines(result: RecoverResult, next: readonly string[]): st
       had.length === 0 ? '' : `, had ${counted(had.length, 'snapshot')} already`
     }`,
     ...(seal === undefined ? [] : [`Sealed    ${seal.protection === 'kernel' ? 'yes' : visible(seal.reason ?? 'no')}`]),
-    ...(restore === undefined ? [] : restoreLines(restore).map((line) => line.replace(/^Restored \S+ to/, 'Restored  to'))),
-    ...(git === undefined ? [] : gitLines(git)),
+    ...(restore === undefined ? [] : [`Restored  ${restoreLines(restore)[0]?.replace(/^Restored \S+ to /, '') ?? ''}`]),
+    ...(git === undefined ? [] : gitLines(git, id)),
     `Time      ${formatDuration(result.seconds * 1000)} (${result.seconds.toFixed(1)} seconds)`,
     ...next.map((line) => `Next      ${visible(line)}`),
   ];
@@ -99,13 +99,14 @@ function decryptText({ fetched }: RecoverResult): string {
   return `${formatBytes(sum(fetched.map((one) => one.bytes)))} in ${formatDuration(sum(fetched.map((one) => one.decryptSeconds)) * 1000)}`;
 }
 
-function gitLines({ state, sha, branch, branches, stashes, next }: RecoveredGit): string[] {
+function gitLines({ state, from, sha, branch, branches, stashes, next }: RecoveredGit, id: string): string[] {
   const more = next.map((line) => `  ${visible(line)}`);
   switch (state) {
     case 'restored': {
       const where = branch === null ? `detached at ${sha.slice(0, 7)}` : `on ${visible(branch)} at ${sha.slice(0, 7)}`;
       const stash = stashes === 0 ? '' : `, ${counted(stashes, 'stash', 'stashes')}`;
-      return [`Git       ${where}, ${counted(branches, 'branch', 'branches')}${stash}`];
+      const older = from === id ? '' : `, as of the backup ${from}`;
+      return [`Git       ${where}, ${counted(branches, 'branch', 'branches')}${stash}${older}`];
     }
     case 'remote':
       return ['Git       the history is at its remote; with access to it:', ...more];
@@ -126,8 +127,8 @@ export function recoverDocument(result: RecoverResult, next: readonly string[], 
     ...copyDocument(result.copy, now),
     vault: { path: vault.path, vault_id: vault.id, made: vault.made, goes_on_after: vault.goesOnAfter ?? null },
     fetched: fetched.map((one) => ({
-      snapshot_id: one.id,
-      kind: one.kind,
+      snapshot_id: one.ref.id,
+      kind: one.ref.kind,
       files: one.files,
       bytes: one.bytes,
       downloaded: one.downloaded,
@@ -138,7 +139,9 @@ export function recoverDocument(result: RecoverResult, next: readonly string[], 
     sealed: seal === undefined ? null : seal.protection === 'kernel',
     restore: restore === undefined ? null : restoreDocument(restore),
     git:
-      git === undefined ? null : { state: git.state, sha: git.sha, branch: git.branch, branches: git.branches, stashes: git.stashes, next: git.next },
+      git === undefined
+        ? null
+        : { state: git.state, from: git.from, sha: git.sha, branch: git.branch, branches: git.branches, stashes: git.stashes, next: git.next },
     next,
     seconds: result.seconds,
   };

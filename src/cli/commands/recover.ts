@@ -20,6 +20,7 @@ type Options = {
   readonly identity?: readonly string[];
   readonly credentials?: Bytes;
   readonly rcloneConfig?: Bytes;
+  readonly bwlimit?: string;
 };
 
 type Input = { readonly options: Options; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
@@ -80,8 +81,11 @@ function readWanted(options: Options, name: string | undefined): Wanted {
 
 function setupOf(options: Options, { machine, absolute }: Session) {
   const path = (value: Bytes | undefined) => (value === undefined ? undefined : toText(absolute(value)));
+  const { bwlimit } = options;
+  if (bwlimit !== undefined && !/^[0-9A-Za-z.:, -]{1,200}$/.test(bwlimit))
+    throw new CoraError('usage', `--bwlimit is no rate: ${bwlimit}`, { hint: 'write it as rclone takes it: 2M, or "08:00,512k 19:00,off"' });
   return {
-    config: { ...defaultConfig.offsite, credentials: path(options.credentials), rcloneConfig: path(options.rcloneConfig) },
+    config: { ...defaultConfig.offsite, credentials: path(options.credentials), rcloneConfig: path(options.rcloneConfig), bwlimit },
     places: { home: machine.home, credentialsDirectory: machine.env('CREDENTIALS_DIRECTORY') },
   };
 }
@@ -100,6 +104,7 @@ function recoverOptions(options: Options, { globals, machine, absolute }: Sessio
   return {
     to: options.to === undefined ? undefined : absolute(options.to),
     all: options.all === true,
+    identities: (options.identity ?? []).map((path) => toText(absolute(fromText(path)))),
     environment: { explicit, uid: machine.uid, home: machine.home, xdgStateHome: machine.env('XDG_STATE_HOME') },
     // A variable names the vault at each run; what was typed once is remembered.
     remembers: explicit === undefined || machine.env('CORA_VAULT')?.replace(/\/+$/, '') !== explicit.replace(/\/+$/, ''),
