@@ -163,3 +163,80 @@ test('the line goes into the table of the text, and the rest stays as it is', ()
   expect(withRecipient('[ offsite ] # x\nenv = "a"\n', 'age1x')).toBe(`[ offsite ] # x\n${line}env = "a"\n`);
   expect(withRecipient('[offsite.retention]\ndaily = 3\n', 'age1x')).toBe(`[offsite.retention]\ndaily = 3\n\n[offsite]\n${line}`);
 });
+
+describe.skipIf(whyNot !== undefined)('cora init where copies go off-site', () => {
+  const INIT = ['init', '--yes', '--no-timers', '--no-hook'];
+
+  test('makes a key, writes its recipient, and --undo takes the line and leaves the key', async () => {
+    const box = sandbox({ nobody: true });
+    const toml = join(box.project, 'cora.toml');
+    writeFileSync(toml, '[offsite]\nremote = "/mnt/nas/copies"\n');
+    writeFileSync(join(box.project, 'a.txt'), 'a');
+    const dry = await box.json([...INIT, '--dry-run']);
+    expect(dry.result).toMatchObject({ answers: { key: true }, detected: { key: { exists: false, remotes: ['/mnt/nas/copies'] } } });
+    expect(existsSync(keyOf(box))).toBe(false);
+
+    const made = await box.json(INIT);
+    expect(made.code, JSON.stringify(made)).toBe(0);
+    const config = join(box.home, '.config/cora/project.toml');
+    expect(made.result['key']).toMatchObject({ path: keyOf(box), config, made: true });
+    expect(readFileSync(config, 'utf8')).toContain('recipients = ["age1');
+    expect(await everythingSaid(box, { stdout: JSON.stringify(made), stderr: made.stderr })).not.toContain(secretIn(keyOf(box)));
+    const before = readFileSync(config);
+    expect((await box.json(INIT)).result['key']).toBeNull();
+    expect(readFileSync(config).equals(before)).toBe(true);
+
+    const undone = await box.cora(['init', '--undo', '--yes']);
+    expect(undone.code, undone.stderr).toBe(0);
+    expect(undone.stdout).toContain(`${keyOf(box)} stays`);
+    expect(existsSync(config)).toBe(false);
+    const secret = secretIn(keyOf(box));
+    expect(secret).not.toBe('none');
+    expect((await box.json(INIT)).result['key']).toMatchObject({ path: keyOf(box), made: false });
+    expect(secretIn(keyOf(box))).toBe(secret);
+  });
+
+  test('a file of the user’s is as it was after --undo, and what was edited since stays', async () => {
+    const box = sandbox({ nobody: true });
+    const config = join(box.home, '.config/cora/project.toml');
+    mkdirSync(join(config, '..'), { recursive: true });
+    for (const path of [join(box.home, '.config'), join(box.home, '.config/cora')]) box.own(path);
+    const text = '# mine\n[offsite]\nremote = "/mnt/nas" # the cellar\n';
+    writeFileSync(config, text);
+    box.own(config);
+    expect((await box.json(INIT)).code).toBe(0);
+    expect(readFileSync(config, 'utf8')).toMatch(/^# mine\n\[offsite\]\nrecipients = \["age1.*"\]\nremote = .*cellar\n$/);
+    expect((await box.cora(['init', '--undo', '--yes'])).code).toBe(0);
+    expect(readFileSync(config, 'utf8')).toBe(text);
+    await box.json(INIT);
+    const edited = readFileSync(config, 'utf8').replace('recipients = [', 'recipients = ["age1x", ');
+    writeFileSync(config, edited);
+    const undone = await box.json(['init', '--undo', '--yes']);
+    expect(undone.code).toBe(3);
+    expect(readFileSync(config, 'utf8')).toBe(edited);
+  });
+
+  test('offers none with --no-key, without a remote, or where recipients are named', async () => {
+    const box = sandbox({ nobody: true });
+    expect((await box.json(INIT)).result['key']).toBeNull();
+    writeFileSync(join(box.project, 'cora.toml'), '[offsite]\nremote = "/mnt/nas"\n');
+    expect((await box.json([...INIT, '--no-key'])).result['key']).toBeNull();
+    expect(existsSync(join(box.home, '.config/cora/keys'))).toBe(false);
+  });
+
+  test('SPACES_* with a bucket are a remote as well', async () => {
+    const box = sandbox({ nobody: true });
+    const credentials = join(box.home, '.config/cora/backup.env');
+    mkdirSync(join(credentials, '..'), { recursive: true });
+    for (const path of [join(box.home, '.config'), join(box.home, '.config/cora')]) box.own(path);
+    writeFileSync(
+      credentials,
+      'SPACES_ACCESS_KEY=AAAAAAAA\nSPACES_SECRET_KEY=canary-of-a-secret\nSPACES_ENDPOINT=127.0.0.1:1\nBACKUP_BUCKET=copies\n',
+      { mode: 0o600 },
+    );
+    box.own(credentials);
+    const made = await box.json(INIT);
+    expect(made.result['key']).toMatchObject({ made: true });
+    expect(JSON.stringify(made)).not.toContain('canary-of-a-secret');
+  });
+});

@@ -14,6 +14,7 @@ import { detectTree, type TreeFacts } from '../source/detect.ts';
 import { detectGit, type GitFacts } from '../source/detect-git.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { VaultLocation } from '../vault/locate.ts';
+import { type KeyOffer, keyOffer } from './key-offer.ts';
 import { type ProjectFacts, refuseInside } from './open-project.ts';
 
 export type InitMachine = { readonly uid: number; readonly home: string | undefined; env?(name: string): string | undefined };
@@ -39,6 +40,8 @@ export type InitFacts = {
   readonly configured: boolean;
   readonly root: boolean;
   readonly scheduler: 'systemd' | 'cron' | 'none';
+  /** undefined: there is no key to offer. */
+  readonly key: KeyOffer | undefined;
   /** Names of the remotes that rclone knows. */
   readonly rclone: readonly string[];
   /** Over 5 GB or 200,000 files: a person should look before the first save. */
@@ -75,6 +78,7 @@ export async function detectProject(
     root: machine.uid === 0,
     scheduler: isBooted() ? 'systemd' : findProgram('crontab') === undefined ? 'none' : 'cron',
     rclone: rcloneRemotes(machine.home),
+    key: await keyOffer(project, location, machine),
     huge: tree.bytes > HUGE_BYTES || tree.files > HUGE_FILES,
     seconds: (performance.now() - begun) / 1000,
   };

@@ -18,6 +18,8 @@ export type InitAnswers = {
   readonly critical: readonly string[];
   readonly hooks: boolean;
   readonly timers: boolean;
+  /** A key, and copies encrypted for it. */
+  readonly key: boolean;
 };
 
 /** A pattern that init proposes as critical, and what it stands for here. */
@@ -79,7 +81,13 @@ export function whyNoHook({ git }: InitFacts): string | undefined {
 /** The answer to every question where nobody is asked. */
 export function defaultAnswers(facts: InitFacts): InitAnswers {
   const chosen = criticalChoices(facts).map(({ pattern }) => pattern);
-  return { vault: facts.location.path, critical: criticalList(facts, chosen), hooks: whyNoHook(facts) === undefined, timers: true };
+  return {
+    vault: facts.location.path,
+    critical: criticalList(facts, chosen),
+    hooks: whyNoHook(facts) === undefined,
+    timers: true,
+    key: facts.key !== undefined,
+  };
 }
 
 /** What is made again by a tool that says so itself, and holds nothing precious: left out. */

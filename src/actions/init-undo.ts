@@ -6,11 +6,13 @@ import { type Bytes, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import { readFlags } from '../os/chattr.ts';
+import { exists } from '../os/files.ts';
 import { protectedPaths } from '../vault/append-only.ts';
 import { hasInitRecord, type InitRecord, readInitRecord, removeInitRecord, stateOfFile, writeInitRecord } from '../vault/init-record.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { removeHooks } from './hooks.ts';
 import { removeEmpty } from './init.ts';
+import { isRecipientThere, removeRecipient } from './init-key.ts';
 import type { ProjectFacts } from './open-project.ts';
 import { unprotect } from './protect.ts';
 import { removeTimers } from './timers.ts';
@@ -20,6 +22,10 @@ export type UndoPlan = {
   readonly files: readonly { readonly path: string; readonly action: 'remove' | 'keep' }[];
   readonly hooks: boolean;
   readonly timers: boolean;
+  /** The file whose recipient goes. */
+  readonly recipient: string | undefined;
+  /** The identity that stays. */
+  readonly key: string | undefined;
   /** Files that are append-only now: only a person at a terminal may say that this ends. */
   readonly appendOnly: readonly Bytes[];
   readonly record: InitRecord;
@@ -31,6 +37,8 @@ export type UndoResult = {
   /** What stays, each with the reason. */
   readonly kept: readonly { readonly path: string; readonly reason: string }[];
   readonly lifted: readonly Bytes[];
+  /** The identity that stays; undefined where there is none. */
+  readonly key: string | undefined;
   readonly vault: string;
 };
 
@@ -53,6 +61,8 @@ export function planUndo(project: ProjectFacts, location: VaultLocation, ctx: Co
     }),
     hooks: record.hooks,
     timers: record.timers !== null,
+    recipient: record.recipient?.path,
+    key: record.key !== undefined && exists(record.key) ? record.key : undefined,
     appendOnly: paths.filter((_, index) => flags[index]?.append === true),
     record,
   };
@@ -115,9 +125,20 @@ export function applyUndo(
       });
     }
   }
+  const { recipient } = plan.record;
+  if (recipient !== undefined && recipient !== null) {
+    if (!isRecipientThere(recipient)) kept.push({ path: recipient.path, reason: 'its recipients were edited since init wrote one' });
+    else {
+      attempt(recipient.path, () => {
+        removeRecipient(recipient);
+        removed.push(recipient.path);
+      });
+    }
+    if (!isRecipientThere(recipient)) left = { ...left, recipient: null };
+  }
   const remaining = plan.record.files.filter((file) => stateOfFile(file) === 'same');
   left = { ...left, files: remaining, directories: removeEmpty(plan.record.directories) };
-  if (left.timers === null && !left.hooks && remaining.length === 0) removeInitRecord(vault);
+  if (left.timers === null && !left.hooks && (left.recipient ?? null) === null && remaining.length === 0) removeInitRecord(vault);
   else writeInitRecord(vault, left);
-  return { removed, kept, lifted, vault: vault.root };
+  return { removed, kept, lifted, key: plan.key, vault: vault.root };
 }

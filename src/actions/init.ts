@@ -24,6 +24,7 @@ import type { Vault } from '../vault/vault.ts';
 import { type HooksResult, installHooks, removeHooks } from './hooks.ts';
 import { hooksStatus } from './hooks-status.ts';
 import { type InitFacts, refusePlaces } from './init-detect.ts';
+import { type InitKey, makeInitKey } from './init-key.ts';
 import { type InitAnswers, missingDirectories, type PlannedFile } from './init-plan.ts';
 import { proveRestore, type RestoreProof } from './init-proof.ts';
 import { openForWriting, type ProjectFacts } from './open-project.ts';
@@ -41,6 +42,7 @@ export type InitResult = {
   readonly proof: RestoreProof;
   readonly hooks: HooksResult | undefined;
   readonly timers: InstalledTimers | undefined;
+  readonly key: InitKey | undefined;
   /** What was asked for and is not there now; each was shown. */
   readonly problems: readonly Problem[];
 };
@@ -90,7 +92,8 @@ export async function init(facts: InitFacts, steps: InitSteps, ctx: Context): Pr
     problems.push(...saved.problems);
     const proof = await proveRestore(project, location, saved.id, ctx);
     const timers = answers.timers ? wireTimers({ project, location }, steps, vault, ctx, problem) : undefined;
-    return { location, files, save: saved, proof, hooks, timers, problems };
+    const key = answers.key && facts.key !== undefined ? await wireKey(project, steps, vault, ctx, problem) : undefined;
+    return { location, files, save: saved, proof, hooks, timers, key, problems };
   } catch (error) {
     takeBack(facts, steps, written, before, vault);
     throw error;
@@ -218,6 +221,22 @@ function wireTimers(opened: Opened, steps: InitSteps, vault: Vault, ctx: Context
   } catch (error) {
     if (!(error instanceof CoraError) && errnoOf(error) === undefined) throw error;
     problem({ code: 'timers', message: `The timers are not installed: ${messageOf(error)}`, severity: 'error' });
+    return undefined;
+  }
+}
+
+async function wireKey(
+  project: ProjectFacts,
+  { machine }: InitSteps,
+  vault: Vault,
+  ctx: Context,
+  problem: (one: Problem) => void,
+): Promise<InitKey | undefined> {
+  try {
+    return await makeInitKey(project, vault, machine, ctx);
+  } catch (error) {
+    if (!(error instanceof CoraError) && errnoOf(error) === undefined) throw error;
+    problem({ code: 'key', message: `Copies are not encrypted yet: ${messageOf(error)}`, severity: 'error' });
     return undefined;
   }
 }

@@ -52,14 +52,20 @@ export async function recipientPlace(
 /** Stands for a recipient while it is tried whether one can be added. */
 const SAMPLE = 'age1sample';
 
+/** What is put into a file that is there, and where. */
+export function recipientInsertion(before: string, recipient: string): { readonly at: number; readonly text: string } {
+  const line = `${recipientLine(recipient)}\n`;
+  const header = /^[ \t]*\[[ \t]*offsite[ \t]*\][^\n]*(?:\n|$)/m.exec(before);
+  if (header === null) return { at: before.length, text: `${before === '' || before.endsWith('\n') ? '' : '\n'}\n[offsite]\n${line}` };
+  return { at: header.index + header[0].length, text: `${header[0].endsWith('\n') ? '' : '\n'}${line}` };
+}
+
 /** The text with the recipient added. */
 export function withRecipient(before: string | undefined, recipient: string): string {
-  const line = recipientLine(recipient);
-  if (before === undefined) return `# Written by cora key new. Without the identity of a recipient nobody opens the copies.\n[offsite]\n${line}\n`;
-  const header = /^[ \t]*\[[ \t]*offsite[ \t]*\][^\n]*(?:\n|$)/m.exec(before);
-  if (header === null) return `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}\n[offsite]\n${line}\n`;
-  const end = header.index + header[0].length;
-  return `${before.slice(0, end)}${header[0].endsWith('\n') ? '' : '\n'}${line}\n${before.slice(end)}`;
+  if (before === undefined)
+    return `# Written by Cora (docs/keys.md). Only the identity of a recipient opens the copies.\n[offsite]\n${recipientLine(recipient)}\n`;
+  const { at, text } = recipientInsertion(before, recipient);
+  return before.slice(0, at) + text + before.slice(at);
 }
 
 /** @throws CoraError io; the key is made by then */

@@ -7,16 +7,17 @@ export const SETUP_COMMANDS: readonly Command[] = [
   command({
     name: 'init',
     summary: 'Set this project up: find out what it holds, save it, restore a part as a test, and make it happen by itself',
-    usage: '[--yes] [--dry-run] [--no-hook] [--no-timers] [--vault DIR]',
+    usage: '[--yes] [--dry-run] [--no-hook] [--no-timers] [--no-key] [--vault DIR]',
     about: [
       'Shows what it found and asks at most four questions, each with a default; --yes takes every default. Again: changes nothing.',
-      'Writes cora.toml, the pre-push hook and timers; --undo takes all of it back, and leaves the vault with its saves.',
+      'Writes cora.toml, the pre-push hook and timers, and makes a key where a remote is configured; --undo takes it back, and leaves the vault and the key.',
     ],
     flags: {
       dryRun: { kind: 'switch', short: 'n', help: 'show what was found and what would be done, and write nothing' },
       undo: { kind: 'switch', help: 'take back what init did here; what was edited since is kept and named' },
       noHook: { kind: 'switch', help: 'no git hook' },
       noTimers: { kind: 'switch', help: 'no timers' },
+      noKey: { kind: 'switch', help: 'no key, where copies go off-site and nothing says yet whom they are encrypted for' },
       user: { kind: 'switch', help: "timers of your own user's systemd (always so for everyone but root)" },
       unitDir: { kind: 'path', value: 'DIR', help: 'unit files in DIR, and systemd is not asked' },
     },

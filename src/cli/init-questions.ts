@@ -4,11 +4,12 @@
 import { confirm, isCancel, multiselect, text } from '@clack/prompts';
 import type { InitFacts } from '../actions/init-detect.ts';
 import { type CriticalChoice, criticalChoices, criticalList, defaultAnswers, type InitAnswers, whyNoHook } from '../actions/init-plan.ts';
+import type { KeyOffer } from '../actions/key-offer.ts';
 import { CoraError } from '../base/errors.ts';
 import { visible } from './render.ts';
 
 /** What was decided on the command line and is not asked. */
-export type Decided = { readonly vault: boolean; readonly hooks: boolean; readonly timers: boolean };
+export type Decided = { readonly vault: boolean; readonly hooks: boolean; readonly timers: boolean; readonly key: boolean };
 
 /**
  * @param whyNot why a vault must not be at a place that was typed; undefined where it may
@@ -55,6 +56,7 @@ export async function askQuestions(
   const wirable = [
     ...(given.hooks && !decided.hooks ? [{ value: 'hooks', label: 'a git hook: save before each push' }] : []),
     ...(given.timers && !decided.timers ? [{ value: 'timers', label: 'timers: a save every 15 minutes, a backup each night' }] : []),
+    ...(facts.key !== undefined && !decided.key ? [{ value: 'key', label: keyLabel(facts.key) }] : []),
   ];
   const wired =
     wirable.length === 0
@@ -73,8 +75,13 @@ export async function askQuestions(
     critical,
     hooks: !decided.hooks && whyNoHook(facts) === undefined && wired.includes('hooks'),
     timers: !decided.timers && wired.includes('timers'),
+    key: !decided.key && wired.includes('key'),
   };
 }
+
+/** Copies without a key are refused where they hold secrets, and readable by whoever runs the remote. */
+const keyLabel = ({ isThere, remotes }: KeyOffer) =>
+  `copies at ${visible(remotes[0] ?? '')} encrypted: ${isThere ? 'the key that is there' : 'a key is made'}, which you print and keep elsewhere`;
 
 const hintOf = ({ found, byDefault }: CriticalChoice) => (byDefault ? `${found}, by default` : found);
 

@@ -2,8 +2,10 @@
 
 import type { FileOutcome, InitResult } from '../actions/init.ts';
 import type { InitFacts, VaultPlace } from '../actions/init-detect.ts';
+import type { InitKey } from '../actions/init-key.ts';
 import { type InitAnswers, leftOut, type PlannedFile, whyNoHook } from '../actions/init-plan.ts';
 import type { UndoPlan, UndoResult } from '../actions/init-undo.ts';
+import type { KeyOffer } from '../actions/key-offer.ts';
 import { type Bytes, toText } from '../base/bytes.ts';
 import { defaultConfig } from '../base/config.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
@@ -52,7 +54,8 @@ export function factsLines(facts: InitFacts): string[] {
   rows.push(['Vault', vaultText(facts.vault)]);
   rows.push(['Seals', sealText(facts.vault)]);
   rows.push(['Clock', { systemd: 'systemd', cron: 'cron (no systemd runs here)', none: 'neither systemd nor cron' }[facts.scheduler]]);
-  if (facts.rclone.length > 0) rows.push(['rclone', `${listed(facts.rclone.map(visible))} (off-site copies come in a later version)`]);
+  if (facts.key !== undefined) rows.push(['Off-site', `${listed(facts.key.remotes.map(visible))}, not encrypted yet`]);
+  if (facts.rclone.length > 0) rows.push(['rclone', `${listed(facts.rclone.map(visible))} (docs/offsite.md: copies there)`]);
   const lines = table(rows);
   if (!facts.huge) return lines;
   return [
@@ -113,8 +116,12 @@ export function planLines(answers: InitAnswers, files: readonly PlannedFile[], f
         : 'Print lines for cron (no systemd runs here)'
       : 'No timers: as asked',
   );
+  if (facts.key !== undefined) lines.push(answers.key ? keyPlan(facts.key) : 'No key: as asked; copies that hold secrets are refused');
   return lines;
 }
+
+const keyPlan = ({ identity, isThere, config }: KeyOffer) =>
+  `${isThere ? `Take the key ${visible(identity)}` : `Make a key, ${visible(identity)}`}, and encrypt off-site copies for it (${visible(config)})`;
 
 /** What was done, and as its last line what is protected. */
 export function doneLines(result: InitResult, facts: InitFacts): string[] {
@@ -126,6 +133,7 @@ export function doneLines(result: InitResult, facts: InitFacts): string[] {
   if (timers?.scope === 'cron')
     lines.push('Timers: none, as no systemd runs here. For cron, add these lines (crontab -e):', ...timers.cron.map((line) => `  ${visible(line)}`));
   else if (timers !== undefined) lines.push(`Timers: ${installedLines(timers, false)[0] ?? ''}`);
+  if (result.key !== undefined) lines.push(...keyLines(result.key));
   lines.push(`Vault: ${visible(location.path)}${facts.vault.sameDisk ? ' (on the same disk as the project: it does not survive the disk)' : ''}`);
   const tested = [
     ...(proof.file === undefined ? [] : [name(proof.file)]),
@@ -134,6 +142,13 @@ export function doneLines(result: InitResult, facts: InitFacts): string[] {
   if (tested.length > 0) lines.push(`Restored to see that it works: ${tested.join('; ')}`);
   lines.push(protectedLine(result));
   return lines;
+}
+
+function keyLines({ path, config, made }: InitKey): string[] {
+  return [
+    `Key: ${visible(path)}${made ? '' : ' (was there)'}; its recipient is in ${visible(config)}, so off-site copies are encrypted`,
+    `  WITHOUT IT NOBODY OPENS THE COPIES: print it today (cora key show --secret), and keep a copy off this machine`,
+  ];
 }
 
 function fileLine({ path, action, reason }: FileOutcome): string {
@@ -172,21 +187,26 @@ export function undoPlanLines(plan: UndoPlan): string[] {
     ),
     ...(plan.hooks ? ['Take Cora out of the git hook'] : []),
     ...(plan.timers ? ['Stop and remove the timers'] : []),
+    ...(plan.recipient === undefined ? [] : [`Take the recipient out of ${visible(plan.recipient)}: copies are not encrypted for it any more`]),
+    ...(plan.key === undefined ? [] : [keyStays(plan.key)]),
     ...(plan.appendOnly.length > 0 ? [`Lift the append-only flag of ${listed(plan.appendOnly.map(name))}`] : []),
     'The vault with its saves and backups stays',
   ];
 }
 
-export function undoLines({ removed, kept, lifted, vault }: UndoResult): string[] {
+const keyStays = (path: string) => `The key ${visible(path)} stays: copies that were encrypted for it open with nothing else`;
+
+export function undoLines({ removed, kept, lifted, key, vault }: UndoResult): string[] {
   return [
     ...removed.map((path) => `Undone: ${visible(path)}`),
     ...lifted.map((path) => `Undone: ${name(path)} is not append-only any more`),
     ...kept.map(({ path, reason }) => `Kept: ${visible(path)} (${visible(reason)})`),
+    ...(key === undefined ? [] : [keyStays(key)]),
     `The vault ${visible(vault)} stays, with all saves and backups`,
   ];
 }
 
-export function factsDocument({ project, tree, git, vault, scheduler, rclone, huge, root, seconds }: InitFacts): Document {
+export function factsDocument({ project, tree, git, vault, scheduler, rclone, key, huge, root, seconds }: InitFacts): Document {
   return {
     project: { name: project.name, root: toText(project.root) },
     detected: {
@@ -213,6 +233,7 @@ export function factsDocument({ project, tree, git, vault, scheduler, rclone, hu
       root,
       scheduler,
       rclone,
+      key: key === undefined ? null : { identity: key.identity, exists: key.isThere, config: key.config, remotes: key.remotes },
       seconds,
     },
     vault: {
@@ -229,7 +250,14 @@ export function factsDocument({ project, tree, git, vault, scheduler, rclone, hu
 export function answersDocument(answers: InitAnswers, files: readonly PlannedFile[]): Document {
   const changed = JSON.stringify(answers.critical) !== JSON.stringify(defaultConfig.critical.patterns);
   return {
-    answers: { vault: answers.vault, critical: answers.critical, critical_is_default: !changed, hooks: answers.hooks, timers: answers.timers },
+    answers: {
+      vault: answers.vault,
+      critical: answers.critical,
+      critical_is_default: !changed,
+      hooks: answers.hooks,
+      timers: answers.timers,
+      key: answers.key,
+    },
     files: files.map(({ path, action, content }) => ({ path, action, ...(action === 'create' ? { content } : {}) })),
   };
 }
@@ -240,6 +268,7 @@ export function doneDocument(result: InitResult): Document {
     files: result.files.map(({ path, action, reason }) => ({ path, action, reason: reason ?? null })),
     hooks: hooks ?? null,
     timers: timers === undefined ? null : installedDocument(timers, false),
+    key: result.key ?? null,
     save: saveDocument(result.save),
     restore_test: {
       file: proof.file === undefined ? null : toText(proof.file),
@@ -254,6 +283,6 @@ export function doneDocument(result: InitResult): Document {
   };
 }
 
-export function undoDocument({ removed, kept, lifted, vault }: UndoResult): Document {
-  return { removed, kept, lifted: lifted.map(toText), vault };
+export function undoDocument({ removed, kept, lifted, key, vault }: UndoResult): Document {
+  return { removed, kept, lifted: lifted.map(toText), key: key ?? null, vault };
 }

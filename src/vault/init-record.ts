@@ -10,6 +10,9 @@ import type { Vault } from './vault.ts';
 /** A file that was not there before. */
 export type WrittenFile = { readonly path: string; readonly sha256: string };
 
+/** A recipient that was added to a file of the user's: exactly this text. */
+export type WrittenRecipient = { readonly path: string; readonly inserted: string };
+
 export type InitRecord = {
   readonly schema: 1;
   /** RFC 3339, of the first run that did something. */
@@ -21,6 +24,9 @@ export type InitRecord = {
   readonly hooks: boolean;
   /** Where init installed timers; null where it did not. */
   readonly timers: { readonly user: boolean; readonly unit_directory: string | null } | null;
+  readonly recipient?: WrittenRecipient | null;
+  /** The identity file that was made or taken; it is never removed. */
+  readonly key?: string;
 };
 
 /** The record; an empty one where there is none. */

@@ -25,6 +25,7 @@ type Options = {
   readonly undo?: boolean;
   readonly noHook?: boolean;
   readonly noTimers?: boolean;
+  readonly noKey?: boolean;
   readonly user?: boolean;
   readonly unitDir?: Bytes;
 };
@@ -67,6 +68,7 @@ export async function run({ options }: { readonly options: Options }, session: S
 const declined = (options: Options): Partial<InitAnswers> => ({
   ...(options.noHook === true ? { hooks: false } : {}),
   ...(options.noTimers === true ? { timers: false } : {}),
+  ...(options.noKey === true ? { key: false } : {}),
 });
 
 const environmentOf = ({ machine }: Session) => ({
@@ -96,7 +98,12 @@ async function askPerson(facts: InitFacts, options: Options, session: Session): 
       return messageOf(error);
     }
   };
-  const decided = { vault: session.globals.vault !== undefined, hooks: options.noHook === true, timers: options.noTimers === true };
+  const decided = {
+    vault: session.globals.vault !== undefined,
+    hooks: options.noHook === true,
+    timers: options.noTimers === true,
+    key: options.noKey === true,
+  };
   const answers = await askQuestions(facts, decided, whyNot, session.ctx.signal);
   return { ...answers, vault: absolute(answers.vault) };
 }
@@ -105,7 +112,14 @@ async function undo(options: Options, session: Session): Promise<Outcome> {
   const { ctx, machine, globals } = session;
   const { project, location } = await session.open();
   const plan = planUndo(project, location, ctx);
-  const document = { files: plan.files, hooks: plan.hooks, timers: plan.timers, append_only: plan.appendOnly.map(toText) };
+  const document = {
+    files: plan.files,
+    hooks: plan.hooks,
+    timers: plan.timers,
+    recipient: plan.recipient ?? null,
+    key: plan.key ?? null,
+    append_only: plan.appendOnly.map(toText),
+  };
   if (options.dryRun === true) return { result: { dry_run: true, ...document }, lines: undoPlanLines(plan) };
   session.show(undoPlanLines(plan));
   // A flag is lifted by a person only (as `cora unprotect`); all else, --yes may say as well.
