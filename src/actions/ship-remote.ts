@@ -6,6 +6,7 @@ import { COMPLETE, type Complete, copyDirectory, parseComplete } from '../format
 import { readReport, type SnapshotRef } from '../vault/catalog.ts';
 import { type CopyRecord, copyKey, forgetCopies, readOffsite, recordCopy, updateRemote } from '../vault/offsite-record.ts';
 import type { Vault } from '../vault/vault.ts';
+import { otherLedger } from './offsite-chain.ts';
 import { lockCopy } from './offsite-lock.ts';
 import { listCopies, listObjects, type OffsiteSetup, openRemote, type Remote, type RemoteCopy, requireThere } from './offsite-remote.ts';
 import { type ProjectFacts, refuseInside } from './open-project.ts';
@@ -58,7 +59,7 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
     const remote = await openRemote(work.setup, name, work.from, ctx);
     if (remote.type === 'local') refuseInside(work.project.root, remote.base);
     await requireThere(remote);
-    const present = await reconcile(work, remote, env, ctx);
+    const { present, broken } = await reconcile(work, remote, env, ctx);
     const settled = settledAt(work, name, env);
     for (const ref of wanted) {
       stopIfAborted(ctx);
@@ -74,6 +75,8 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
         failed ??= error;
       }
     }
+    // What can leave has left: a ledger that was cut is one reason more to have copies elsewhere.
+    failed ??= broken;
   } catch (error) {
     failed = errorOf(error);
     if (failed.code === 'interrupted') throw failed;
@@ -100,17 +103,27 @@ function settledAt({ vault, byName }: ShipWork, name: string, env: string): Read
 
 /**
  * Compares what is recorded with what the remote lists, and forgets what is not there any more.
- * @returns every object of the env with its bytes
+ * @returns every object of the env with its bytes, and what is wrong where copies know another ledger than the one here
  * @throws CoraError refused where the env belongs to another vault
  */
-async function reconcile(work: ShipWork, remote: Remote, env: string, ctx: Context): Promise<Map<string, number>> {
+async function reconcile(
+  work: ShipWork,
+  remote: Remote,
+  env: string,
+  ctx: Context,
+): Promise<{ readonly present: Map<string, number>; readonly broken: CoraError | undefined }> {
   const { vault } = work;
   const present = await listObjects(remote, env);
   const record = readOffsite(vault).remotes[remote.name];
   const known = record?.env === env ? record.copies : {};
   const directories = new Map(Object.entries(known).map(([key, copy]) => [copyDirectory(env, copy.kind, copy.id), key]));
   const markers = [...present.keys()].filter((path) => path.endsWith(`/${COMPLETE}`)).map((path) => `${env}/${path.slice(0, -COMPLETE.length - 1)}`);
-  if (markers.some((directory) => !directories.has(directory))) refuseForeign(vault, remote, env, (await listCopies(remote, env)).copies);
+  let broken: CoraError | undefined;
+  if (markers.some((directory) => !directories.has(directory))) {
+    const { copies } = await listCopies(remote, env);
+    refuseForeign(vault, remote, env, copies);
+    broken = otherLedger(vault, remote.name, copies);
+  }
   const totals = totalsOf(present);
   const lost = Object.entries(known).filter(([, copy]) => !isWhole(copy, totals.get(copyDirectory(env, copy.kind, copy.id).slice(env.length + 1))));
   for (const [key, copy] of lost) {
@@ -122,7 +135,7 @@ async function reconcile(work: ShipWork, remote: Remote, env: string, ctx: Conte
     ctx.monitor.problem(work.problems.at(-1) as Problem);
     forgetCopies(vault, remote.name, env, [key]);
   }
-  return present;
+  return { present, broken };
 }
 
 type Total = { files: number; bytes: number; marked: boolean };

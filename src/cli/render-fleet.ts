@@ -2,6 +2,7 @@
 // each remote, of this project and of all that lie at a remote. Pure.
 
 import type { FleetProject, FleetRemote } from '../actions/fleet.ts';
+import type { RemoteHeads } from '../actions/offsite-chain.ts';
 import type { OffsiteStatus, RemotePlace, RemoteState } from '../actions/offsite-status.ts';
 import type { Rule, RulePart } from '../actions/three-two-one.ts';
 import { formatAge, formatBytes } from '../base/units.ts';
@@ -177,4 +178,28 @@ export function fleetDocument(remotes: readonly FleetRemote[], now: number): Doc
       error: error === undefined ? null : { code: error.code, message: error.message, hint: error.hint ?? null },
     })),
   };
+}
+
+/** What `verify --chain --offsite` found: the heads that travelled with the copies. */
+export function headsLines(heads: readonly RemoteHeads[]): string[] {
+  return heads.flatMap(({ remote, compared, older, newest, damaged, error }) => {
+    if (error !== undefined) return [`UNKNOWN ledger at ${visible(remote)}: ${visible(error.message)}`];
+    const before = older === 0 ? '' : `; ${counted(older, 'copy', 'copies')} of before it was rebuilt`;
+    if (damaged.length === 0)
+      return [
+        `OK ledger at ${visible(remote)}: ${counted(compared, 'copy', 'copies')} agree${newest === undefined ? '' : `, up to line ${newest}`}${before}`,
+      ];
+    return damaged.map(({ path, reason }) => `BROKEN ledger at ${visible(remote)}: ${visible(path)}: ${visible(reason)}`);
+  });
+}
+
+export function headsDocument(heads: readonly RemoteHeads[]): Document[] {
+  return heads.map(({ remote, compared, older, newest, damaged, error }) => ({
+    remote,
+    compared,
+    older,
+    newest: newest ?? null,
+    damaged: damaged.map(({ path, file, reason }) => ({ path, file, reason })),
+    error: error === undefined ? null : { code: error.code, message: error.message, hint: error.hint ?? null },
+  }));
 }
