@@ -297,3 +297,84 @@ test.skipIf(noRclone !== undefined)(
     expect(asked.filter(({ method }) => method === 'PUT')).toHaveLength(1);
   },
 );
+
+/** A copy of two objects at a server that has Object Lock; `object` answers what is asked of one of them. */
+function lockingServer(object: (request: Asked) => Given | 'hang') {
+  return (request: Asked): Given | 'hang' => {
+    const { searchParams } = new URL(request.url, 'http://x');
+    if (searchParams.has('object-lock'))
+      return { body: `<ObjectLockConfiguration ${NS}><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>` };
+    if (!searchParams.has('versions')) return object(request);
+    const rows = ['a', 'COMPLETE.json'].map(
+      (name) => `<Version><Key>${directory}/${name}</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><Size>1</Size></Version>`,
+    );
+    return { body: `<ListVersionsResult ${NS}>${rows.join('')}<IsTruncated>false</IsTruncated></ListVersionsResult>` };
+  };
+}
+
+const { directory } = request;
+const unlocked = { headers: { etag: '"e"', 'content-length': '1' } };
+const lockedUntil = (until: string, mode = 'COMPLIANCE') => ({
+  headers: { ...unlocked.headers, 'x-amz-object-lock-mode': mode, 'x-amz-object-lock-retain-until-date': until },
+});
+const reading = { ...request, until: undefined };
+
+test.skipIf(noRclone !== undefined).each<[string, (request: Asked) => Given, object]>([
+  [
+    'the earliest lock counts',
+    ({ url }) => lockedUntil(url.includes('COMPLETE') ? '2027-01-01T00:00:00Z' : '2026-12-01T00:00:00Z'),
+    { state: 'locked', mode: 'COMPLIANCE', until: '2026-12-01T00:00:00.000Z' },
+  ],
+  [
+    'governance at one object is governance',
+    ({ url }) => lockedUntil('2027-01-01T00:00:00Z', url.includes('COMPLETE') ? 'GOVERNANCE' : 'COMPLIANCE'),
+    { state: 'locked', mode: 'GOVERNANCE' },
+  ],
+  ['a lock that has ended is none', () => lockedUntil('2026-11-20T00:00:00Z'), { state: 'none', why: 'its locks have ended' }],
+  [
+    'one object without a lock is enough for none',
+    ({ url, method }) =>
+      url.includes('COMPLETE') ? lockedUntil('2027-01-01T00:00:00Z') : method === 'HEAD' ? unlocked : error('NoSuchObjectLockConfiguration', 404),
+    { state: 'none', why: '1 of 2 objects are not locked' },
+  ],
+  [
+    'a key that may not see locks cannot tell',
+    ({ method }) => (method === 'HEAD' ? unlocked : error('AccessDenied', 403)),
+    { state: 'unknown', why: "this key may not read an object's lock" },
+  ],
+  [
+    'an object that is gone meanwhile cannot be told of',
+    ({ url }) => (url.includes('COMPLETE') ? { status: 404 } : lockedUntil('2027-01-01T00:00:00Z')),
+    { state: 'unknown' },
+  ],
+])('%s', async (_name, object, expected) => {
+  expect(await lockCopy(remoteAt(await serve(lockingServer(object))), reading)).toMatchObject(expected);
+});
+
+test.skipIf(noRclone !== undefined)('a copy of which the bucket lists too few objects is not known to be locked', async () => {
+  const remote = remoteAt(await serve(lockingServer(() => lockedUntil('2027-01-01T00:00:00Z'))));
+  expect(await lockCopy(remote, { ...reading, objects: 3 })).toEqual({ state: 'unknown', why: 'the bucket lists 2 objects of 3' });
+});
+
+test.skipIf(noRclone !== undefined)(
+  'a server that takes a lock and does not show it has locked nothing, and is asked for one object alone',
+  async () => {
+    const remote = remoteAt(
+      await serve(
+        lockingServer(({ method }) => (method === 'PUT' ? {} : method === 'HEAD' ? unlocked : error('NoSuchObjectLockConfiguration', 404))),
+      ),
+    );
+    expect(await lockCopy(remote, request)).toEqual({ state: 'unknown', why: 'the server took the lock and does not show it' });
+    expect(asked.filter(({ method }) => method === 'PUT')).toHaveLength(1);
+  },
+);
+
+test.skipIf(noRclone !== undefined)('a server that hangs is given up in time, and an interrupt ends it at once', async () => {
+  const remote = remoteAt(await serve(lockingServer(() => 'hang')));
+  expect(await lockCopy(remote, { ...reading, limit: 500 })).toEqual({ state: 'unknown', why: 'asking about every object took too long' });
+  const interrupt = new AbortController();
+  setTimeout(() => interrupt.abort(), 500);
+  await expect(lockCopy({ ...remote, rclone: { ...remote.rclone, signal: interrupt.signal } }, reading)).rejects.toMatchObject({
+    code: 'interrupted',
+  });
+});

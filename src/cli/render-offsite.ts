@@ -23,7 +23,7 @@ export function shipLines({ remotes }: ShipResult): string[] {
   ]);
 }
 
-/** `locked until 2026-12-21 (compliance)`; undefined where nothing is known to hold it. */
+/** `locked until 2026-12-21 03:15 UTC`; undefined where nothing is known to hold it. */
 export function lockWords(lock: LockState | undefined): string | undefined {
   if (lock?.state !== 'locked') return undefined;
   const until = lock.until.slice(0, 16).replace('T', ' ');

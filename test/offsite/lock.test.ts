@@ -4,7 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { isFailure, type ObjectVersion, openS3, type S3 } from '../../src/os/s3.ts';
+import { openS3, type S3 } from '../../src/os/s3.ts';
+import { isFailure, type ObjectVersion } from '../../src/os/s3-answer.ts';
 import { type Heavy, heavy } from '../support/heavy.ts';
 import { addS3, bucketRemote, type Endpoint, Remote } from '../support/remotes.ts';
 import { askS3, makeLockBucket } from '../support/s3-request.ts';
@@ -166,6 +167,23 @@ test('offsite.lock locks what a bucket without a rule got, each object and the m
     expect((await askS3(server, { method: 'DELETE', path })).status).toBe(403);
   }
   expect((await sandbox.json(['ship', '--check'])).code).toBe(0);
+});
+
+test('a rule in mode governance: said so, and made longer in its mode', async (context) => {
+  const server = heavy('ceph');
+  if (typeof server === 'string') return context.skip(server);
+  const bucket = `soft-${randomBytes(4).toString('hex')}`;
+  await makeLockBucket(server, bucket, 1, 'GOVERNANCE');
+  const sandbox = project(`ceph:${bucket}`);
+  lockBucket(server, sandbox, bucket);
+  await sandbox.snapshot(['backup', 'now']);
+  expect((await sandbox.cora(['ship'])).stdout).toMatch(/locked until .* \(governance: /);
+  expect(recorded(sandbox)).toMatchObject({ state: 'locked', mode: 'GOVERNANCE' });
+  writeFileSync(join(sandbox.project, 'cora.toml'), `[offsite]\nremote = "ceph:${bucket}"\nafter_backup = false\nlock = "2d"\n`);
+  expect((await sandbox.json(['ship', '--check'])).code).toBe(0);
+  const lock = recorded(sandbox);
+  expect(lock.mode).toBe('GOVERNANCE');
+  expect(Date.parse(lock.until ?? '')).toBeGreaterThan(Date.now() + 47 * HOUR);
 });
 
 test('a bucket without Object Lock: said so, nothing is set, and the copy stands', async (context) => {

@@ -32,11 +32,16 @@ export async function askS3(
 }
 
 /** A bucket with Object Lock; `days`: its rule for what comes in. */
-export async function makeLockBucket(server: Endpoint, bucket: string, days?: number): Promise<void> {
+export async function makeLockBucket(
+  server: Endpoint,
+  bucket: string,
+  days?: number,
+  mode: 'COMPLIANCE' | 'GOVERNANCE' = 'COMPLIANCE',
+): Promise<void> {
   const made = await askS3(server, { method: 'PUT', path: bucket, headers: { 'x-amz-bucket-object-lock-enabled': 'true' } });
   if (made.status !== 200) throw new Error(`No bucket: ${made.status} ${made.text}`);
   if (days === undefined) return;
-  const rule = `<Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>${days}</Days></DefaultRetention></Rule>`;
+  const rule = `<Rule><DefaultRetention><Mode>${mode}</Mode><Days>${days}</Days></DefaultRetention></Rule>`;
   const body = `<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>${rule}</ObjectLockConfiguration>`;
   const ruled = await askS3(server, { method: 'PUT', path: `${bucket}?object-lock`, body });
   if (ruled.status !== 200) throw new Error(`No rule: ${ruled.status} ${ruled.text}`);
