@@ -1,6 +1,6 @@
 // docs/recovery.md as it stands: each section's blocks are typed into a shell, in order, in a fresh home.
 
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findProgram } from '../src/os/run.ts';
@@ -14,6 +14,7 @@ const sections = page
   .map((text) => ({ title: text.slice(0, text.indexOf('\n')), blocks: [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, code]) => code ?? '') }))
   .filter(({ blocks }) => blocks.length > 0);
 const sqlite = findProgram('sqlite3');
+const tools = ['rclone', 'age', 'age-keygen'].filter((program) => findProgram(program) === undefined);
 
 let sandbox: Sandbox;
 beforeEach(() => {
@@ -21,13 +22,27 @@ beforeEach(() => {
   mkdirSync(join(sandbox.home, '.bin'));
   symlinkSync(join(repository, 'bin/cora'), join(sandbox.home, '.bin/cora'));
 });
-afterEach(() => sandbox.remove());
-
-test('the page has a section for each disaster, and nothing is left untyped', () => {
-  expect(sections.map(({ title }) => title.slice(0, 2))).toEqual(['1.', '2.', '3.', '4.', '5.', '6.', '7.']);
+afterEach(() => {
+  forgetProjects(sandbox.root);
+  return sandbox.remove();
 });
 
-test.skipIf(sqlite === undefined).each(sections)('$title (needs sqlite3)', async ({ blocks }) => {
+/** What `cora recover` remembers of a project; root's state is no sandbox's. */
+function forgetProjects(below: string): void {
+  const directory = '/var/lib/cora/projects';
+  if (!existsSync(directory)) return;
+  for (const name of readdirSync(directory)) {
+    const file = join(directory, name);
+    if (readFileSync(file, 'utf8').includes(`"root":"${below}/`)) rmSync(file);
+  }
+}
+
+test('the page has a section for each disaster, and nothing is left untyped', () => {
+  expect(sections.map(({ title }) => title.slice(0, 2))).toEqual(['1.', '2.', '3.', '4.', '5.', '6.', '7.', '8.']);
+});
+
+test.skipIf(sqlite === undefined).for(sections)('$title (needs sqlite3)', async ({ title, blocks }, context) => {
+  if (title.startsWith('8.') && tools.length > 0) return context.skip(`${tools.join(', ')} missing`);
   const env = { HOME: sandbox.home, PATH: `${join(sandbox.home, '.bin')}:/usr/bin:/bin:/usr/sbin:/sbin`, CORA_LOG: join(sandbox.root, 'log') };
   for (const [index, block] of blocks.entries()) {
     const begun = performance.now();

@@ -4,7 +4,7 @@
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { formatAge } from '../base/units.ts';
-import { readWhen } from '../language/when.ts';
+import { readWhen, type When } from '../language/when.ts';
 import { momentText } from '../language/zone.ts';
 import { parseId, timeOfId } from '../vault/layout.ts';
 import type { RemoteCopies, RemoteCopy } from './offsite-remote.ts';
@@ -34,6 +34,11 @@ export function timeOf({ complete }: RemoteCopy): number {
   return id === undefined ? Date.parse(complete.backup_start) : timeOfId(id);
 }
 
+/** Newest first: by the id's second, and in the same second by the instant that the snapshot stands for. */
+export function newestFirst(a: RemoteCopy, b: RemoteCopy): number {
+  return timeOf(b) - timeOf(a) || (a.complete.backup_start < b.complete.backup_start ? 1 : -1);
+}
+
 /** Projects at a remote, that with the newest copy first. */
 export function groupCopies({ copies }: RemoteCopies): CopyGroup[] {
   const groups = new Map<string, RemoteCopy[]>();
@@ -44,8 +49,8 @@ export function groupCopies({ copies }: RemoteCopies): CopyGroup[] {
     else group.push(copy);
   }
   return [...groups.values()]
-    .map((group) => group.sort((a, b) => timeOf(b) - timeOf(a)))
-    .sort(([a], [b]) => (a === undefined || b === undefined ? 0 : timeOf(b) - timeOf(a)))
+    .map((group) => group.sort(newestFirst))
+    .sort(([a], [b]) => (a === undefined || b === undefined ? 0 : newestFirst(a, b)))
     .flatMap((group) => {
       const { env, vault_id: vaultId, project, host } = group[0]?.complete ?? {};
       return env === undefined || vaultId === undefined || project === undefined || host === undefined
@@ -91,7 +96,7 @@ export async function chooseCopy(group: CopyGroup, { name, at }: Wanted, ctx: Co
   const said = at ?? (name?.startsWith('@') === true ? name : undefined);
   if (said !== undefined) return atMoment(group, said.replace(/^@/, '').trim(), ctx);
   if (name !== undefined && name !== 'latest') return named(group, name);
-  const copy = newestGood(group, Number.MAX_SAFE_INTEGER, ctx.now());
+  const copy = newestGood(group.copies, Number.MAX_SAFE_INTEGER, ctx.now());
   if (copy === undefined) throw none(group, 'There is no copy of the whole project to take');
   return copy;
 }
@@ -115,26 +120,27 @@ function named({ copies, env, project }: CopyGroup, name: string): RemoteCopy {
 async function atMoment(group: CopyGroup, said: string, ctx: Context): Promise<RemoteCopy> {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const when = await readWhen(said, ctx.now(), zone);
-  const until = when.kind === 'moment' ? when.time : beforeNamed(group, when.name, when.time);
-  const copy = newestGood(group, until, ctx.now());
+  const target = when.kind === 'before' ? beforeNamed(group, when) : undefined;
+  const candidates = target === undefined ? group.copies : group.copies.slice(group.copies.indexOf(target) + 1);
+  const until = target !== undefined ? timeOf(target) : when.kind === 'moment' ? when.time : (when.time ?? 0) - 1;
+  const copy = newestGood(candidates, until, ctx.now());
   if (copy === undefined) throw none(group, `No good copy was made until ${momentText(until, zone)} (${said})`);
   const age = formatAge(until - timeOf(copy)).replace(/ ago$/, '');
   ctx.monitor.note(`${said} = ${momentText(until, zone)}: ${copy.complete.snapshot_id}, ${age} before it`);
   return copy;
 }
 
-/** Of commits and labels the markers say nothing. */
-function beforeNamed(group: CopyGroup, name: string, time: number | undefined): number {
-  const copy = isIdPart(name) ? group.copies.find(({ complete }) => complete.snapshot_id.startsWith(name)) : undefined;
-  if (copy !== undefined) return timeOf(copy) - 1;
-  if (time !== undefined) return time - 1;
+/** The copy that is named; undefined where the words are a moment. Of commits and labels the markers say nothing. */
+function beforeNamed({ copies }: CopyGroup, { name, time }: Extract<When, { kind: 'before' }>): RemoteCopy | undefined {
+  const copy = isIdPart(name) ? copies.findLast(({ complete }) => complete.snapshot_id.startsWith(name)) : undefined;
+  if (copy !== undefined || time !== undefined) return copy;
   throw new CoraError('unknown_snapshot', `The markers at the remote know no commit or label ${name}`, {
     hint: 'name an id or a moment; after cora recover --vault-only --all, cora restore knows labels',
   });
 }
 
 /** As `latest` in a vault: what is suspect or no whole project only where there is nothing else, nothing of the future. */
-function newestGood({ copies }: CopyGroup, until: number, now: number): RemoteCopy | undefined {
+function newestGood(copies: readonly RemoteCopy[], until: number, now: number): RemoteCopy | undefined {
   const past = copies.filter((copy) => timeOf(copy) <= Math.min(until, now + CLOCK_SLACK));
   const good = past.filter(({ complete }) => complete.status !== 'suspect' && complete.kind !== 'fallback');
   const newest = good[0] ?? past.find(({ complete }) => complete.kind !== 'fallback') ?? past[0];

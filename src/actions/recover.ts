@@ -101,7 +101,7 @@ function lastKnown({ copies }: CopyGroup): number {
 
 /** Oldest first. A save is nothing without those that hold its listing and contents; the repository is in backups alone. */
 function wantedCopies({ copies }: CopyGroup, copy: RemoteCopy, history: RemoteCopy | undefined, all: boolean): readonly RemoteCopy[] {
-  const oldestFirst = copies.toSorted((a, b) => timeOf(a) - timeOf(b));
+  const oldestFirst = copies.toReversed();
   if (all) return oldestFirst;
   return oldestFirst.filter((one) => one === copy || one === history || (copy.complete.kind === 'save' && one.complete.kind === 'save'));
 }
