@@ -15,11 +15,14 @@ work=$(mktemp -d) || exit 1
 policy=
 # shellcheck disable=SC2329  # called by the traps
 cleanup() {
+  for server in ceph-rgw.sh swift.sh; do
+    [ ! -d "$work/servers/$server" ] || sh "lab/$server" down "$work/servers/$server"
+  done
   rm -rf "$work"
   [ -z "$policy" ] || rm -f "$policy"
 }
 trap cleanup EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP
 
 # program, what it is needed for, packages
 missing=
@@ -61,7 +64,8 @@ if [ -n "$missing" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>
   policy=
 fi
 
-CORA_TEST_SUMMARY=$work/summary vitest run --config vitest.offsite.config.ts "$@"
+mkdir "$work/servers"
+CORA_TEST_SERVERS=$work/servers CORA_TEST_SUMMARY=$work/summary vitest run --config vitest.offsite.config.ts "$@"
 status=$?
 
 printf '\n'

@@ -12,7 +12,8 @@ const SCRIPTS = { CORA_TEST_CEPH: 'ceph-rgw.sh', CORA_TEST_SWIFT: 'swift.sh' } a
 type Ran = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
 export async function setup(): Promise<() => Promise<void>> {
-  const root = mkdtempSync(join(tmpdir(), 'cora-offsite-'));
+  // Given by scripts/test-offsite.sh, which ends the servers also where this process is killed.
+  const root = process.env['CORA_TEST_SERVERS'] ?? mkdtempSync(join(tmpdir(), 'cora-offsite-'));
   const teardown = async (): Promise<void> => {
     await Promise.all(Object.values(SCRIPTS).map((script) => run(script, 'down', join(root, script))));
     rmSync(root, { recursive: true, force: true });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Endpoint } from './remotes.ts';
 import { execute, type Run } from './sandbox.ts';
 
-export type Heavy = Endpoint & { readonly directory: string };
+export type Heavy = Endpoint & { readonly directory: string; readonly limitedAccessKey?: string; readonly limitedSecretKey?: string };
 
 /** The server, or why there is none. */
 export function heavy(kind: 'ceph' | 'swift'): Heavy | string {

@@ -11,10 +11,16 @@ import type { Run, Sandbox } from './sandbox.ts';
 /** The directory below the remote that these projects use. */
 export const ENV = 'prod';
 
+/** Written before `[offsite]` in each cora.toml: the files of `fillProject` are of those that a backup keeps plain, each an object. */
+const CRITICAL = `[critical]\npatterns = ["data/file*"]\n`;
+
 /** What of the off-site settings a test wants besides `remote` and `env`, as lines of TOML. */
 export function configureOffsite(sandbox: Sandbox, remotes: readonly { readonly spec: string }[], ...lines: readonly string[]): void {
   const remote = JSON.stringify(remotes.map(({ spec }) => spec));
-  writeFileSync(join(sandbox.project, 'cora.toml'), `[offsite]\nremote = ${remote}\nenv = "${ENV}"\n${lines.map((line) => `${line}\n`).join('')}`);
+  writeFileSync(
+    join(sandbox.project, 'cora.toml'),
+    `${CRITICAL}[offsite]\nremote = ${remote}\nenv = "${ENV}"\n${lines.map((line) => `${line}\n`).join('')}`,
+  );
   sandbox.own(join(sandbox.project, 'cora.toml'));
 }
 
