@@ -59,7 +59,8 @@ export async function run({ options }: { readonly options: Options }, session: S
   return {
     result: { ...document, ...factsDocument(chosen), ...doneDocument(result) },
     lines: doneLines(result, chosen),
-    summary: result.problems.length === 0,
+    // A key that only this machine has is said even to who asked for quiet.
+    summary: result.problems.length === 0 && result.key === undefined,
     exitCode: exitCodeOf(result.problems, result.proof.report),
     problems: result.problems,
   };
