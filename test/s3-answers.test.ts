@@ -4,7 +4,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { lockCopy } from '../src/actions/offsite-lock.ts';
+import { keepsVersions, lockCopy } from '../src/actions/offsite-lock.ts';
 import type { Remote } from '../src/actions/offsite-remote.ts';
 import { findProgram } from '../src/os/run.ts';
 import { openS3, type S3 } from '../src/os/s3.ts';
@@ -228,6 +228,13 @@ test('where a remote lies is taken from the environment and the configuration of
   expect(at('dav:x')).toEqual({ kind: 'other', type: 'webdav' });
   for (const remote of ['elsewhere:b', 'round:b', 'hidden:b', 'old:b', 'nobody:b', 'aws:', ':s3,provider=AWS:b'])
     expect(at(remote).kind).toBe('unknown');
+});
+
+test('where deleting leaves the old version there', () => {
+  const none = (why: string) => keepsVersions({ state: 'none', why });
+  expect([none('a local remote has no Object Lock'), none('the bucket has no Object Lock')]).toEqual([false, false]);
+  expect([none('its locks have ended'), keepsVersions({ state: 'locked', mode: 'COMPLIANCE', until: '2026-12-21T00:00:00Z' })]).toEqual([true, true]);
+  expect(keepsVersions({ state: 'unknown', why: 'the server answers 500' })).toBe(false);
 });
 
 // A remote as ship opens it, its keys in the environment.

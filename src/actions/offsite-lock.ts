@@ -31,6 +31,9 @@ export type LockRequest = {
 
 type Place = Extract<S3Place, { readonly kind: 's3' }>;
 
+/** The end of each sentence about a place without. */
+const NO_LOCK = 'has no Object Lock';
+const VERSIONS_ONLY = 'the bucket keeps versions, and nothing locks them';
 const LIMIT_MS = 600_000;
 const AT_ONCE = 8;
 
@@ -50,13 +53,18 @@ export async function lockCopy(remote: Remote, request: LockRequest): Promise<Lo
   });
 }
 
+/** True where a delete at the remote leaves the old version there, which goes on costing. */
+export function keepsVersions(lock: LockState): boolean {
+  return lock.state === 'locked' || (lock.state === 'none' && !lock.why.endsWith(NO_LOCK));
+}
+
 async function probeLock(s3: S3, bucket: string): Promise<BucketLock> {
   const lock = await s3.objectLock(bucket);
   if (!isFailure(lock)) return { state: 'enabled', rule: lock.rule };
   if (lock.failed !== 'unset' && lock.failed !== 'unsupported')
     return { state: 'unknown', why: said(lock, 'ask whether the bucket has Object Lock') };
   const versions = (await s3.versioning(bucket)) === 'Enabled';
-  return { state: 'none', why: `the bucket has no Object Lock${versions ? ', but keeps versions' : ''}` };
+  return { state: 'none', why: versions ? VERSIONS_ONLY : `the bucket ${NO_LOCK}` };
 }
 
 /** The least that every object of the copy has. */
@@ -153,7 +161,7 @@ async function withS3<T>(
 ): Promise<T | { readonly state: 'unknown' | 'none'; readonly why: string }> {
   const place = await placeOf(remote, directory);
   if (place.kind === 'unknown') return { state: 'unknown', why: place.why };
-  if (place.kind === 'other') return { state: 'none', why: `a ${place.type} remote has no Object Lock` };
+  if (place.kind === 'other') return { state: 'none', why: `a ${place.type} remote ${NO_LOCK}` };
   const { signal } = remote.rclone;
   const ends = AbortSignal.timeout(limit ?? LIMIT_MS);
   const s3 = await openS3(place.settings, { signal: AbortSignal.any([signal, ends]), timeout: Math.min(remote.rclone.timeout, 30_000) });

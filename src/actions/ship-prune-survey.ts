@@ -12,7 +12,7 @@ import { pinsOf } from '../vault/pins.ts';
 import { type Candidate, type Decision, planRetention, type RetentionPolicy } from '../vault/retention.ts';
 import type { Vault } from '../vault/vault.ts';
 import { isFrozen } from './lost.ts';
-import { lockCopy } from './offsite-lock.ts';
+import { keepsVersions, lockCopy } from './offsite-lock.ts';
 import { listCopies, listObjects, type Remote, type RemoteCopy } from './offsite-remote.ts';
 import { pendingCopies } from './offsite-status.ts';
 import type { ProjectFacts } from './open-project.ts';
@@ -149,8 +149,7 @@ async function askLocks(candidates: readonly RemoteCandidate[], policy: Retentio
     const held = lockText(lock, ctx.now());
     if (held !== undefined) needs.set(candidate, held);
     else if (lock.state === 'unknown' && wanted) needs.set(candidate, `whether it is locked there cannot be told: ${lock.why}`);
-    if (lock.state === 'none' && /versions/.test(lock.why)) versions = `${remote.name} keeps old versions`;
-    if (lock.state === 'locked' || (lock.state === 'none' && /locked/.test(lock.why))) versions = `${remote.name} keeps old versions`;
+    if (keepsVersions(lock)) versions = `${remote.name} keeps old versions`;
   }
   const asked = candidates.map((candidate) => {
     const need = needs.get(candidate);

@@ -197,7 +197,11 @@ test('a bucket without Object Lock: said so, nothing is set, and the copy stands
   const { copy, problems } = await ship(sandbox);
   expect(copy.lock).toEqual({ state: 'none', why: 'the bucket has no Object Lock' });
   expect(problems).toEqual(['not_locked']);
+  const body = '<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>';
+  const bucket = remote.spec.slice(remote.spec.indexOf(':') + 1);
+  expect((await askS3(server, { method: 'PUT', path: `${bucket}?versioning`, body })).status).toBe(200);
   expect((await sandbox.json(['ship', '--check'])).code).toBe(0);
+  expect(recorded(sandbox)).toEqual({ state: 'none', why: 'the bucket keeps versions, and nothing locks them' });
 });
 
 test('the policy of docs/offsite.md: its key ships and checks, and cannot delete anything of a bucket that keeps versions', async (context) => {
