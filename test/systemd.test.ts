@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findProgram } from '../src/os/run.ts';
 import { type Container, startContainer, waitFor } from './support/container.ts';
 
 const repository = join(import.meta.dirname, '..');
@@ -11,6 +12,7 @@ const CORA = `'${join(repository, 'bin', 'cora')}'`;
 const started = await startContainer();
 const why = typeof started === 'string' ? started : undefined;
 const FALLBACK = existsSync(join(repository, 'scripts', 'save.sh'));
+const noRclone = findProgram('rclone') === undefined ? ' (skipped: rclone is missing)' : '';
 /** What the shell takes as it stands, and systemd would not. */
 const ODD = 'we ird %d "q" $HOME \\ é';
 const quoted = (text: string) => `'${text}'`;
@@ -223,6 +225,33 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
       'rm -r /etc/cora && systemctl disable --now cora-health.timer && systemctl clean --what=state cora-health.timer && rm -r /etc/systemd/system/cora-health* && systemctl daemon-reload',
     );
   });
+
+  test.skipIf(noRclone !== '')(
+    `a backup is followed by its copy off-site, within the limits of the service; a remote that fails is seen${noRclone}`,
+    async () => {
+      await machine.must(
+        'mkdir -p /etc/cora /srv/other-disk && printf \'[offsite]\\nremote = "/srv/other-disk"\\nallow_plaintext = true\\n\' > /etc/cora/cora-test.toml',
+      );
+      expect((await result('timers install'))['timers']).toContain('cora-ship.timer');
+      await machine.must('systemctl start cora-backup.service');
+      await waitFor('the copy', async () => (await machine.run('ls /srv/other-disk/cora-test/2*/*/COMPLETE.json')).code === 0, 60_000);
+      await waitFor('its end', async () => (await machine.run('systemctl is-active cora-ship.service')).stdout.trim() === 'inactive');
+      expect(await journal('cora-ship.service')).toMatch(/level=info command="ship" trigger="timer" .* exit=0/);
+      expect(await machine.must('systemctl show -p Result --value cora-ship.service')).toBe('success\n');
+      expect((await result('status'))['offsite']).toMatchObject([{ remote: '/srv/other-disk', unshipped: 0, error: null }]);
+
+      await machine.must('mv /srv/other-disk /srv/away');
+      expect((await machine.run('systemctl start cora-ship.service')).code).not.toBe(0);
+      expect(messages(await result('timers status'))).toContain('The last run of cora-ship.service failed (exit-code, exit code 12)');
+      expect(await journal('cora-ship.service')).toContain('/srv/other-disk is not there');
+      await machine.must('mv /srv/away /srv/other-disk && systemctl start cora-ship.service');
+      expect((await result('timers status'))['timers']).toContainEqual(expect.objectContaining({ job: 'ship', armed: true, last_result: 'success' }));
+      await machine.must(
+        'rm -r /etc/cora && systemctl disable --now cora-ship.timer && systemctl clean --what=state cora-ship.timer && rm -r /etc/systemd/system/cora-ship* && systemctl daemon-reload',
+      );
+      expect((await result('timers install'))['code']).toBe(0);
+    },
+  );
 
   test('remove stops everything and leaves the vault', async () => {
     await machine.must('rm -r /etc/systemd/system/cora-backup.timer.d');

@@ -11,8 +11,9 @@ import { exists, namesIn, readTextIfThere } from '../os/files.ts';
 import type { Manager } from '../os/systemctl.ts';
 import { DROP_IN, formatDropIn, forUserManager, isOurs, parseDropIn, plainText, repointed, type UnitNote } from '../os/systemd-unit.ts';
 import type { VaultLocation } from '../vault/locate.ts';
+import { needsHomeToShip, remoteDirectories, shipsFrom } from './timers-ship.ts';
 
-export type TimerJob = 'save' | 'backup' | 'drill' | 'health' | 'seal';
+export type TimerJob = 'save' | 'backup' | 'ship' | 'drill' | 'health' | 'seal';
 
 /** The machine as timers need to know it; the command line's `Machine` fits. */
 export type TimersMachine = {
@@ -60,7 +61,7 @@ export type TimersPlan = {
   readonly timers: readonly string[];
 };
 
-const JOBS: readonly TimerJob[] = ['save', 'backup', 'drill', 'health', 'seal'];
+const JOBS: readonly TimerJob[] = ['save', 'backup', 'ship', 'drill', 'health', 'seal'];
 export const SYSTEM_UNITS = '/etc/systemd/system';
 const TEMPORARY = /^(?:\/var)?\/tmp\//;
 
@@ -95,12 +96,13 @@ export function slotFor(directory: string, target: TimersTarget): Slot | undefin
   return slotsOf(directory, 'save').find(({ note }) => note.project === root);
 }
 
-export function jobsOf(target: TimersTarget, options: Pick<TimersOptions, 'jobs'>): TimerJob[] {
+export function jobsOf(machine: TimersMachine, target: TimersTarget, options: Pick<TimersOptions, 'jobs'>): TimerJob[] {
   if ('sealFor' in target) return ['seal'];
   const { notify, webhook } = target.project.config.health;
   // A look each hour is for somebody who is told of it.
   const tells = notify !== undefined || webhook !== undefined;
-  return options.jobs.filter((job) => job !== 'seal' && (job !== 'health' || tells));
+  const ships = options.jobs.includes('ship') && shipsFrom(machine, target);
+  return options.jobs.filter((job) => job !== 'seal' && (job !== 'health' || tells) && (job !== 'ship' || ships));
 }
 
 /** `cora-save.timer`, or `cora-save@app.timer` for an instance. */
@@ -111,9 +113,10 @@ export function unitName(job: TimerJob, instance: string | undefined, kind: 'ser
 /** @throws CoraError refused where a file of somebody else has one of our names; project_refused for a path that units cannot hold */
 export function planTimers(machine: TimersMachine, target: TimersTarget, options: TimersOptions): TimersPlan {
   const place = placeOf(machine, options);
-  const jobs = jobsOf(target, options);
+  const jobs = jobsOf(machine, target, options);
   const instance = chooseInstance(place.directory, target, jobs);
-  const files = jobs.flatMap((job) => filesOf(machine, place, target, job, instance));
+  const next = jobs.includes('ship') ? unitName('ship', instance, 'service') : undefined;
+  const files = jobs.flatMap((job) => filesOf(machine, place, target, job, instance, job === 'backup' ? next : undefined));
   return { place, instance, files, timers: jobs.map((job) => unitName(job, instance, 'timer')) };
 }
 
@@ -143,14 +146,23 @@ function chooseInstance(directory: string, target: TimersTarget, jobs: readonly 
   }
 }
 
-function filesOf(machine: TimersMachine, place: TimersPlace, target: TimersTarget, job: TimerJob, instance: string | undefined): UnitFile[] {
+/** @param next the service to start when this one has done its work */
+function filesOf(
+  machine: TimersMachine,
+  place: TimersPlace,
+  target: TimersTarget,
+  job: TimerJob,
+  instance: string | undefined,
+  next: string | undefined,
+): UnitFile[] {
   const { service, units } = sharedFiles(machine, place, job, instance);
   const dropIn = formatDropIn({
     unit: service,
     launcher: machine.launcher,
+    ...(next === undefined ? {} : { onSuccess: next }),
     ...('sealFor' in target
       ? { user: target.sealFor, environment: {}, writable: [], privateTmp: true }
-      : { project: textPath(target.project.root), vault: target.location.path, ...settingsOf(machine, place, target) }),
+      : { project: textPath(target.project.root), vault: target.location.path, ...settingsOf(machine, place, target, job) }),
   });
   return [...units, unitFile(dropInPath(place, job, instance), dropIn)];
 }
@@ -172,13 +184,14 @@ function dropInPath(place: TimersPlace, job: TimerJob, instance: string | undefi
 
 export type ProjectTarget = Extract<TimersTarget, { readonly project: unknown }>;
 
-function settingsOf(machine: TimersMachine, place: TimersPlace, target: ProjectTarget) {
+function settingsOf(machine: TimersMachine, place: TimersPlace, target: ProjectTarget, job: TimerJob) {
   const environment = environmentOf(machine, place.scope, target);
   if (place.scope === 'user') return { environment, writable: [], privateTmp: true };
   const vault = target.location.path;
   const log = machine.logs[0];
   // The vault and not the directory above it: where its disk is not mounted, a service cannot begin a new one in its place.
-  const places = [textPath(target.project.root), vault, ...(log === undefined ? [] : [dirname(log)])];
+  const remotes = job === 'ship' ? remoteDirectories(machine, target) : [];
+  const places = [textPath(target.project.root), vault, ...(log === undefined ? [] : [dirname(log)]), ...remotes];
   const writable = [...new Set(places)];
   return { environment, writable, privateTmp: ![...writable, machine.launcher].some((path) => TEMPORARY.test(`${path}/`)) };
 }
@@ -193,7 +206,10 @@ function environmentOf(machine: TimersMachine, scope: TimersPlace['scope'], { pr
   if (machine.uid !== 0 && state?.startsWith('/') === true) carried['XDG_STATE_HOME'] = state;
   // A service of the system has no HOME; it gets one where the configuration is found by it.
   const { home } = machine;
-  const needsHome = home !== undefined && (project.config.vault?.startsWith('~/') === true || exists(`${home}/.config/cora/${project.name}.toml`));
+  const isFoundByHome = (path: string) => exists(`${home}/.config/${path}`);
+  const needsHome =
+    home !== undefined &&
+    (project.config.vault?.startsWith('~/') === true || isFoundByHome(`cora/${project.name}.toml`) || needsHomeToShip({ project }, isFoundByHome));
   if (scope === 'system' && needsHome) carried['HOME'] = home;
   return carried;
 }
@@ -231,11 +247,13 @@ export function cronLines(machine: TimersMachine, target: ProjectTarget, options
   const lines: Readonly<Record<TimerJob, string>> = {
     save: `*/15 * * * * ${run('save --trigger timer --lock-wait 5m --quiet')}`,
     backup: `15 3 * * * ${run('backup now --trigger timer --lock-wait 30m --quiet')}`,
+    // A remote that is down for a day must not send 24 mails: cora status and cora health tell.
+    ship: `20 * * * * ${run('ship --trigger timer --lock-wait 30m --quiet')} 2>/dev/null`,
     drill: `45 4 2 1,4,7,10 * ${run('drill --trigger timer --lock-wait 30m --quiet')}`,
     health: `5 * * * * ${run('health --notify --quiet')}`,
     seal: '',
   };
-  return jobsOf(target, options).map((job) => lines[job]);
+  return jobsOf(machine, target, options).map((job) => lines[job]);
 }
 
 /** True for a line of a crontab that saves this project by the clock. */

@@ -60,6 +60,7 @@ const INTERVAL: Readonly<Record<TimerJob, number>> = {
   save: 15 * MINUTE,
   seal: 15 * MINUTE,
   backup: 24 * 60 * MINUTE,
+  ship: 60 * MINUTE,
   drill: 93 * 24 * 60 * MINUTE,
   health: 60 * MINUTE,
 };
@@ -80,7 +81,10 @@ export function timersStatus(machine: TimersMachine, target: TimersTarget, optio
   if (!isExecutable(launcher)) problems.push({ message: `The timers start ${launcher}, which is not there any more`, next: INSTALL });
   if (project !== undefined && !exists(project))
     problems.push({ message: `The project ${project} is not there any more`, next: 'cora timers remove' });
-  const jobs = jobsOf(target, options).filter((job) => slotsOf(place.directory, job).some(({ instance }) => instance === slot.instance));
+  const wanted = jobsOf(machine, target, options);
+  const jobs = wanted.filter((job) => slotsOf(place.directory, job).some(({ instance }) => instance === slot.instance));
+  if (wanted.includes('ship') && !jobs.includes('ship'))
+    problems.push({ message: 'A remote is configured, and no timer ships to it', next: INSTALL });
   const { manager } = place;
   if (manager === undefined || !isBooted()) {
     problems.push({ message: 'systemd was not asked: it does not run here, or other unit files were named', next: `${INSTALL} --cron` });

@@ -164,7 +164,7 @@ export function removeTimers(machine: TimersMachine, target: TimersTarget, optio
   const slot = slotFor(place.directory, target);
   if (slot === undefined) return { scope: place.scope, instance: undefined, files: [] };
   // A job whose command is gone may have been installed by an older Cora.
-  const jobs = 'sealFor' in target ? jobsOf(target, options) : (['save', 'backup', 'drill', 'health'] as const);
+  const jobs = 'sealFor' in target ? jobsOf(machine, target, options) : (['save', 'backup', 'ship', 'drill', 'health'] as const);
   const files: string[] = [];
   const { manager } = place;
   for (const job of jobs) {

@@ -15,6 +15,7 @@ export const OFFSITE_COMMANDS: readonly Command[] = [
     flags: {
       remote: { kind: 'list', value: 'REMOTE', help: 'instead of the configured ones: name:bucket/path of rclone, or an absolute path' },
       saves: { kind: 'switch', help: 'saves too, not backups alone' },
+      trigger: { kind: 'text', value: 'WORD', help: 'who asked, for the run log: manual (default), timer' },
       prune: { kind: 'switch', variable: false, help: 'send nothing; say which copies [offsite] retention lets go, and why each other stays' },
       confirm: { kind: 'switch', variable: false, help: 'with --prune: remove them; asks at a terminal (--yes answers)' },
       dryRun: { kind: 'switch', short: 'n', help: 'with --prune: change nothing, whatever else is given' },

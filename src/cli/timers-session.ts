@@ -15,7 +15,7 @@ export const TIMERS_FLAGS = {
 
 export type TimersFlags = { readonly user?: boolean; readonly seal?: string; readonly unitDir?: Bytes };
 
-const JOBS = ['save', 'backup', 'drill', 'health'] as const;
+const JOBS = ['save', 'backup', 'ship', 'drill', 'health'] as const;
 
 export function timersOptions(options: TimersFlags, session: Session): TimersOptions {
   return {

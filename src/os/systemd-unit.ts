@@ -17,6 +17,8 @@ export type UnitNote = {
 export type DropIn = UnitNote & {
   /** Text of the unit that it belongs to; its command is kept, with the real launcher in front. */
   readonly unit: string;
+  /** The service that systemd starts when this one has done its work. */
+  readonly onSuccess?: string;
   readonly environment: Readonly<Record<string, string>>;
   /** Absolute; those that are not there are passed over when the service starts. Only for services of the system. */
   readonly writable: readonly string[];
@@ -72,6 +74,7 @@ export function formatDropIn(dropIn: DropIn): string {
     '[X-Cora]',
     ...note.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${JSON.stringify(value)}`])),
     '',
+    ...(dropIn.onSuccess === undefined ? [] : ['[Unit]', `OnSuccess=${specifiers(dropIn.onSuccess)}`, '']),
     '[Service]',
     'ExecStart=',
     commandLine(dropIn.unit, launcher),
