@@ -130,7 +130,13 @@ for (const by of IMPLEMENTATIONS) {
         expect(`${at} ${await codeOf(decryptNowhere(inParts(altered), [mine()], { program, recipients: recipients() }))}`).toBe(`${at} damaged`);
       }
       expect(await codeOf(decryptNowhere(inParts(Buffer.concat([encrypted, Buffer.from('x')])), [mine()], { program }))).toBe('damaged');
-      expect(await codeOf(decryptNowhere(inParts(Buffer.alloc(500_000)), [mine()], { program }))).toBe('damaged');
+      const started = { bytes: 0 };
+      for (const head of [Buffer.alloc(0), encrypted.subarray(0, 40)]) {
+        started.bytes = 0;
+        expect(await codeOf(decryptNowhere(Readable.from(zerosAfter(head, started)), [mine()], { program }))).toBe('damaged');
+        // It is given up at once, not after all of it is in memory.
+        expect(started.bytes).toBeLessThan(8 << 20);
+      }
     });
 
     test('a wrong key is told from damage, and leaves no file', async () => {
@@ -217,6 +223,11 @@ for (const by of IMPLEMENTATIONS) {
       expect(await codeOf(sent)).not.toBe('opened');
     });
   });
+}
+
+function* zerosAfter(head: Uint8Array, given: { bytes: number }): Generator<Buffer> {
+  if (head.length > 0) yield Buffer.from(head);
+  for (; given.bytes < 64 << 20; given.bytes += CHUNK) yield Buffer.alloc(CHUNK);
 }
 
 async function* endless(): AsyncGenerator<Buffer> {

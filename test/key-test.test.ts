@@ -72,6 +72,14 @@ describe.skipIf(missing !== undefined)(`cora key test${missing === undefined ? '
     expect(run.code, JSON.stringify(run)).toBe(0);
     expect(run.result['tests']).toMatchObject([{ recorded: false }]);
     expect(existsSync(join(elsewhere, 'no-vault'))).toBe(false);
+    mkdirSync(join(elsewhere, '.config/cora/keys'), { recursive: true });
+    expect((await box.json(['key', 'test', '--remote', remote], { cwd: '/', env })).error.code).toBe('not_found');
+    const kept = join(elsewhere, '.config/cora/keys/any-name.txt');
+    copyFileSync(paper, kept);
+    writeFileSync(join(elsewhere, '.config/cora/keys/notes.txt'), 'no key', { mode: 0o600 });
+    const found = await box.json(['key', 'test', '--remote', remote], { cwd: '/', env });
+    expect(found.result['tests']).toMatchObject([{ identity: kept }]);
+    expect(found.problems).toMatchObject([{ code: 'identity_skipped', severity: 'warning' }]);
   });
 
   test('another key is refused, and nothing is recorded', async () => {

@@ -4,8 +4,10 @@
 import { realpathSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { toText } from '../base/bytes.ts';
-import { CoraError } from '../base/errors.ts';
-import { exists } from '../os/files.ts';
+import type { Context } from '../base/context.ts';
+import { CoraError, messageOf } from '../base/errors.ts';
+import { type IdentityFile, readIdentityFile } from '../os/age-keys.ts';
+import { exists, namesIn } from '../os/files.ts';
 import type { ProjectFacts } from './open-project.ts';
 
 /** What a key is made or looked for with. */
@@ -24,6 +26,26 @@ export type KeyPlace = {
 export function usualIdentity({ project, home }: KeyPlace): string {
   if (home === undefined) throw new CoraError('usage', 'HOME is not set, so there is no usual place for keys', { hint: 'name the file' });
   return `${home}/.config/cora/keys/${project?.name ?? 'default'}.txt`;
+}
+
+/**
+ * Every identity in `~/.config/cora/keys`; one that may not be used is a problem, not an end.
+ * @throws CoraError not_found where there is none
+ */
+export async function usualIdentities(home: string | undefined, ctx: Context): Promise<IdentityFile[]> {
+  const directory = home === undefined ? undefined : `${home}/.config/cora/keys`;
+  const files: IdentityFile[] = [];
+  for (const name of directory === undefined ? [] : namesIn(directory).filter((one) => one.endsWith('.txt'))) {
+    try {
+      files.push(await readIdentityFile(`${directory}/${name}`));
+    } catch (error) {
+      ctx.monitor.problem({ code: 'identity_skipped', path: `${directory}/${name}`, message: messageOf(error), severity: 'warning' });
+    }
+  }
+  if (files.length > 0) return files;
+  throw new CoraError('not_found', `There is no identity to use in ${directory ?? 'HOME'}`, {
+    hint: 'name it with --identity FILE; from a paper key: one line, AGE-SECRET-KEY-1..., in a file with mode 600',
+  });
 }
 
 /**

@@ -19,6 +19,7 @@ import { appendLine, readHead } from '../vault/chain.ts';
 import { NAMES } from '../vault/layout.ts';
 import { updateRemote } from '../vault/offsite-record.ts';
 import { lockForWriting, openStage, type Vault } from '../vault/vault.ts';
+import { usualIdentities } from './key-place.ts';
 import { below, failure, listCopies, type OffsiteSetup, openRemote, type Remote, type RemoteCopy, requireThere } from './offsite-remote.ts';
 import { stopIfAborted } from './settle.ts';
 import { RECORDS } from './ship-parts.ts';
@@ -44,8 +45,9 @@ export type KeyTest = {
 };
 
 export type KeyTestOptions = {
-  /** Absolute path of the identity file. */
-  readonly identity: string;
+  /** Absolute path of the identity file; undefined: every one that lies in `~/.config/cora/keys`. */
+  readonly identity: string | undefined;
+  readonly home: string | undefined;
   /** A remote as configured or typed. */
   readonly remote: string;
   readonly from: 'configured' | 'typed';
@@ -70,21 +72,21 @@ const MAGIC: readonly (readonly [string, readonly number[]])[] = [
  */
 export async function testKey(setup: OffsiteSetup, vault: Vault | undefined, options: KeyTestOptions, ctx: Context): Promise<KeyTest> {
   const begun = performance.now();
-  const identity = await readIdentityFile(options.identity);
+  const identities = options.identity === undefined ? await usualIdentities(options.home, ctx) : [await readIdentityFile(options.identity)];
   const remote = await openRemote(setup, options.remote, options.from, ctx);
   await requireThere(remote);
   const { copies } = await listCopies(remote, options.env);
-  const copy = chosenFrom(copies, identity, options.env, remote);
+  const copy = chosenFrom(copies, identities, options.env, remote);
   const stage = vault === undefined ? undefined : openStage(vault);
   const scratch = stage?.path ?? mkdtempSync(join(tmpdir(), 'cora-key-'));
   const objects: OpenedObject[] = [];
   try {
     for (const object of copy.complete.objects) {
       stopIfAborted(ctx);
-      objects.push(await openObject({ remote, copy, identity, scratch, deep: options.deep, ctx }, object));
+      objects.push(await openObject({ remote, copy, identities, scratch, deep: options.deep, ctx }, object));
     }
   } catch (error) {
-    throw withOlder(error, copies, identity);
+    throw withOlder(error, copies, identities);
   } finally {
     stage?.release();
     rmSync(scratch, { recursive: true, force: true });
@@ -92,23 +94,25 @@ export async function testKey(setup: OffsiteSetup, vault: Vault | undefined, opt
   if (!objects.some(({ name, whole }) => name === RECORDS && whole)) throw damaged(remote, copy, RECORDS, 'is missing in COMPLETE.json');
   const recorded = vault !== undefined && record(vault, remote, copy, options.deep, ctx);
   const seconds = (performance.now() - begun) / 1000;
-  return { remote: remote.name, directory: copy.directory, id: copy.complete.snapshot_id, identity: identity.path, objects, recorded, seconds };
+  const identity = (identities.find((file) => isFor(copy, [file])) ?? identities[0])?.path ?? '';
+  return { remote: remote.name, directory: copy.directory, id: copy.complete.snapshot_id, identity, objects, recorded, seconds };
 }
 
 /** The newest of one env; over all envs the newest that was made for the identity, because the others are other projects'. */
-function chosenFrom(copies: readonly RemoteCopy[], identity: IdentityFile, env: string | undefined, remote: Remote): RemoteCopy {
+function chosenFrom(copies: readonly RemoteCopy[], identities: readonly IdentityFile[], env: string | undefined, remote: Remote): RemoteCopy {
   const encrypted = copies.filter(({ complete }) => complete.encryption === 'age');
-  const chosen = (env === undefined ? encrypted.findLast((copy) => isFor(copy, identity)) : undefined) ?? encrypted.at(-1);
+  const chosen = (env === undefined ? encrypted.findLast((copy) => isFor(copy, identities)) : undefined) ?? encrypted.at(-1);
   if (chosen !== undefined) return chosen;
   const why = copies.length === 0 ? 'no copy' : 'no encrypted copy: what is there is in the clear, and needs no key';
   throw new CoraError('not_found', `${remote.name} holds ${why}`, { hint: 'cora key new --write, then cora ship' });
 }
 
-const isFor = ({ complete }: RemoteCopy, { recipients }: IdentityFile) => complete.recipients.some((recipient) => recipients.includes(recipient));
+const isFor = ({ complete }: RemoteCopy, identities: readonly IdentityFile[]) =>
+  identities.some(({ recipients }) => complete.recipients.some((recipient) => recipients.includes(recipient)));
 
 /** A key that was changed opens what was made before. */
-function withOlder(error: unknown, copies: readonly RemoteCopy[], identity: IdentityFile): unknown {
-  const older = copies.findLast((copy) => isFor(copy, identity));
+function withOlder(error: unknown, copies: readonly RemoteCopy[], identities: readonly IdentityFile[]): unknown {
+  const older = copies.findLast((copy) => isFor(copy, identities));
   if (!(error instanceof CoraError) || error.code !== 'key_wrong' || older === undefined) return error;
   return new CoraError('key_wrong', `${error.message}; it opens copies up to ${older.complete.snapshot_id}`, {
     hint: error.hint ?? '',
@@ -119,7 +123,7 @@ function withOlder(error: unknown, copies: readonly RemoteCopy[], identity: Iden
 type Work = {
   readonly remote: Remote;
   readonly copy: RemoteCopy;
-  readonly identity: IdentityFile;
+  readonly identities: readonly IdentityFile[];
   readonly scratch: string;
   readonly deep: boolean;
   readonly ctx: Context;
@@ -132,10 +136,10 @@ async function openObject(work: Work, object: CompleteObject): Promise<OpenedObj
 }
 
 async function openRecords(work: Work, object: CompleteObject): Promise<OpenedObject> {
-  const { copy, remote, identity, scratch, ctx } = work;
+  const { copy, remote, identities, scratch, ctx } = work;
   const file = await fetchObject(work, object);
   const tar = join(scratch, 'records.tar');
-  const plain = await decryptFile(createReadStream(file), [identity], tar, optionsOf(work, object));
+  const plain = await decryptFile(createReadStream(file), identities, tar, optionsOf(work, object));
   requireSame(work, object, plain);
   // As a person would read it: tar knows every form of entry.
   const read = await run(requireProgram('tar', 'tar'), ['--force-local', '-xOf', tar, '--', NAMES.sums], { signal: ctx.signal });
@@ -149,14 +153,14 @@ async function openRecords(work: Work, object: CompleteObject): Promise<OpenedOb
 
 async function openWhole(work: Work, object: CompleteObject): Promise<OpenedObject> {
   const file = await fetchObject(work, object);
-  const plain = await decryptNowhere(createReadStream(file), [work.identity], optionsOf(work, object));
+  const plain = await decryptNowhere(createReadStream(file), work.identities, optionsOf(work, object));
   requireSame(work, object, plain);
   rmSync(file);
   return { name: object.name, bytes: plain.bytes, whole: true };
 }
 
 async function openHead(work: Work, object: CompleteObject): Promise<OpenedObject> {
-  const { remote, copy, identity } = work;
+  const { remote, copy, identities } = work;
   const result = await rclone(remote.rclone, ['cat', `--head=${HEAD_BYTES}`, '--', below(remote, `${copy.directory}/${object.name}`)], {
     retries: 2,
   });
@@ -166,11 +170,11 @@ async function openHead(work: Work, object: CompleteObject): Promise<OpenedObjec
   if (head.length !== Math.min(HEAD_BYTES, object.bytes)) throw damaged(remote, copy, object.name, head.length === 0 ? 'is missing' : 'is cut');
   if (object.bytes <= HEAD_BYTES) {
     if (createHash('sha256').update(head).digest('hex') !== object.sha256) throw damaged(remote, copy, object.name, 'is not what was sent');
-    const plain = await decryptNowhere(Readable.from([head]), [identity], optionsOf(work, object));
+    const plain = await decryptNowhere(Readable.from([head]), identities, optionsOf(work, object));
     requireSame(work, object, plain);
     return { name: object.name, bytes: plain.bytes, whole: true };
   }
-  const opened = await decryptHead(Readable.from([head]), [identity], OPENED_BYTES, optionsOf(work, object));
+  const opened = await decryptHead(Readable.from([head]), identities, OPENED_BYTES, optionsOf(work, object));
   const magic = MAGIC.find(([end]) => object.name.endsWith(end))?.[1] ?? [];
   if (magic.some((byte, at) => opened[at] !== byte)) throw damaged(remote, copy, object.name, 'opens, and does not hold what its name says');
   return { name: object.name, bytes: opened.length, whole: false };

@@ -56,7 +56,12 @@ export const KEY_COMMANDS: readonly Command[] = [
       'Best where you would restore, with the key as you keep it: on another machine no project and no vault are needed, only --remote.',
     ],
     flags: {
-      identity: { kind: 'path', short: 'i', value: 'FILE', help: 'the identity file (default ~/.config/cora/keys/PROJECT.txt)' },
+      identity: {
+        kind: 'path',
+        short: 'i',
+        value: 'FILE',
+        help: 'the identity file (default ~/.config/cora/keys/PROJECT.txt, else all that lie there)',
+      },
       remote: { kind: 'text', value: 'REMOTE', help: 'instead of the configured ones: name:bucket/path of rclone, or an absolute path' },
       deep: { kind: 'switch', help: 'fetch and open everything' },
     },

@@ -189,7 +189,7 @@ async function decryptByProgram(
 ): Promise<void> {
   const age = startAge(program, ['--decrypt', ...identities.flatMap(({ path }) => ['--identity', path])], signal);
   // It stops reading at the first thing that is wrong: what it says about it counts, not the broken pipe.
-  const fed = pipeline(ciphertext, age.input).catch(() => undefined);
+  const fed = pipeline(withHeader(ciphertext), age.input).catch(() => undefined);
   try {
     await pipeline(age.output, sink);
   } finally {
@@ -207,11 +207,32 @@ async function decryptByLibrary(ciphertext: Source, identities: readonly Identit
   const leave = () => ciphertext.leave();
   signal?.addEventListener('abort', leave, { once: true });
   try {
-    await pipeline(await decrypter.decrypt(webOf(ciphertext)), sink, ...(signal === undefined ? [] : [{ signal }]));
+    await pipeline(await decrypter.decrypt(webOf(withHeader(ciphertext))), sink, ...(signal === undefined ? [] : [{ signal }]));
   } finally {
     signal?.removeEventListener('abort', leave);
     leave();
   }
+}
+
+/** More than any header has. */
+const HEADER_BYTES = 256 << 10;
+
+/** Ciphertext that begins with a header: both implementations look for its end in the whole of a file of zeros, and keep all of it. */
+async function* withHeader(ciphertext: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let head: Buffer | undefined = Buffer.alloc(0);
+  for await (const chunk of ciphertext) {
+    if (head === undefined) {
+      yield chunk;
+      continue;
+    }
+    head = Buffer.concat([head, chunk]);
+    const isWhole = head.includes('\n--- ');
+    if (!isWhole && head.length < HEADER_BYTES) continue;
+    if (!isWhole || !head.subarray(0, 19).equals(Buffer.from('age-encryption.org/'))) throw new Error('there is no age header');
+    yield head;
+    head = undefined;
+  }
+  if (head !== undefined) yield head;
 }
 
 function notOpened(error: unknown, identities: readonly IdentityFile[], { recipients = [], name = 'The encrypted copy' }: DecryptOptions): CoraError {

@@ -1,10 +1,12 @@
 // `cora key test`.
 
+import { type KeyPlace, usualIdentity } from '../../actions/key-place.ts';
 import { type KeyTest, testKey } from '../../actions/key-test.ts';
 import { remotesOf } from '../../actions/offsite-remote.ts';
 import type { Bytes } from '../../base/bytes.ts';
 import { defaultConfig } from '../../base/config.ts';
 import { CoraError } from '../../base/errors.ts';
+import { exists } from '../../os/files.ts';
 import { openVault, type Vault } from '../../vault/vault.ts';
 import type { Outcome, Session } from '../command.ts';
 import { identityPath, keyPlace } from '../key-session.ts';
@@ -21,11 +23,13 @@ export async function run({ options }: { readonly options: Options }, session: S
   if (remotes.length === 0)
     throw new CoraError('usage', 'No remote is configured', { hint: 'cora key test --remote name:bucket, or [offsite] remote (docs/offsite.md)' });
   const vault = vaultAt(place.vault);
+  const identity = options.identity === undefined ? ownIdentity(place) : identityPath(options.identity, place, session);
   const tests: KeyTest[] = [];
   for (const remote of remotes) {
     const from = options.remote === undefined ? 'configured' : 'typed';
     const wanted = {
-      identity: identityPath(options.identity, place, session),
+      identity,
+      home: place.home,
       remote,
       from,
       env: config.env ?? vault?.info.name,
@@ -34,6 +38,12 @@ export async function run({ options }: { readonly options: Options }, session: S
     tests.push(await testKey(setup, vault, wanted, session.ctx));
   }
   return { result: keyTestDocument(tests), lines: keyTestLines(tests) };
+}
+
+/** Of a project its own key; where it has none (a new machine), whatever lies in the usual place is tried. */
+function ownIdentity(place: KeyPlace): string | undefined {
+  const path = place.home === undefined ? undefined : usualIdentity(place);
+  return path !== undefined && exists(path) ? path : undefined;
 }
 
 /** A key is tested as well where nothing is saved: then there is nowhere to record it. */
