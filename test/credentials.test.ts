@@ -119,6 +119,9 @@ test.skipIf(whyNoRclone !== undefined)(
     await recorder.run(['ship', ...copies], 0);
     await recorder.run(['key', 'test', '--identity', identity, '--deep', '-v', ...copies], 0);
     await recorder.run(['key', 'show', identity, '--json'], 0);
+    // The way back, on a machine that has another vault, or none.
+    const back = ['--vault', join(sandbox.root, 'vault-back'), '--to', join(sandbox.root, 'back')];
+    await recorder.run(['recover', spec, '--latest', '--identity', identity, '-v', ...back], 0);
     const other = join(sandbox.home, 'other.txt');
     await recorder.run(['key', 'new', '--out', other], 0);
     const wrong = /^AGE-SECRET-KEY-\S+$/m.exec(readFileSync(other, 'utf8'))?.[0] ?? '';
