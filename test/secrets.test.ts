@@ -56,6 +56,9 @@ const SECRET = [
   'api_key.txt',
   '.vault_pass',
   'wp-config.php',
+  'default.key',
+  'example.pem',
+  '.env.default',
 ];
 
 const HARMLESS = [

@@ -92,7 +92,9 @@ export async function testKey(setup: OffsiteSetup, vault: Vault | undefined, opt
     rmSync(scratch, { recursive: true, force: true });
   }
   if (!objects.some(({ name, whole }) => name === RECORDS && whole)) throw damaged(remote, copy, RECORDS, 'is missing in COMPLETE.json');
-  const recorded = vault !== undefined && record(vault, remote, copy, options.deep, ctx);
+  // Another vault's copy says nothing about this one's.
+  const isOwn = vault?.info.vault_id === copy.complete.vault_id;
+  const recorded = vault !== undefined && isOwn && record(vault, remote, copy, options.deep, ctx);
   const seconds = (performance.now() - begun) / 1000;
   const identity = (identities.find((file) => isFor(copy, [file])) ?? identities[0])?.path ?? '';
   return { remote: remote.name, directory: copy.directory, id: copy.complete.snapshot_id, identity, objects, recorded, seconds };

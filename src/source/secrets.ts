@@ -8,18 +8,22 @@ import type { Bytes } from '../base/bytes.ts';
 export type SecretFile = { readonly path: Bytes; readonly reason: string };
 
 /** What a name says about itself: the file shows the form, and holds no secret. `.env.example`, `secrets.sample.yml`, `sample.env`. */
-const IS_EXAMPLE = /(?:^|[._-])(?:example|examples|sample|template|tmpl|dist|defaults?|schema)(?:[._-]|$)/;
+const IS_EXAMPLE = /(?:^|[._-])(?:examples?|sample|template|tmpl|dist|schema)(?:[._-]|$)/;
 const IS_CODE = /\.(?:[cm]?[jt]sx?|py|rb|go|rs|java|kt|php|cs|c|h|cpp|sh|md|rst|html|css|scss|vue|svelte|d\.ts|map)$/;
 const DATA = '(?:json|ya?ml|toml|env|ini|conf|cfg|properties|txt|csv|xml)';
 /** Locked already. */
 const IS_ENCRYPTED = /\.(?:age|gpg|pgp|enc)$/;
 
-/** By the lower-case name of the file. The first that fits gives the reason. */
+/** Keys by the lower-case name of the file: `default.key` and `example.pem` may well be somebody's. */
+const KEYS: readonly (readonly [RegExp, string])[] = [
+  [/^(?:id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?)$|^ssh_host_.*_key$/, 'ssh key'],
+  [/\.(?:pem|key|p8|p12|pfx|pkcs12|jks|keystore|bcfks|kdb|kdbx|ppk)$/, 'key or key store'],
+];
+
+/** By the lower-case name of the file, unless it is an example. The first that fits gives the reason. */
 const NAMES: readonly (readonly [RegExp, string])[] = [
   [/^\.env(?:$|[._-])|^\.envrc$|.\.env$/, 'environment file'],
-  [/^(?:id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?)$|^ssh_host_.*_key$/, 'ssh key'],
   [/^(?:key|keys|identity|identities|age)\.txt$|^(?:age|agekey)[-_.].*\.(?:txt|key)$|\.(?:agekey|age-key|identity)$/, 'age identity'],
-  [/\.(?:pem|key|p8|p12|pfx|pkcs12|jks|keystore|bcfks|kdb|kdbx|ppk)$/, 'key or key store'],
   [
     /^\.?(?:npmrc|netrc|_netrc|pgpass|pypirc|my\.cnf|mylogin\.cnf|dockercfg|htpasswd|htdigest|git-credentials|vault_pass(?:\.txt)?|vault-token|terraformrc|boto|s3cfg|msmtprc|fetchmailrc|smbcredentials|rclone\.conf|backup\.env)$/,
     'credentials',
@@ -60,6 +64,8 @@ export function secretReason(path: Bytes): string | undefined {
   const lower = path.toLowerCase();
   if (IS_PUBLIC.test(lower)) return undefined;
   const name = lower.slice(lower.lastIndexOf('/') + 1);
+  const key = KEYS.find(([pattern]) => pattern.test(name));
+  if (key !== undefined) return key[1];
   if (IS_EXAMPLE.test(name)) return undefined;
   const below = BELOW.find(([pattern]) => pattern.test(lower));
   if (below !== undefined && !IS_CODE.test(name)) return below[1];
