@@ -136,6 +136,10 @@ test('a remote that is elsewhere: off-site, locked until a day, met after a dril
   writeRecord(backup.id, { encryption: 'age' }, { opened_at: new Date().toISOString() });
   expect(await check('key')).toMatchObject({ level: 'ok' });
 
+  // Where the run that shipped knew better: a disk behind a name that only its service can look up.
+  writeRecord(backup.id, {}, { directory: sandbox.root });
+  expect((await status()).offsite).toMatchObject([{ remote: far, place: 'same_disk' }]);
+
   // Only an old copy is there, and the newest backup is not.
   writeRecord('20200101-000000-nogit', {});
   const old = await status();

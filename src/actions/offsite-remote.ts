@@ -10,7 +10,9 @@ import type { Context } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import { COMPLETE, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
 import { type CredentialPlaces, type Credentials, readCredentials } from '../os/credentials.ts';
+import { readTextIfThere } from '../os/files.ts';
 import { RCLONE_EXIT, type Rclone, type RcloneResult, rclone } from '../os/rclone.ts';
+import { localDirectoryOf } from '../os/rclone-places.ts';
 
 /** What says where copies go. */
 export type OffsiteSetup = {
@@ -54,6 +56,12 @@ export function remotesOf({ config, places }: OffsiteSetup): readonly string[] {
 /** Keys and rclone's configuration of a set-up, without asking rclone. @throws CoraError config_invalid */
 export function remoteSettings({ config, places }: OffsiteSetup): Credentials {
   return readCredentials(expanded(config, places), places);
+}
+
+/** The directory of this machine that a remote leads to, by its name or rclone's configuration; undefined where it leads elsewhere. */
+export function directoryOf(setup: OffsiteSetup, name: string): string | undefined {
+  const { rcloneConfig } = remoteSettings(setup);
+  return localDirectoryOf(name, (rcloneConfig === undefined ? undefined : readTextIfThere(rcloneConfig)) ?? '', setup.places.home);
 }
 
 /**

@@ -1,19 +1,18 @@
 // What is known of the copies off-site without asking any remote: the record in the ledger, the configuration, and which disk a
 // directory lies on. Nothing here needs the network, and nothing waits for a server. What was not recorded is not claimed.
 
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { type Bytes, fsPath } from '../base/bytes.ts';
 import type { Config } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
 import { formatAge } from '../base/units.ts';
 import type { CredentialPlaces } from '../os/credentials.ts';
 import { diskOf, isAutomount, isNetworkMount, mountedOn } from '../os/mounts.ts';
-import { localDirectoryOf } from '../os/rclone-places.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import { parseId, timeOfId } from '../vault/layout.ts';
 import { type CopyRecord, copyKey, type RemoteRecord, readOffsite } from '../vault/offsite-record.ts';
 import type { Vault } from '../vault/vault.ts';
-import { remoteSettings, remotesOf } from './offsite-remote.ts';
+import { directoryOf, type OffsiteSetup, remotesOf } from './offsite-remote.ts';
 
 /** `remote`: elsewhere; `network`: a directory that another machine holds; `missing`: a directory that is not there now. */
 export type RemotePlace = 'remote' | 'network' | 'disk' | 'same_disk' | 'missing';
@@ -73,11 +72,9 @@ export function offsiteStatus(facts: OffsiteFacts): OffsiteStatus {
   const { config, places } = facts;
   const setup = { config: config.offsite, places };
   let configured: readonly string[] = [];
-  let rcloneConfig = '';
   let unknown: string | undefined;
   try {
     configured = remotesOf(setup);
-    rcloneConfig = readIfThere(remoteSettings(setup).rcloneConfig);
   } catch (error) {
     unknown = messageOf(error);
     configured = config.offsite.remotes;
@@ -85,11 +82,11 @@ export function offsiteStatus(facts: OffsiteFacts): OffsiteStatus {
   const byHand = Object.entries(record.remotes).flatMap(([name, { copies }]) =>
     configured.includes(name) || Object.keys(copies).length === 0 ? [] : name,
   );
-  const state = (name: string, isConfigured: boolean) => remoteState(facts, name, record.remotes[name], isConfigured, rcloneConfig);
+  const state = (name: string, isConfigured: boolean) => remoteState(facts, name, record.remotes[name], isConfigured);
   return { remotes: [...configured.map((name) => state(name, true)), ...byHand.map((name) => state(name, false))], unknown };
 }
 
-function remoteState(facts: OffsiteFacts, name: string, record: RemoteRecord | undefined, configured: boolean, rcloneConfig: string): RemoteState {
+function remoteState(facts: OffsiteFacts, name: string, record: RemoteRecord | undefined, configured: boolean): RemoteState {
   const { vault, config, now, refs } = facts;
   const env = configured ? (config.offsite.env ?? vault.info.name) : (record?.env ?? vault.info.name);
   const known = record?.env === env ? record : undefined;
@@ -102,7 +99,7 @@ function remoteState(facts: OffsiteFacts, name: string, record: RemoteRecord | u
     remote: name,
     env,
     configured,
-    ...placeOf(facts, name, rcloneConfig),
+    ...placeOf(facts, name, record),
     copies: copies.length,
     bytes: copies.reduce((sum, { bytes }) => sum + bytes, 0),
     newest,
@@ -126,8 +123,12 @@ export function pendingCopies(refs: readonly SnapshotRef[], record: RemoteRecord
   });
 }
 
-function placeOf({ vault, root, places }: OffsiteFacts, name: string, rcloneConfig: string): Pick<RemoteState, 'place' | 'medium'> {
-  const directory = localDirectoryOf(name, rcloneConfig, places.home);
+function placeOf(
+  { vault, root, config, places }: OffsiteFacts,
+  name: string,
+  record: RemoteRecord | undefined,
+): Pick<RemoteState, 'place' | 'medium'> {
+  const directory = attemptDirectory({ config: config.offsite, places }, name) ?? record?.directory;
   if (directory === undefined) return { place: 'remote', medium: `remote ${name.split(':')[0] ?? name}` };
   const mount = mountedOn(directory);
   if (mount !== undefined && isNetworkMount(mount)) return { place: 'network', medium: `network ${mount.source.split(':')[0] ?? mount.source}` };
@@ -174,11 +175,11 @@ function timeOf(text: string | undefined): number | undefined {
   return Number.isNaN(time) ? undefined : time;
 }
 
-function readIfThere(path: string | undefined): string {
-  if (path === undefined) return '';
+function attemptDirectory(setup: OffsiteSetup, name: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return directoryOf(setup, name);
   } catch {
-    return '';
+    // Keys that only root may read tell a person nothing about the place.
+    return undefined;
   }
 }

@@ -8,7 +8,7 @@ import { type CopyRecord, copyKey, forgetCopies, readOffsite, recordCopy, update
 import type { Vault } from '../vault/vault.ts';
 import { otherLedger } from './offsite-chain.ts';
 import { lockCopy } from './offsite-lock.ts';
-import { listCopies, listObjects, type OffsiteSetup, openRemote, type Remote, type RemoteCopy, requireThere } from './offsite-remote.ts';
+import { directoryOf, listCopies, listObjects, type OffsiteSetup, openRemote, type Remote, type RemoteCopy, requireThere } from './offsite-remote.ts';
 import { type ProjectFacts, refuseInside } from './open-project.ts';
 import { stopIfAborted } from './settle.ts';
 import { fetchSmall } from './ship-check.ts';
@@ -55,8 +55,12 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
   const shipped: ShippedCopy[] = [];
   let already = 0;
   let failed: CoraError | undefined;
+  let place: { readonly directory?: string } | undefined;
   try {
     const remote = await openRemote(work.setup, name, work.from, ctx);
+    // Kept for those who cannot read the configuration of rclone that this run was given (a credential of its service).
+    const directory = directoryOf(work.setup, name);
+    place = directory === undefined ? {} : { directory };
     if (remote.type === 'local') refuseInside(work.project.root, remote.base);
     await requireThere(remote);
     const { present, broken } = await reconcile(work, remote, env, ctx);
@@ -85,7 +89,12 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
   const left = wanted.filter((ref) => !settled.has(copyKey(ref))).map(({ id }) => id);
   // What a person tried once is not what status has to nag about.
   if (work.from === 'configured' || readOffsite(vault).remotes[name] !== undefined)
-    updateRemote(vault, name, env, (record) => ({ ...record, last_try: new Date(ctx.now()).toISOString(), error: failed?.message ?? null }));
+    updateRemote(vault, name, env, ({ directory: before, ...record }) => ({
+      ...record,
+      last_try: new Date(ctx.now()).toISOString(),
+      error: failed?.message ?? null,
+      ...(place ?? (before === undefined ? {} : { directory: before })),
+    }));
   return { remote: name, env, shipped, already, left, error: failed };
 }
 

@@ -1,10 +1,8 @@
 // What the timer that ships needs to know of the remotes: whether there are any, which directories it must be able to write, and
 // whether its keys are found by HOME, which a service of the system does not have.
 
-import { readFileSync } from 'node:fs';
 import type { Config } from '../base/config.ts';
-import { localDirectoryOf } from '../os/rclone-places.ts';
-import { remoteSettings, remotesOf } from './offsite-remote.ts';
+import { directoryOf, remotesOf } from './offsite-remote.ts';
 
 type Machine = { readonly home: string | undefined };
 type Target = { readonly project: { readonly config: Config } };
@@ -27,9 +25,7 @@ export function shipsFrom(machine: Machine, target: Target): boolean {
 export function remoteDirectories(machine: Machine, target: Target): string[] {
   try {
     const setup = setupOf(machine, target);
-    const { rcloneConfig } = remoteSettings(setup);
-    const text = rcloneConfig === undefined ? '' : readFileSync(rcloneConfig, 'utf8');
-    return remotesOf(setup).flatMap((remote) => localDirectoryOf(remote, text, machine.home) ?? []);
+    return remotesOf(setup).flatMap((remote) => directoryOf(setup, remote) ?? []);
   } catch {
     return [];
   }

@@ -35,6 +35,8 @@ export type RemoteRecord = {
   readonly error?: string | null;
   /** The encrypted copy was really opened (cora key test, cora drill --offsite). */
   readonly opened_at?: string;
+  /** Where on this machine it leads (a disk behind an alias); undefined where it leads elsewhere. */
+  readonly directory?: string;
   /** Keys of copies that `cora ship --prune` took away: they are not sent again by themselves. */
   readonly retired?: readonly string[];
 };
