@@ -2,7 +2,7 @@
 // put right what a crash left behind.
 
 import { realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { type Bytes, fromText, toText } from '../base/bytes.ts';
 import type { Config } from '../base/config.ts';
 import type { Context } from '../base/context.ts';
@@ -101,5 +101,5 @@ export function refuseInside(root: Bytes, vaultPath: string): void {
 export function realOf(path: string): string {
   if (exists(path)) return realpathSync(path);
   const parent = dirname(path);
-  return parent === path ? path : `${realOf(parent)}${path.slice(parent === '/' ? 0 : parent.length)}`;
+  return parent === path ? path : join(realOf(parent), basename(path));
 }
