@@ -1,5 +1,6 @@
 // Copies from a remote into a vault, one after the other, each visible only when all of it was compared.
 
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Context } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
@@ -47,6 +48,7 @@ export async function fetchCopies(
     const announce = { group, source: place, isFirst: fetched.length === 0 };
     const there = findCopy(vault, copy);
     if (there !== undefined) {
+      if (hashOfSums(vault, there.ref) !== copy.complete.sums_sha256) throw otherSnapshot(vault, copy);
       // Without a line: a crash came between its rename and that. Everything had been compared.
       if (!there.recorded) placeSnapshot(vault, { copy, directory: undefined, report: readReport(vault, there.ref) }, announce, ctx);
       had.push(copy.complete.snapshot_id);
@@ -67,6 +69,18 @@ export async function fetchCopies(
     stages.remove(kind, id);
   }
   return { fetched, had };
+}
+
+function hashOfSums(vault: Vault, { directory }: SnapshotRef): string {
+  return createHash('sha256')
+    .update(readFileSync(`${vault.root}/${directory}/${NAMES.sums}`))
+    .digest('hex');
+}
+
+function otherSnapshot(vault: Vault, { directory, complete }: RemoteCopy): CoraError {
+  return new CoraError('refused', `The vault ${vault.root} has another snapshot ${complete.snapshot_id} than ${directory}; nothing was restored`, {
+    hint: `cora verify ${complete.snapshot_id} --vault ${vault.root}; or name a place that does not exist yet with --vault DIR`,
+  });
 }
 
 async function fetcherOf({ remote, identities, home }: CopySource, copy: RemoteCopy, ctx: Context): Promise<(stage: string) => Promise<Fetched>> {

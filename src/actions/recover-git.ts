@@ -26,7 +26,7 @@ export type RecoveredGit = {
   readonly branch: string | null;
   readonly branches: number;
   readonly stashes: number;
-  /** Commands that a person types to have the rest; empty where nothing is left. */
+  /** Commands that a person types to have the rest, or where it is; empty where nothing is left. */
   readonly next: readonly string[];
   readonly problems: readonly Problem[];
 };
@@ -63,7 +63,7 @@ export async function recoverGit(vault: Vault, ref: SnapshotRef, root: Bytes, ct
       return { ...base, state: found, next: found === 'remote' ? fromRemote(git, root, bundle) : [`git clone ${quoted(bundle)} DIR`] };
     }
     await takePlace(directory, root, call);
-    return { ...base, ...found, state: 'restored', next: [] };
+    return { ...base, ...found, state: 'restored', next: leftOut(snapshot) };
   } catch (error) {
     rmSync(directory, { recursive: true, force: true });
     if (ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted', { cause: error });
@@ -74,6 +74,14 @@ export async function recoverGit(vault: Vault, ref: SnapshotRef, root: Bytes, ct
   } finally {
     setExactTimes([{ path: root, mtime: mtimeNs }]);
   }
+}
+
+/** What is in the backup and did not come back by itself. */
+function leftOut(snapshot: string): string[] {
+  return [
+    ...(existsSync(`${snapshot}/git/hooks`) ? [`its hooks run programs and were left in ${snapshot}/git/hooks`] : []),
+    ...(existsSync(`${snapshot}/git/submodules`) ? [`repositories of submodules: git clone the bundles in ${snapshot}/git/submodules`] : []),
+  ];
 }
 
 function fromRemote(git: NonNullable<Report['git']>, root: Bytes, bundle: string | undefined): string[] {

@@ -27,7 +27,7 @@ export const NOWHERE = bytes('/');
 
 export type RecoveryVault = {
   readonly vault: Vault;
-  /** This run made it. */
+  /** It was not there, or an earlier run was cut off before anything was in it. */
   readonly made: boolean;
 };
 
@@ -50,14 +50,19 @@ export function openRecoveryVault(group: CopyGroup, root: Bytes, env: VaultEnvir
       hint: 'name a place that does not exist yet with --vault DIR',
     });
   }
+  const made = readHead(vault.root).sequence === 0 && snapshotsOnDisk(vault).length === 0;
   const there = rootOf(vault.info);
-  if (root === NOWHERE || there === root) return { vault, made: false };
-  if (there !== NOWHERE && exists(toText(there))) {
+  if (root !== NOWHERE && there !== root && there !== NOWHERE && exists(toText(there))) {
     throw new CoraError('refused', `The vault ${path} belongs to ${vault.info.root}, which is still there`, {
       hint: `cora restore ID --vault ${path} --to DIR restores beside it; or name another place with --vault DIR`,
     });
   }
-  return { vault: moveProject(vault, root), made: false };
+  return { vault, made };
+}
+
+/** The vault belongs to the project at `root` from here on: its own place is gone, or was never known. */
+export function giveTo(vault: Vault, root: Bytes): Vault {
+  return rootOf(vault.info) === root ? vault : moveProject(vault, root);
 }
 
 /** Where it was named, remembered or usual; a vault of this history at a usual place whose project is gone is taken too. */
@@ -143,7 +148,7 @@ export function placeSnapshot(vault: Vault, { copy, directory, report }: Incomin
     }
     // Its own time: that it came back now is no new backup.
     head = appendLine(vault.root, head, { kind, id, time: timeOf(report), sums, extra: recoveredExtra(report.sequence) });
-    appendLine(vault.root, head, { ...line, kind: 'verify', extra: `${kind},ok` });
+    if (directory !== undefined) appendLine(vault.root, head, { ...line, kind: 'verify', extra: `${kind},ok` });
     return { kind, id, directory: relative, sequence: report.sequence };
   } finally {
     lock.release();

@@ -8,17 +8,19 @@ import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { makePath, namesIn, readTextIfThere, replaceFile } from '../os/files.ts';
 import { readReport, type SnapshotRef } from '../vault/catalog.ts';
+import { originOf, readLines } from '../vault/chain.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { VaultEnvironment, VaultLocation } from '../vault/locate.ts';
 import type { SealState } from '../vault/seal.ts';
-import { lockForWriting, moveProject, type Vault } from '../vault/vault.ts';
+import { lockForWriting, type Vault } from '../vault/vault.ts';
 import type { Remote, RemoteCopy } from './offsite-remote.ts';
 import { realOf } from './open-project.ts';
 import { type CopyGroup, timeOf } from './recover-choose.ts';
 import { type FetchedCopy, fetchCopies, recordFetched } from './recover-copies.ts';
+import { requireRoom } from './recover-fetch.ts';
 import { type RecoveredGit, recoverGit } from './recover-git.ts';
 import { type FetchStages, openFetchStages } from './recover-stage.ts';
-import { findCopy, NOWHERE, openRecoveryVault, rememberVault, removeEmptyVault } from './recover-vault.ts';
+import { findCopy, giveTo, NOWHERE, openRecoveryVault, rememberVault, removeEmptyVault } from './recover-vault.ts';
 import { applyRestore, type RestoreResult } from './restore.ts';
 import { planRestore } from './restore-plan.ts';
 import { sealNew } from './seal.ts';
@@ -39,7 +41,12 @@ export type RecoverOptions = {
 export type RecoverResult = {
   readonly copy: RemoteCopy;
   readonly remote: string;
-  readonly vault: { readonly path: string; readonly id: string; readonly made: boolean; readonly goesOnAfter: number | undefined };
+  readonly vault: {
+    readonly path: string;
+    readonly id: string;
+    readonly made: boolean /** The last known line of the ledger that was lost; 0 where none was. */;
+    readonly goesOnAfter: number;
+  };
   /** What this run brought into the vault, oldest first. */
   readonly fetched: readonly FetchedCopy[];
   /** Ids that the vault had. */
@@ -71,7 +78,7 @@ export async function recover(remote: Remote, group: CopyGroup, copy: RemoteCopy
     if (ref === undefined) throw new CoraError('internal', `${copy.directory} was fetched and is not in the vault`);
     await proveWhole(vault, ref, fetched, ctx);
     const report = readReport(vault, ref);
-    if (vault.info.root === NOWHERE) vault = moveProject(vault, fromText(report.project.root));
+    if (root !== NOWHERE || vault.info.root === NOWHERE) vault = giveTo(vault, root === NOWHERE ? fromText(report.project.root) : root);
     const seal = sealAll(vault, fetched, ctx);
     recordFetched(vault, source, fetched, ctx);
     const restored = options.to === undefined ? undefined : await restoreTo(vault, root, ref, history, ctx);
@@ -80,7 +87,7 @@ export async function recover(remote: Remote, group: CopyGroup, copy: RemoteCopy
     return {
       copy,
       remote: remote.name,
-      vault: { path: vault.root, id: vault.info.vault_id, made: opened.made, goesOnAfter: opened.made ? lastKnown(group) : undefined },
+      vault: { path: vault.root, id: vault.info.vault_id, made: opened.made, goesOnAfter: originOf(readLines(vault.root)[0]?.line).sequence },
       fetched,
       had,
       seal,
@@ -93,10 +100,6 @@ export async function recover(remote: Remote, group: CopyGroup, copy: RemoteCopy
     stages?.release();
     removeEmptyVault(vault);
   }
-}
-
-function lastKnown({ copies }: CopyGroup): number {
-  return Math.max(...copies.map(({ complete }) => complete.chain.sequence));
 }
 
 /** Oldest first. A save is nothing without those that hold its listing and contents; the repository is in backups alone. */
@@ -196,6 +199,7 @@ async function restoreTo(
     { target: fromText(ref.id), paths: [], to: root, critical: false, overwrite: isRest ? 'always' : undefined },
     ctx,
   );
+  requireRoom(toText(root), plan.bytes);
   const restore = await applyRestore(plan, ctx);
   const backup = history === undefined ? undefined : findCopy(vault, history)?.ref;
   const git = backup === undefined ? undefined : await recoverGit(vault, backup, root, ctx);

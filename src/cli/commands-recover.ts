@@ -16,9 +16,9 @@ export const RECOVER_COMMANDS: readonly Command[] = [
     ],
     flags: {
       to: { kind: 'path', value: 'DIR', help: 'restore into DIR, which does not exist yet or is empty' },
-      latest: { kind: 'switch', help: 'the newest good copy' },
+      latest: { kind: 'switch', variable: false, help: 'the newest good copy' },
       at: { kind: 'text', value: 'WHEN', help: 'the newest good one not after WHEN: "2 hours ago", "yesterday"; @WHEN is the same' },
-      env: { kind: 'text', value: 'ENV', help: 'of which env, where several lie at REMOTE' },
+      env: { kind: 'text', value: 'ENV', variable: false, help: 'of which env, where several lie at REMOTE' },
       list: { kind: 'switch', help: 'only list what is there' },
       vaultOnly: { kind: 'switch', help: 'make the vault again and restore nothing' },
       all: { kind: 'switch', help: 'every copy of the project into the vault, not the one alone' },

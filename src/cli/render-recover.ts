@@ -76,7 +76,7 @@ export function recoverLines(result: RecoverResult, next: readonly string[]): st
     `Recovered ${kind} ${id} of ${visible(project)} in ${env}, of ${visible(host)}, from ${visible(result.remote)}`,
     `Download  ${downloadText(result)}`,
     ...(sum(fetched.map(({ decryptSeconds }) => decryptSeconds)) > 0 ? [`Decrypt   ${decryptText(result)}`] : []),
-    `Vault     ${visible(vault.path)}: ${vault.made ? `made again; its ledger goes on after line ${vault.goesOnAfter}` : 'was there'}${
+    `Vault     ${visible(vault.path)}: ${`${vault.made ? 'made again' : 'was there'}${vault.goesOnAfter > 0 ? `; its ledger goes on after line ${vault.goesOnAfter}` : ''}`}${
       had.length === 0 ? '' : `, had ${counted(had.length, 'snapshot')} already`
     }`,
     ...(seal === undefined ? [] : [`Sealed    ${seal.protection === 'kernel' ? 'yes' : visible(seal.reason ?? 'no')}`]),
@@ -106,7 +106,7 @@ function gitLines({ state, from, sha, branch, branches, stashes, next }: Recover
       const where = branch === null ? `detached at ${sha.slice(0, 7)}` : `on ${visible(branch)} at ${sha.slice(0, 7)}`;
       const stash = stashes === 0 ? '' : `, ${counted(stashes, 'stash', 'stashes')}`;
       const older = from === id ? '' : `, as of the backup ${from}`;
-      return [`Git       ${where}, ${counted(branches, 'branch', 'branches')}${stash}${older}`];
+      return [`Git       ${where}, ${counted(branches, 'branch', 'branches')}${stash}${older}`, ...more];
     }
     case 'remote':
       return ['Git       the history is at its remote; with access to it:', ...more];
@@ -125,7 +125,7 @@ export function recoverDocument(result: RecoverResult, next: readonly string[], 
     outcome: restore === undefined ? 'fetched' : 'recovered',
     remote: result.remote,
     ...copyDocument(result.copy, now),
-    vault: { path: vault.path, vault_id: vault.id, made: vault.made, goes_on_after: vault.goesOnAfter ?? null },
+    vault: { path: vault.path, vault_id: vault.id, made: vault.made, goes_on_after: vault.goesOnAfter === 0 ? null : vault.goesOnAfter },
     fetched: fetched.map((one) => ({
       snapshot_id: one.ref.id,
       kind: one.ref.kind,

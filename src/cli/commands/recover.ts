@@ -100,6 +100,8 @@ async function theGroup(groups: readonly CopyGroup[], remote: string, session: S
 function recoverOptions(options: Options, { globals, machine, absolute }: Session) {
   if (globals.vault !== undefined && !isText(globals.vault))
     throw new CoraError('usage', 'The name of the vault is not UTF-8', { hint: 'give another one with --vault' });
+  if (options.to !== undefined && !isText(options.to))
+    throw new CoraError('usage', 'The name of DIR is not UTF-8', { hint: 'name another one with --to' });
   const explicit = globals.vault === undefined ? undefined : toText(absolute(globals.vault));
   return {
     to: options.to === undefined ? undefined : absolute(options.to),
