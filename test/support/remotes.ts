@@ -130,15 +130,13 @@ export async function s3Remote(sandbox: Sandbox): Promise<Remote & { readonly se
   return Object.assign(remote, { server, bucket: BUCKET });
 }
 
-/** A bucket of a real S3 server that runs already; the bucket is this test's own, and goes with it. */
+/** A bucket of a real S3 server that runs already; the bucket is this test's own, and goes when the server goes. */
 export async function bucketRemote(sandbox: Sandbox, kind: 'ceph' | 'swift', endpoint: Endpoint): Promise<Remote> {
   const bucket = `cora-${randomBytes(4).toString('hex')}`;
   addS3(sandbox, kind, endpoint);
   const made = await rclone(sandbox.home, ['mkdir', `${kind}:${bucket}`]);
   if (made.code !== 0) throw new Error(`No bucket: ${made.stderr}`);
-  return new Remote(kind, sandbox, `${kind}:${bucket}`, [endpoint.secretKey], async () => {
-    if (existsSync(join(sandbox.home, CONFIG))) await rclone(sandbox.home, ['purge', `${kind}:${bucket}`]);
-  });
+  return new Remote(kind, sandbox, `${kind}:${bucket}`, [endpoint.secretKey], async () => undefined);
 }
 
 /** An S3 section in the sandbox's rclone.conf, replacing one of the same name. */
