@@ -99,9 +99,11 @@ test('a network cut in the middle of an upload is exit 12, and the next run goes
   expect(proxy.isCut).toBe(true);
   expectNothingClaimed(sandbox, remote, run, /s3:cora-backups .*/, look);
   expect((await sandbox.cora(['verify', id])).code).toBe(0);
+  expect(await statusOf(remote)).toMatchObject({ copies: 0, unshipped: 1, error: expect.stringContaining('s3:cora-backups') });
   proxy.mend();
   await ship();
   expectShipped(sandbox, remote, id, look);
+  expect(await statusOf(remote)).toMatchObject({ copies: 1, unshipped: 0, error: null });
 });
 
 test('wrong keys, a bucket that is not there, a server that hangs, a full account: each is exit 12 and says what it is; nothing is claimed', async () => {
@@ -219,6 +221,13 @@ test('no secret of rclone.conf is in any argument, output, log, record or remote
   for (const secret of secrets) expect(texts.filter((text) => text.includes(secret))).toEqual([]);
   expect(claimed(sandbox, remote)).toEqual([id]);
 });
+
+/** What `cora status` says of the remote. */
+async function statusOf({ spec }: { readonly spec: string }): Promise<unknown> {
+  const { result } = await sandbox.json(['status']);
+  const remotes = result['offsite'] as readonly { readonly remote: string }[];
+  return remotes.find(({ remote }) => remote === spec);
+}
 
 /** Another byte in the middle; size and time stay. */
 function flipByte(path: string): void {
