@@ -10,7 +10,7 @@ export default {
     exclude: ['**/node_modules/**'],
     globalSetup: ['test/support/global-setup.ts', 'test/offsite/servers.ts'],
     maxWorkers: 1,
-    testTimeout: 180_000,
+    testTimeout: process.env['CORA_TEST_SLOW'] === '1' ? 1_800_000 : 300_000,
     hookTimeout: 120_000,
   },
 };
