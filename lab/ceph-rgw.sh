@@ -64,6 +64,8 @@ up() {
     }
   done
   down
+  # What did not come up whole goes down again.
+  trap down EXIT
   rm -rf "$dir/run" "$dir/mon" "$dir/osd" "$dir/rgw" "$dir/log" "$dir"/keyring "$dir"/monmap "$dir"/env
   mkdir "$dir/run" "$dir/mon" "$dir/osd" "$dir/rgw" "$dir/log"
   # shellcheck disable=SC2046  # a list of numbers
@@ -88,6 +90,8 @@ osd pool default pgp num = 1
 osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon warn on pool no redundancy = false
+# A disk that is nearly full is no matter: nothing of size lies on it.
+mon data avail crit = 1
 mon allow pool size one = true
 [mon.a]
 mon data = $dir/mon
@@ -131,7 +135,6 @@ CONF
     tries=$((tries + 1))
     [ "$tries" -lt 60 ] || {
       echo "radosgw does not answer; see $dir/log" >&2
-      down
       exit 1
     }
     sleep 0.2
@@ -143,6 +146,7 @@ SECRET_KEY=$secret
 LIMITED_ACCESS_KEY=LIMITEDKEY
 LIMITED_SECRET_KEY=$limited
 ENV
+  trap - EXIT
   cat "$dir/env"
 }
 

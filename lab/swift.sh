@@ -80,6 +80,8 @@ up() {
     }
   done
   down
+  # What did not come up whole goes down again.
+  trap down EXIT
   rm -rf "$dir/srv" "$dir/log" "$dir"/*.builder "$dir"/*.ring.gz "$dir"/*.conf "$dir/backups" "$dir/env"
   mkdir -p "$dir/srv/d1" "$dir/log"
   # shellcheck disable=SC2046  # a list of numbers
@@ -187,7 +189,6 @@ except urllib.error.HTTPError:
     tries=$((tries + 1))
     [ "$tries" -lt 100 ] || {
       echo "Swift does not answer; see $dir/log" >&2
-      down
       exit 1
     }
     sleep 0.2
@@ -197,6 +198,7 @@ ENDPOINT=http://127.0.0.1:$4
 ACCESS_KEY=test:tester
 SECRET_KEY=$secret
 ENV
+  trap - EXIT
   cat "$dir/env"
 }
 

@@ -24,7 +24,7 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 
-# program, what it is needed for, packages
+# program, and the packages that bring it and what it needs beside it
 missing=
 while read -r program packages; do
   [ -z "$program" ] || command -v "$program" >/dev/null 2>&1 || missing="$missing $packages"
