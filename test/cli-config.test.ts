@@ -116,8 +116,6 @@ timeout = "30s"
 saves = true
 after_backup = false
 lock = "30d"
-credentials = "/etc/cora/backup.env"
-rclone_config = "~/r.conf"
 retention = "all"
 
 [hook]
@@ -128,7 +126,9 @@ budget = "5s"
 on_failure = "block"
 skip_branches = ["wip/*"]
 `;
-  expect(mergeConfig(await parseConfig(text, 'cora.toml'))).toEqual({
+  // What a repository's file may not choose.
+  const keys = '[offsite]\ncredentials = "/etc/cora/backup.env"\nrclone_config = "~/r.conf"\n';
+  expect(mergeConfig(await parseConfig(text, 'cora.toml'), await parseConfig(keys, '/etc/cora/app.toml'))).toEqual({
     name: 'app',
     vault: '~/v',
     logs: ['*.out'],
@@ -197,7 +197,7 @@ skip_branches = ["wip/*"]
     },
     hook: { enabled: false, warnSize: 1_000_000, blockSize: 'off', budget: 5000, onFailure: 'block', skipBranches: ['wip/*'] },
   });
-  for (const key of CONFIG_KEYS) expect(text).toContain(key.slice(key.lastIndexOf('.') + 1));
+  for (const key of CONFIG_KEYS) expect(text + keys).toContain(key.slice(key.lastIndexOf('.') + 1));
 });
 
 test('a later part wins key by key and leaves the rest', async () => {

@@ -8,7 +8,7 @@ import { join, normalize } from 'node:path';
 import type { Config } from '../base/config.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
-import { COMPLETE, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
+import { COMPLETE, COMPLETE_MOST, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
 import { type CredentialPlaces, type Credentials, readCredentials } from '../os/credentials.ts';
 import { readTextIfThere } from '../os/files.ts';
 import { RCLONE_EXIT, type Rclone, type RcloneResult, rclone } from '../os/rclone.ts';
@@ -181,14 +181,28 @@ export async function listCopies(remote: Remote, env: string | undefined): Promi
   const scratch = mkdtempSync(join(tmpdir(), 'cora-markers-'));
   try {
     const depth = env === undefined ? '/*' : '';
-    const args = ['copy', '--fast-list', `--include=${depth}/[0-9]*/*/${COMPLETE}`, `--include=${depth}/progress/[0-9]*/*/${COMPLETE}`];
-    const result = await rclone(remote.rclone, [...args, '--', below(remote, env ?? ''), scratch], { retries: 2 });
+    const included = [`--include=${depth}/[0-9]*/*/${COMPLETE}`, `--include=${depth}/progress/[0-9]*/*/${COMPLETE}`];
+    const from = below(remote, env ?? '');
+    // Whoever may write there must not fill our disk; what is too large is named all the same.
+    const [result, oversized] = await Promise.all([
+      rclone(remote.rclone, ['copy', '--fast-list', `--max-size=${COMPLETE_MOST}b`, ...included, '--', from, scratch], { retries: 2 }),
+      rclone(remote.rclone, ['lsf', '-R', '--files-only', '--fast-list', `--min-size=${COMPLETE_MOST + 1}b`, ...included, '--', from]),
+    ]);
     if (result.exitCode === RCLONE_EXIT.directoryNotFound) return { copies: [], damaged: [] };
-    if (result.exitCode !== 0) throw failure(remote.name, 'cannot be listed', result);
-    return readMarkers(scratch, env === undefined ? '' : `${env}/`);
+    for (const one of [result, oversized]) if (one.exitCode !== 0) throw failure(remote.name, 'cannot be listed', one);
+    const prefix = env === undefined ? '' : `${env}/`;
+    const { copies, damaged } = readMarkers(scratch, prefix);
+    return { copies, damaged: [...damaged, ...tooLarge(oversized.stdout.toString(), prefix)] };
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+function tooLarge(listing: string, prefix: string): { directory: string; reason: string }[] {
+  return listing.split('\n').flatMap((name) => {
+    if (!name.endsWith(`/${COMPLETE}`)) return [];
+    return { directory: `${prefix}${name.slice(0, -COMPLETE.length - 1)}`, reason: `${COMPLETE} has more bytes than a marker` };
+  });
 }
 
 function readMarkers(scratch: string, prefix: string): RemoteCopies {

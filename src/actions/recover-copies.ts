@@ -5,8 +5,10 @@ import { readFileSync } from 'node:fs';
 import type { Context } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import type { Report } from '../format/report.ts';
+import { whyNoReport } from '../format/report-shape.ts';
 import { takeLock } from '../os/lock.ts';
 import { readReport, type SnapshotRef } from '../vault/catalog.ts';
+import { findLast } from '../vault/chain.ts';
 import { NAMES } from '../vault/layout.ts';
 import { recordCopy } from '../vault/offsite-record.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -55,6 +57,7 @@ export async function fetchCopies(
       continue;
     }
     const { kind, snapshot_id: id } = copy.complete;
+    refuseOther(vault, copy);
     const fetch = await fetcherOf(source, copy, ctx);
     const stage = stages.open(kind, id);
     try {
@@ -83,6 +86,16 @@ function otherSnapshot(vault: Vault, { directory, complete }: RemoteCopy): CoraE
   });
 }
 
+/** A vault that had the snapshot knows its sums: then the remote is not believed, but compared. @throws CoraError damaged */
+function refuseOther(vault: Vault, { complete, directory }: RemoteCopy): void {
+  const { kind, snapshot_id: id } = complete;
+  const line = findLast(vault.root, (one) => one.kind === kind && one.id === id);
+  if (line === undefined || line.sums === complete.sums_sha256) return;
+  throw new CoraError('damaged', `The copy ${directory} is not the ${kind} ${id} that the ledger of ${vault.root} knows; nothing of it was used`, {
+    hint: 'somebody changed it at the remote; take another copy',
+  });
+}
+
 async function fetcherOf({ remote, identities, home }: CopySource, copy: RemoteCopy, ctx: Context): Promise<(stage: string) => Promise<Fetched>> {
   if (copy.complete.encryption === 'none') return (stage) => fetchPlain(remote, copy, stage, ctx);
   const keys = await identitiesFor(copy, identities, home, ctx);
@@ -101,6 +114,9 @@ function requireReport(directory: string, { complete, directory: place }: Remote
       cause: error,
     });
   }
+  const wrong = whyNoReport(report);
+  if (wrong !== undefined)
+    throw new CoraError('damaged', `The copy ${place} is damaged: its ${NAMES.report} is not valid (${wrong}); nothing of it was used`, { hint });
   if (report.snapshot_id === complete.snapshot_id && report.kind === complete.kind && report.vault_id === complete.vault_id) return report;
   throw new CoraError('damaged', `The copy ${place} is damaged: its ${NAMES.report} is that of another snapshot; nothing of it was used`, { hint });
 }

@@ -3,10 +3,10 @@
 // than its sums: anybody can encrypt for a recipient, which is public.
 
 import { createHash } from 'node:crypto';
-import { createReadStream, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, createReadStream, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { type Bytes, bytes, fromText, fsPath, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
-import { CoraError } from '../base/errors.ts';
+import { CoraError, errnoOf } from '../base/errors.ts';
 import type { CompleteObject } from '../format/complete.ts';
 import { decryptFile } from '../os/age-decrypt.ts';
 import { type IdentityFile, readIdentityFile } from '../os/age-keys.ts';
@@ -198,10 +198,21 @@ async function unpack(copy: RemoteCopy, object: CompleteObject, plain: string, s
   }
   if (result.exitCode !== 0) refuseDamaged(copy, [object.name], `cannot be unpacked (${result.stderr.trim().split('\n')[0]})`);
   const root = fromText(scratch);
+  let room = lstatSync(plain).size;
   for (const path of filesBelow(root, '')) {
     const from = fsPath(bytes(`${root}/${path}`));
-    if (!lstatSync(from).isFile()) refuseDamaged(copy, [object.name], 'holds something else than files');
-    moveTo(from, `${stage}/files`, bytes(path));
+    const stat = lstatSync(from);
+    if (!stat.isFile()) refuseDamaged(copy, [object.name], 'holds something else than files');
+    // A sparse file of terabytes takes no room here, and days to read.
+    room -= stat.size;
+    if (room < 0) refuseDamaged(copy, [object.name], 'holds files that are larger than itself');
+    chmodSync(from, 0o600);
+    try {
+      moveTo(from, `${stage}/files`, bytes(path));
+    } catch (error) {
+      if (!['ENOTDIR', 'EISDIR', 'EEXIST', 'ENOTEMPTY'].includes(errnoOf(error) ?? '')) throw error;
+      refuseDamaged(copy, [object.name], `has ${toText(bytes(path))} where another object has a file or directory`);
+    }
   }
   rmSync(scratch, { recursive: true, force: true });
   rmSync(plain);

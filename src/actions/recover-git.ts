@@ -87,7 +87,7 @@ function leftOut(snapshot: string): string[] {
 function fromRemote(git: NonNullable<Report['git']>, root: Bytes, bundle: string | undefined): string[] {
   const url = (git.remotes[0]?.split(/\s+/).at(-1) ?? 'URL').replace(REMOVED, '');
   const place = quoted(toText(root));
-  const clone = `git clone --no-checkout ${quoted(url)} CLONE && mv CLONE/.git ${place}/ && git -C ${place} reset`;
+  const clone = `git clone --no-checkout -- ${quoted(url)} CLONE && mv CLONE/.git ${place}/ && git -C ${place} reset`;
   return bundle === undefined ? [clone] : [clone, `git -C ${place} fetch ${quoted(bundle)} 'refs/heads/*:refs/saved/*'`];
 }
 

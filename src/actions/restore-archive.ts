@@ -2,8 +2,8 @@
 // file system, checked, and moved into place. The archive alone is enough; the vault's packs are not needed,
 // except for logs that the archive holds by their newest part only.
 
-import { chmodSync, closeSync, existsSync, lchownSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
-import { type Bytes, bytes, joinBytes, toBuffer, toText } from '../base/bytes.ts';
+import { chmodSync, closeSync, existsSync, lchownSync, lstatSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { type Bytes, bytes, dirnameBytes, joinBytes, toBuffer, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
@@ -62,11 +62,27 @@ async function unpack(plan: RestorePlan, contents: readonly Entry[], target: Res
         hint: 'free space there, or restore into another directory',
       });
     }
+    refuseLinksIn(stage, contents);
     const moved = new Map<Bytes, Bytes>();
     for (const { path } of contents) if (path.length > TAR_PATH_LIMIT) moved.set(path, unpackLong(tar, archive, path, stage));
     await moveChecked(stage, contents, moved, target, ctx);
   } finally {
     onPath(stage, (path) => rmSync(path, { recursive: true, force: true }));
+  }
+}
+
+/** A link where a directory has to be would have us read, change and move what lies elsewhere. @throws CoraError damaged */
+function refuseLinksIn(stage: Bytes, contents: readonly Entry[]): void {
+  const seen = new Set<Bytes>();
+  for (const { path } of contents) {
+    for (let at = dirnameBytes(path); at !== '.' && !seen.has(at); at = dirnameBytes(at)) {
+      seen.add(at);
+      const stat = onPath(joinBytes(stage, at), (place) => lstatSync(place, { throwIfNoEntry: false }));
+      if (stat?.isSymbolicLink() !== true) continue;
+      throw new CoraError('damaged', `The archive has a link where the listing has the directory ${toText(at)}; nothing was restored`, {
+        hint: 'take another snapshot',
+      });
+    }
   }
 }
 

@@ -76,6 +76,7 @@ export async function writeEntries(
   };
   ctx.monitor.phase('restore');
   const { ref, report } = plan.work;
+  refuseBelowLinks(entries);
   const contents = entries.filter(isContent);
   const target: RestoreTarget = {
     directory,
@@ -111,6 +112,18 @@ export async function writeEntries(
   setAllTimes(directory, leftOut.size === 0 ? touched : touched.filter(({ path }) => !leftOut.has(path)), problem);
   syncFileSystem(directory);
   return { files: contents.length - damaged, databases, damaged, problems };
+}
+
+/** Nothing lies below a link; a listing that says so would have us write to where the link leads. @throws CoraError damaged */
+function refuseBelowLinks(entries: readonly Entry[]): void {
+  const links = new Set<string>(entries.flatMap(({ type, path }) => (type === 'l' ? [path] : [])));
+  if (links.size === 0) return;
+  for (const { path } of entries) {
+    for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+      if (!links.has(path.slice(0, end))) continue;
+      throw new CoraError('damaged', `The listing has ${toText(path)} below a link; nothing was restored`, { hint: 'take another snapshot' });
+    }
+  }
 }
 
 export function isContent(entry: Entry): boolean {

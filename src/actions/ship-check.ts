@@ -6,7 +6,7 @@ import { bytes, fromText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import { parseSums, type Sum } from '../format/checksums.ts';
-import { COMPLETE, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
+import { COMPLETE, COMPLETE_MOST, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
 import { takeLock } from '../os/lock.ts';
 import { RCLONE_EXIT, rclone } from '../os/rclone.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -113,7 +113,7 @@ async function checkCopy(check: Check, copy: CopyRecord, ctx: Context): Promise<
 }
 
 async function damageOf(remote: Remote, directory: string, copy: CopyRecord, scratch: string, ctx: Context): Promise<string[]> {
-  const marker = await fetchSmall(remote, `${directory}/${COMPLETE}`);
+  const marker = await fetchSmall(remote, `${directory}/${COMPLETE}`, COMPLETE_MOST);
   if (marker === undefined) return [`${COMPLETE} is missing`];
   if (sha256(marker) !== copy.marker_sha256) return [`${COMPLETE} is not the one that was written`];
   const sums = await sumsOf(remote, directory, parseComplete(marker.toString(), COMPLETE));
@@ -135,9 +135,10 @@ export async function sumsOf(remote: Remote, directory: string, complete: Comple
   }
 }
 
-/** Undefined where it is not there: some remotes say so, others give nothing. @throws CoraError remote_failed */
-export async function fetchSmall(remote: Remote, path: string): Promise<Buffer | undefined> {
-  const result = await rclone(remote.rclone, ['cat', '--', below(remote, path)], { retries: 2 });
+/** Its first `most` bytes. Undefined where it is not there: some remotes say so, others give nothing. @throws CoraError remote_failed */
+export async function fetchSmall(remote: Remote, path: string, most?: number): Promise<Buffer | undefined> {
+  const head = most === undefined ? [] : [`--head=${most}`];
+  const result = await rclone(remote.rclone, ['cat', ...head, '--', below(remote, path)], { retries: 2 });
   if (result.exitCode === RCLONE_EXIT.fileNotFound || result.exitCode === RCLONE_EXIT.directoryNotFound) return undefined;
   if (result.exitCode === 0) return result.stdout.length === 0 ? undefined : result.stdout;
   throw failure(remote.name, 'cannot be read', result);

@@ -2,7 +2,7 @@
 
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
-import { COMPLETE, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
+import { COMPLETE, COMPLETE_MOST, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
 import { readReport, type SnapshotRef } from '../vault/catalog.ts';
 import { type CopyRecord, copyKey, forgetCopies, readOffsite, recordCopy, updateRemote } from '../vault/offsite-record.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -229,7 +229,7 @@ async function lockShipped(work: ShipWork, remote: Remote, copy: { directory: st
 /** The marker of this very copy, where a run before left one that is not recorded here (any more). */
 async function markerOf({ remote, directory, present, sumsSha256 }: Shipment): Promise<Complete | undefined> {
   if (!present.has(COMPLETE)) return undefined;
-  const text = await fetchSmall(remote, `${directory}/${COMPLETE}`);
+  const text = await fetchSmall(remote, `${directory}/${COMPLETE}`, COMPLETE_MOST);
   try {
     const complete = text === undefined ? undefined : parseComplete(text.toString(), `${directory}/${COMPLETE}`);
     return complete?.sums_sha256 === sumsSha256 ? complete : undefined;

@@ -58,7 +58,8 @@ export type OffsiteTable = {
 
 /**
  * Only the keys that are set.
- * @throws CoraError config_invalid for a connection string in a repository's own file: it could send a clone's data to whoever wrote it
+ * @throws CoraError config_invalid for what a repository's own file may not say: a connection string or a file of keys could send a
+ * clone's data to whoever wrote it, and rclone's configuration runs programs (`bearer_token_command`)
  */
 export function offsitePart(table: OffsiteTable, source: string) {
   const { remote: named, allow_plaintext, timeout, after_backup, lock, rclone_config } = table;
@@ -67,6 +68,13 @@ export function offsitePart(table: OffsiteTable, source: string) {
   if (source === PROJECT_FILE && remotes?.some((one) => one.startsWith(':') || /^[^/]*,[^/]*:/.test(one))) {
     throw new CoraError('config_invalid', `${source}: offsite.remote is a connection string, which a repository's file may not hold`, {
       hint: "name the remote in rclone's configuration (rclone config), or write it into ~/.config/cora/<project>.toml",
+    });
+  }
+  const [key] = Object.entries({ credentials, rclone_config }).find(([, value]) => value !== undefined) ?? [];
+  if (source === PROJECT_FILE && key !== undefined) {
+    throw new CoraError('config_invalid', `${source}: offsite.${key} names a file of keys, which a repository's file may not choose`, {
+      hint: 'write it into ~/.config/cora/<project>.toml or /etc/cora/<project>.toml',
+      details: { source, key: `offsite.${key}` },
     });
   }
   return {

@@ -6,33 +6,38 @@ import { CoraError } from '../base/errors.ts';
 
 export const COMPLETE = 'COMPLETE.json';
 export const OBJECT_SUMS = 'OBJECTS.sha256';
+/** Bytes that a marker may have; what is larger is none, and is not fetched to find out. */
+export const COMPLETE_MOST = 1 << 20;
 
 const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
 const size = z.int().check(z.nonnegative());
+/** Shown to people; whoever may write to the remote chooses it. */
+const words = z.string().check(z.maxLength(4096));
+const time = words.check(z.refine((text) => !Number.isNaN(Date.parse(text))));
 /** What becomes part of a path here must not lead out of it. */
 const word = z.string().check(z.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/));
 
 const schema = z.object({
   format: z.literal(1),
   vault_id: z.string().check(z.regex(/^[0-9A-Za-z-]{1,64}$/)),
-  project: z.string(),
-  host: z.string(),
+  project: words,
+  host: words,
   env: word,
   snapshot_id: z.string().check(z.regex(/^\d{8}-\d{6}-([0-9a-f]{6,40}|nogit)(-\d+)?$/)),
   kind: z.enum(['backup', 'save', 'fallback']),
-  type: z.string(),
+  type: words,
   status: z.enum(['complete', 'partial', 'suspect']),
   labelled: z.boolean(),
   /** RFC 3339: the instant the snapshot stands for. */
-  backup_start: z.string(),
-  shipped_at: z.string(),
-  cora: z.string(),
+  backup_start: time,
+  shipped_at: time,
+  cora: words,
   encryption: z.enum(['age', 'none']),
-  recipients: z.array(z.string()),
+  recipients: z.array(words).check(z.maxLength(1000)),
   /** Of the snapshot's SHA256SUMS.txt. */
   sums_sha256: sha256,
   /** The newest line of the ledger when it was shipped. */
-  chain: z.object({ sequence: size, hash: sha256 }),
+  chain: z.object({ sequence: size.check(z.maximum(1e12)), hash: sha256 }),
   /** Objects of the copy and their bytes, this file not counted. */
   files: size,
   bytes: size,

@@ -95,7 +95,7 @@ export function pieceOwner(key: string): string {
 /**
  * The entry of a row that is neither a piece nor a removal.
  * @param pieces the hashes of its piece rows, 32 bytes each
- * @throws CoraError damaged where the row is malformed
+ * @throws CoraError damaged where the row is malformed, or names something outside of the project: a listing may come from elsewhere
  */
 export function parseRow(row: string, pieces?: Uint8Array): Entry {
   const fields = row.split('\t');
@@ -104,6 +104,11 @@ export function parseRow(row: string, pieces?: Uint8Array): Entry {
     throw new CoraError('damaged', `A listing has a malformed row: ${JSON.stringify(row.slice(0, 80))}`);
   }
   const linked = type === 'l' || type === 'h' || type === 'c' || type === 'b';
+  const name = unescapeField(path);
+  const target = linked ? unescapeField(link) : undefined;
+  if (leavesRoot(name) || (type === 'h' && leavesRoot(target ?? ''))) {
+    throw new CoraError('damaged', `A listing has a row that leads out of the project: ${JSON.stringify(row.slice(0, 80))}`);
+  }
   return {
     type,
     mode: Number.parseInt(mode ?? '', 8),
@@ -112,10 +117,15 @@ export function parseRow(row: string, pieces?: Uint8Array): Entry {
     mtime: parseTime(mtime ?? ''),
     size: Number(size),
     sha256: sha256 === '-' ? undefined : sha256,
-    path: unescapeField(path),
-    link: linked ? unescapeField(link) : undefined,
+    path: name,
+    link: target,
     pieces,
   };
+}
+
+/** Whether a path that is joined to a directory may end elsewhere. The project's own directory is `.`. */
+function leavesRoot(path: string): boolean {
+  return path !== '.' && /(?:^|\/)\.{0,2}(?:\/|$)/.test(path);
 }
 
 const TYPES = new Set(['d', 'f', 'S', 'l', 'h', 'p', 's', 'c', 'b']);
