@@ -147,14 +147,18 @@ async function removeMarker(vault: Vault, remote: Remote, env: string, { id, kin
   recordRemoval(vault, remote.name, env, { id, kind }, copy.sha256, new Date(ctx.now()).toISOString(), ctx.lockWait);
 }
 
-/** @param directory of one copy, without its marker */
+/**
+ * Not `rclone purge`: in a bucket that keeps versions that one takes these as well, and with them the way back from a slip.
+ * @param directory of one copy, without its marker
+ */
 async function removeRest(remote: Remote, directory: string): Promise<void> {
-  const result = await rclone(remote.rclone, ['purge', '--', below(remote, directory)], { retries: 2 });
+  const target = below(remote, directory);
+  const result = await rclone(remote.rclone, ['delete', '--rmdirs', '--', target], { retries: 2 });
   if (result.exitCode !== 0 && result.exitCode !== RCLONE_EXIT.directoryNotFound) throw refusedBy(remote, directory, result);
   const left = (await listObjects(remote, directory)).size;
   if (left > 0) throw refusedBy(remote, `${left} objects of ${directory}`, result);
-  // The day's directory, where it is empty now; a bucket has none.
-  await rclone(remote.rclone, ['rmdir', '--', below(remote, directory.slice(0, directory.lastIndexOf('/')))]);
+  // The directory, and the day's where it is empty now; a bucket has none.
+  for (const empty of [target, target.slice(0, target.lastIndexOf('/'))]) await rclone(remote.rclone, ['rmdir', '--', empty]);
 }
 
 function refusedBy(remote: Remote, what: string, result: RcloneResult): CoraError {
