@@ -2,12 +2,13 @@
 // with a real file system, and a changed byte where rclone's own check of sizes sees nothing. Each ends in its exit code, nothing is claimed,
 // and the next run repairs it.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, type TestContext, test } from 'vitest';
+import { findProgram } from '../../src/os/run.ts';
 import { cephAdmin, type Heavy, heavy } from '../support/heavy.ts';
 import { claimed, configureOffsite, copyPath, ENV, fillProject, shipLines } from '../support/offsite.ts';
 import { addS3, addSection, bucketRemote, cryptRemote, localRemote, type Remote, servedRemote, whyNoRclone } from '../support/remotes.ts';
@@ -15,6 +16,7 @@ import { execute, isRoot, type Run, Sandbox } from '../support/sandbox.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 
 const MB = 1 << 20;
+const MODES = ['plain', 'encrypted'] as const;
 const slow = process.env['CORA_TEST_SLOW'] === '1';
 let sandbox: Sandbox;
 const cleanUp: (() => Promise<unknown>)[] = [];
@@ -54,6 +56,15 @@ async function inParts(server: Heavy): Promise<{ readonly remote: Remote; readon
   return { remote, proxy };
 }
 
+/** The lines of the configuration that say so; skips where age is missing. */
+function recipients(mode: (typeof MODES)[number], context: TestContext): string[] {
+  if (mode === 'plain') return [];
+  if (['age', 'age-keygen'].some((name) => findProgram(name) === undefined)) context.skip('age is missing');
+  const identity = join(sandbox.root, 'key.txt');
+  execFileSync('age-keygen', ['-o', identity], { stdio: 'ignore' });
+  return [`recipients = ["${execFileSync('age-keygen', ['-y', identity]).toString().trim()}"]`];
+}
+
 async function expectNothing(remote: Remote, run: Run, words: RegExp): Promise<void> {
   expect([run.code, run.stderr]).toEqual([12, expect.stringMatching(words)]);
   for (const secret of remote.secrets) expect(run.stdout + run.stderr).not.toContain(secret);
@@ -75,11 +86,11 @@ async function expectRepaired(remote: Remote, id: string): Promise<void> {
   expect((await sandbox.cora(['ship', '--check'])).code).toBe(0);
 }
 
-test('ceph: kill -9 in the middle of a multipart upload shows no object, and the next run makes the copy whole', async (context) => {
+test.for(MODES)('ceph, %s: kill -9 in the middle of a multipart upload shows no copy, and the next run makes it whole', async (mode, context) => {
   const server = heavy('ceph');
   if (typeof server === 'string') return context.skip(server);
   const { remote, proxy } = await inParts(server);
-  const id = await backup(remote, 16 * MB);
+  const id = await backup(remote, 16 * MB, ...recipients(mode, context));
   proxy.rate = 8 * MB;
   const child = spawn(join(import.meta.dirname, '..', '..', 'bin', 'cora'), ['ship'], {
     cwd: sandbox.project,
@@ -93,15 +104,16 @@ test('ceph: kill -9 in the middle of a multipart upload shows no object, and the
   expect(child.signalCode).toBe('SIGKILL');
   proxy.mend();
   await expectUnclaimed(remote);
-  expect(await remote.files(copyPath(id))).not.toContain('project-full.tar.gz');
+  // What is fed to rclone ends there as if it were whole: without its place in the journal nobody believes it.
+  if (mode === 'plain') expect(await remote.files(copyPath(id))).not.toContain('project-full.tar.gz');
   await expectRepaired(remote, id);
 });
 
-test('ceph: a network cut in the middle of a multipart upload is exit 12, and the next run goes on', async (context) => {
+test.for(MODES)('ceph, %s: a network cut in the middle of a multipart upload is exit 12, and the next run goes on', async (mode, context) => {
   const server = heavy('ceph');
   if (typeof server === 'string') return context.skip(server);
   const { remote, proxy } = await inParts(server);
-  const id = await backup(remote, 16 * MB, 'timeout = "3s"');
+  const id = await backup(remote, 16 * MB, 'timeout = "3s"', ...recipients(mode, context));
   proxy.cutAfter = 8 * MB;
   const run = await sandbox.cora(['ship']);
   expect(proxy.isCut).toBe(true);
