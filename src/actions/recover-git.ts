@@ -115,7 +115,7 @@ async function buildRepository(
   await git(['config', 'core.bare', 'false']);
   const shallow = bundle.replace(/\.bundle$/, '.shallow');
   if (existsSync(shallow)) copyFileSync(shallow, `${directory}/shallow`);
-  const verified = await gitOwn(directory, ['bundle', 'verify', '--quiet', bundle], call);
+  const verified = await gitOwn(directory, ['bundle', 'verify', bundle], call);
   if (verified.exitCode !== 0) {
     if (/prerequisite/.test(verified.stderr)) return 'remote';
     requireOk(['bundle', 'verify'], verified);
