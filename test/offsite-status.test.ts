@@ -3,6 +3,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { isNetworkMount, mountedOn } from '../src/os/mounts.ts';
 import { localDirectoryOf } from '../src/os/rclone-places.ts';
 import { findProgram } from '../src/os/run.ts';
 import { Sandbox } from './support/sandbox.ts';
@@ -104,6 +105,10 @@ test.skipIf(missing !== '')(`a try that failed is told with its reason, by statu
     expect((await sandbox.cora(['ship'])).code).toBe(12);
     const found = await status();
     expect(found.offsite[0]).toMatchObject({ place: 'missing', copies: 1, error: expect.stringContaining('not there') });
+    // The place where its disk would be mounted is there, and is not it.
+    mkdirSync(near);
+    expect((await status()).offsite[0]).toMatchObject({ place: 'missing' });
+    rmSync(near, { recursive: true });
     expect(messages(found)).toMatch(/The last try to ship to \S+ \(\d+ s ago\) failed: /);
     // What is not there now is no copy now; what was sent elsewhere by hand is one.
     expect(found.rule.copies.of.map(({ what }) => what)).not.toContain(near);
@@ -140,6 +145,10 @@ test('a remote that is elsewhere: off-site, locked until a day, met after a dril
   writeRecord(backup.id, {}, { directory: sandbox.root });
   expect((await status()).offsite).toMatchObject([{ remote: far, place: 'same_disk' }]);
 
+  // Dated in the future by a wrong clock: it tells nothing of its age.
+  writeRecord('20990101-000000-nogit', {});
+  expect((await status()).offsite).toMatchObject([{ copies: 1, newest: null, current: false }]);
+
   // Only an old copy is there, and the newest backup is not.
   writeRecord('20200101-000000-nogit', {});
   const old = await status();
@@ -164,6 +173,16 @@ test('a name in the configuration of rclone that leads to a disk of this machine
     undefined,
   ]);
   expect(localDirectoryOf('a:', '[a]\ntype = alias\nremote = b:\n[b]\ntype = alias\nremote = a:\n', undefined)).toBeUndefined();
+});
+
+test('what a directory is mounted on is told by its name alone', () => {
+  expect(mountedOn('/proc/self')).toMatchObject({ type: 'proc', mountPoint: '/proc' });
+  expect(mountedOn('/no/such/place')).toMatchObject({ mountPoint: '/' });
+  const away = ['nfs4', 'cifs', 'smb3', 'fuse.sshfs', 'ceph', 'davfs'].map((type) => isNetworkMount({ type, source: 's', mountPoint: '/' }));
+  const here = ['ext4', 'btrfs', 'fuseblk', 'overlay', 'fuse.ntfs-3g', 'autofs'].map((type) =>
+    isNetworkMount({ type, source: 's', mountPoint: '/' }),
+  );
+  expect([new Set(away), new Set(here)]).toEqual([new Set([true]), new Set([false])]);
 });
 
 test.skipIf(missing !== '')(`--remote lists every project there, from anywhere, and names a marker that is damaged${missing}`, async () => {

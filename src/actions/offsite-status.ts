@@ -65,6 +65,8 @@ export type OffsiteFacts = {
 };
 
 const SHIP = 'cora ship';
+/** A clock that runs ahead by less than this is a clock like any other. */
+const CLOCK_SLACK = 120_000;
 
 /** Never throws for what is wrong with the configuration: that is part of the state. */
 export function offsiteStatus(facts: OffsiteFacts): OffsiteStatus {
@@ -91,7 +93,9 @@ function remoteState(facts: OffsiteFacts, name: string, record: RemoteRecord | u
   const env = configured ? (config.offsite.env ?? vault.info.name) : (record?.env ?? vault.info.name);
   const known = record?.env === env ? record : undefined;
   const copies = Object.values(known?.copies ?? {});
-  const newest = copies.toSorted((a, b) => momentOf(a.id) - momentOf(b.id)).at(-1);
+  // One that a wrong clock dated in the future would be young for ever.
+  const past = copies.filter(({ id }) => momentOf(id) <= now + CLOCK_SLACK);
+  const newest = past.toSorted((a, b) => momentOf(a.id) - momentOf(b.id)).at(-1);
   const pending = configured ? pendingCopies(refs, known, config.offsite.saves) : [];
   const newestTime = newest === undefined ? undefined : momentOf(newest.id);
   const isNewest = newest !== undefined && refs.findLast(({ kind }) => kind === 'backup')?.id === newest.id;
@@ -99,7 +103,7 @@ function remoteState(facts: OffsiteFacts, name: string, record: RemoteRecord | u
     remote: name,
     env,
     configured,
-    ...placeOf(facts, name, record),
+    ...placeOf(facts, name, record, copies.length > 0 ? env : ''),
     copies: copies.length,
     bytes: copies.reduce((sum, { bytes }) => sum + bytes, 0),
     newest,
@@ -123,10 +127,12 @@ export function pendingCopies(refs: readonly SnapshotRef[], record: RemoteRecord
   });
 }
 
+/** @param env what must be there in a directory that is named as it is: the place of a disk that is not mounted is one as well */
 function placeOf(
   { vault, root, config, places }: OffsiteFacts,
   name: string,
   record: RemoteRecord | undefined,
+  env: string,
 ): Pick<RemoteState, 'place' | 'medium'> {
   const directory = attemptDirectory({ config: config.offsite, places }, name) ?? record?.directory;
   if (directory === undefined) return { place: 'remote', medium: `remote ${name.split(':')[0] ?? name}` };
@@ -134,7 +140,7 @@ function placeOf(
   if (mount !== undefined && isNetworkMount(mount)) return { place: 'network', medium: `network ${mount.source.split(':')[0] ?? mount.source}` };
   // Not looked at either: it may lie on a server.
   if (mount !== undefined && isAutomount(mount)) return { place: 'disk', medium: `automount ${mount.mountPoint}` };
-  const device = statSync(directory, { throwIfNoEntry: false })?.dev;
+  const device = deviceOf(/^[/~]/.test(name) ? `${directory}/${env}` : directory);
   if (device === undefined) return { place: 'missing', medium: `missing ${directory}` };
   const disk = diskOf(device);
   const isOurs = disk === diskOf(statSync(vault.root).dev) || disk === diskOf(statSync(fsPath(root)).dev);
@@ -163,6 +169,15 @@ export function offsiteWarnings({ remotes, unknown }: OffsiteStatus, maxAge: num
       warn(`No encrypted copy at ${remote} was ever opened: nobody knows whether the key fits`, 'cora key test');
   }
   return warnings;
+}
+
+/** Undefined also for what we may not see. */
+function deviceOf(path: string): number | undefined {
+  try {
+    return statSync(path).dev;
+  } catch {
+    return undefined;
+  }
 }
 
 function momentOf(id: string): number {
