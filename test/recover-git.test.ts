@@ -79,7 +79,7 @@ test.skipIf(findProgram('git') === undefined)(
 );
 
 test.skipIf(findProgram('git') === undefined)('what a bundle alone does not give back is said, with the commands, and no .git is made', async () => {
-  const clone = expect.stringContaining('git clone --no-checkout https://example.org/x.git');
+  const clone = expect.stringContaining('git clone --no-checkout -- https://example.org/x.git');
   const unpushed = await recovered({ bundle: 'git bundle create -q $OUT.bundle main ^HEAD~1' });
   expect(unpushed).toMatchObject({ state: 'remote', next: [clone, expect.stringContaining('refs/heads/*:refs/saved/*')] });
   expect(await recovered({})).toMatchObject({ state: 'remote', next: [clone] });
