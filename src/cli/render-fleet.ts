@@ -187,7 +187,7 @@ export function headsLines(heads: readonly RemoteHeads[]): string[] {
     const before = older === 0 ? '' : `; ${counted(older, 'copy', 'copies')} of before it was rebuilt`;
     if (damaged.length === 0)
       return [
-        `OK ledger at ${visible(remote)}: ${counted(compared, 'copy', 'copies')} agree${newest === undefined ? '' : `, up to line ${newest}`}${before}`,
+        `OK ledger at ${visible(remote)}: ${counted(compared, 'copy agrees', 'copies agree')}${newest === undefined ? '' : `, up to line ${newest}`}${before}`,
       ];
     return damaged.map(({ path, reason }) => `BROKEN ledger at ${visible(remote)}: ${visible(path)}: ${visible(reason)}`);
   });
