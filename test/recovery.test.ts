@@ -1,6 +1,6 @@
 // docs/recovery.md as it stands: each section's blocks are typed into a shell, in order, in a fresh home.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findProgram } from '../src/os/run.ts';
@@ -22,20 +22,7 @@ beforeEach(() => {
   mkdirSync(join(sandbox.home, '.bin'));
   symlinkSync(join(repository, 'bin/cora'), join(sandbox.home, '.bin/cora'));
 });
-afterEach(() => {
-  forgetProjects(sandbox.root);
-  return sandbox.remove();
-});
-
-/** What `cora recover` remembers of a project; root's state is no sandbox's. */
-function forgetProjects(below: string): void {
-  const directory = '/var/lib/cora/projects';
-  if (!existsSync(directory)) return;
-  for (const name of readdirSync(directory)) {
-    const file = join(directory, name);
-    if (readFileSync(file, 'utf8').includes(`"root":"${below}/`)) rmSync(file);
-  }
-}
+afterEach(() => sandbox.remove());
 
 test('the page has a section for each disaster, and nothing is left untyped', () => {
   expect(sections.map(({ title }) => title.slice(0, 2))).toEqual(['1.', '2.', '3.', '4.', '5.', '6.', '7.', '8.']);

@@ -2,7 +2,7 @@
 // an environment of nothing but PATH, HOME and CORA_VAULT. Nothing outside the directory is touched.
 
 import { spawn } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, mkdtempSync, statfsSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { findProgram, runSync } from '../../src/os/run.ts';
@@ -107,6 +107,7 @@ export class Sandbox {
 
   /** Deletes everything, whatever its modes and depth. */
   async remove(): Promise<void> {
+    forgetProjects(this.root);
     if (!isRoot) await execute('chmod', ['-R', 'u+rwx', '--', this.root]);
     else await execute('chattr', ['-R', '-f', '-ia', this.root]);
     await execute('rm', ['-rf', '--', this.root]);
@@ -116,4 +117,18 @@ export class Sandbox {
 function roomIn(path: string): number {
   const { bavail, bsize } = statfsSync(path);
   return bavail * bsize;
+}
+
+/** What root's Cora remembers of projects in a sandbox (`cora recover --vault`) lies outside of it. */
+function forgetProjects(root: string): void {
+  const directory = '/var/lib/cora/projects';
+  if (!isRoot || !existsSync(directory)) return;
+  for (const name of readdirSync(directory)) {
+    const file = join(directory, name);
+    try {
+      if (readFileSync(file, 'utf8').includes(`"root":"${root}/`)) rmSync(file);
+    } catch {
+      // Another test's, which has just removed it.
+    }
+  }
 }
