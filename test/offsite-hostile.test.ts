@@ -158,6 +158,35 @@ test.skipIf(skipped)('a marker of gigabytes is named and not fetched; one of odd
     expect(() => parseComplete(JSON.stringify({ ...complete, ...change }), 'x'), JSON.stringify(change).slice(0, 40)).toThrow(/not valid/);
 });
 
+test.skipIf(skipped)('copies that nothing here knows of, newer than ours, let ship --prune take none of ours', async () => {
+  const remote = join(box.root, 'shared');
+  const record = join(box.vault, 'ledger/offsite.json');
+  const before = readFileSync(record, 'utf8');
+  const year = Number(id.slice(0, 4)) - 1;
+  const ids = ['0101', '0201', '0301'].map((day) => `${year}${day}-000000-abcdef0`);
+  cpSync(pristine, remote, { recursive: true });
+  const known = JSON.parse(before).remotes[pristine];
+  const ours = known.copies[`backup ${id}`];
+  for (const one of ids) {
+    const to = join(remote, 'prod', `${one.slice(0, 4)}-${one.slice(4, 6)}-${one.slice(6, 8)}`, one);
+    cpSync(join(remote, 'prod', `${id.slice(0, 4)}-${id.slice(4, 6)}-${id.slice(6, 8)}`, id), to, { recursive: true });
+    const marker = join(to, 'COMPLETE.json');
+    const start = `${one.slice(0, 4)}-${one.slice(4, 6)}-01T00:00:00Z`;
+    writeFileSync(
+      marker,
+      formatComplete({ ...parseComplete(readFileSync(marker, 'utf8'), marker), snapshot_id: one, backup_start: start, type: 'daily' }),
+    );
+    if (one === ids[0]) known.copies[`backup ${one}`] = { ...ours, id: one, marker_sha256: sha256(marker) };
+  }
+  writeFileSync(record, JSON.stringify({ schema: 1, remotes: { [remote]: known } }));
+  writeFileSync(join(box.project, 'cora.toml'), `[offsite]\nremote = "${remote}"\nenv = "prod"\nretention = { last = 2 }\n`);
+  const run = await box.json(['ship', '--prune']);
+  const [{ would_delete: remove, kept: keep }] = (run.result as { remotes: [Record<'would_delete' | 'kept', { snapshot_id: string }[]>] }).remotes;
+  expect([remove.map((one) => one.snapshot_id), keep.map((one) => one.snapshot_id).sort()]).toEqual([[ids[1]], [ids[0], ids[2], id]]);
+  writeFileSync(record, before);
+  configure('');
+});
+
 test.skipIf(skipped)("a repository's file cannot name keys or a configuration of rclone, which runs programs", async () => {
   const proof = join(box.root, 'EVIL-ran');
   const conf = join(box.project, 'r.conf');

@@ -1,6 +1,7 @@
 // `cora ship --prune` at a directory as remote: what goes, what never does, and what is left where the remote forbids it. Copies of
 // many days are made from a real one: their markers tell their dates, and nothing else of them is looked at.
 
+import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -84,7 +85,10 @@ describe.skipIf(why !== undefined)(`copies at a remote${why === undefined ? '' :
     const until = new Date(Date.now() + 86_400_000).toISOString();
     const state = JSON.parse(before) as { remotes: Record<string, { copies: Record<string, object> }> };
     const one = Object.values(state.remotes[off]?.copies ?? {})[0];
-    state.remotes[off]!.copies[`backup ${locked}`] = { ...one, id: locked, lock: { state: 'locked', mode: 'COMPLIANCE', until } };
+    const marker_sha256 = createHash('sha256')
+      .update(readFileSync(join(place(locked), 'COMPLETE.json')))
+      .digest('hex');
+    state.remotes[off]!.copies[`backup ${locked}`] = { ...one, id: locked, marker_sha256, lock: { state: 'locked', mode: 'COMPLIANCE', until } };
     writeFileSync(record, JSON.stringify(state));
 
     const plan = await prune();

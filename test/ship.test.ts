@@ -2,7 +2,7 @@
 // ship-faults.test.ts, S3 and other kinds of remote in test/offsite/.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findProgram } from '../src/os/run.ts';
@@ -249,4 +249,14 @@ test.skipIf(skipped)('two runs at once: one ships, the other waits or ends with 
   const runs = await Promise.all([sandbox.cora(['ship', '--lock-wait', '0s']), sandbox.cora(['ship', '--lock-wait', '0s'])]);
   expect(runs.map(({ code }) => code).every((code) => code === 0 || code === 11)).toBe(true);
   expect(runs.some(({ code }) => code === 0)).toBe(true);
+});
+
+test.skipIf(skipped)('a record that cannot be written ends with the code of what is wrong, and the next run ships', async () => {
+  configure('');
+  await sandbox.snapshot(['backup', 'now', '--no-ship']);
+  const inTheWay = join(sandbox.vault, 'ledger/offsite.json.new');
+  mkdirSync(inTheWay);
+  expect(await sandbox.json(['ship'])).toMatchObject({ code: 1, error: { code: 'io' } });
+  rmdirSync(inTheWay);
+  expect(await sandbox.json(['ship'])).toMatchObject({ code: 0, result: { remotes: [{ unshipped: [], error: null }] } });
 });

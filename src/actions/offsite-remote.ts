@@ -185,7 +185,9 @@ export async function listCopies(remote: Remote, env: string | undefined): Promi
     const from = below(remote, env ?? '');
     // Whoever may write there must not fill our disk; what is too large is named all the same.
     const [result, oversized] = await Promise.all([
-      rclone(remote.rclone, ['copy', '--fast-list', `--max-size=${COMPLETE_MOST}b`, ...included, '--', from, scratch], { retries: 2 }),
+      rclone(remote.rclone, ['copy', '--fast-list', '--transfers=16', `--max-size=${COMPLETE_MOST}b`, ...included, '--', from, scratch], {
+        retries: 2,
+      }),
       rclone(remote.rclone, ['lsf', '-R', '--files-only', '--fast-list', `--min-size=${COMPLETE_MOST + 1}b`, ...included, '--', from]),
     ]);
     if (result.exitCode === RCLONE_EXIT.directoryNotFound) return { copies: [], damaged: [] };

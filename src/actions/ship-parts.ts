@@ -23,11 +23,8 @@ export const RECORDS = 'records.tar.age';
 
 /** @param sums of every file of the snapshot, SHA256SUMS.txt too */
 export function partsOf(sums: readonly Sum[]): Part[] {
-  const groups = new Map<string, Sum[]>();
-  for (const sum of sums) {
-    const name = objectNameOf(sum.path);
-    groups.set(name, [...(groups.get(name) ?? []), sum]);
-  }
+  // Tens of thousands of critical files are one group.
+  const groups = Map.groupBy(sums, ({ path }) => objectNameOf(path));
   const parts = [...groups].map(([name, files]) => ({ name, files, tar: name.endsWith('.tar.age') }));
   // The largest last: what is small is there soon, and a run that is cut off has less to do again.
   return parts.sort((a, b) => Number(b.tar) - Number(a.tar) || (a.name < b.name ? -1 : 1));

@@ -66,7 +66,16 @@ export async function planRemotePrune(project: ProjectFacts, vault: Vault, remot
   const policy: RetentionPolicy = { saves: rules, backups: rules, weekStart, maxSize: undefined, automatic: false };
   const candidates = own.map((copy, index) => candidateOf(copy, index, facts));
   const { candidates: asked, versions } = await askLocks(candidates, policy, remote, project.config.offsite.lock !== undefined, ctx);
-  const { decisions, refusal } = planRetention(asked, policy, now);
+  const { decisions: all, refusal } = planRetention(asked, policy, now);
+  // Whoever may write there may put copies there that nothing here knows; they take no place of those that were proven.
+  const proven = new Map(
+    planRetention(
+      asked.filter(({ verified }) => verified),
+      policy,
+      now,
+    ).decisions.map((decision) => [decision.candidate, decision]),
+  );
+  const decisions = all.map((decision) => (decision.keep ? decision : (proven.get(decision.candidate) ?? decision)));
   const isOurs = own.length > 0 && own.length === copies.length;
   const marked = new Set([...copies, ...damaged].map(({ directory }) => directory));
   const unmarked = [...facts.sizes].filter(([directory]) => !marked.has(directory));
@@ -110,6 +119,7 @@ function candidateOf(copy: RemoteCopy, index: number, facts: Facts): RemoteCandi
   const isWhole = size !== undefined && size.files >= complete.files && size.bytes >= complete.bytes;
   const pin = pins.get(id);
   const recorded = record?.copies[copyKey({ kind, id })];
+  const isAltered = recorded !== undefined && recorded.marker_sha256 !== copy.sha256;
   return {
     copy,
     id,
@@ -118,10 +128,10 @@ function candidateOf(copy: RemoteCopy, index: number, facts: Facts): RemoteCandi
     sequence: index + 1,
     time: Date.parse(complete.backup_start),
     timezone: report?.timezone ?? 'UTC',
-    state: isWhole ? stateOf(complete.status, report !== undefined && isGood(report)) : 'damaged',
+    state: isWhole && !isAltered ? stateOf(complete.status, report !== undefined && isGood(report)) : 'damaged',
     type: TYPES.has(complete.type) ? (complete.type as BackupType) : 'manual',
     byHand: complete.type === 'manual',
-    verified: recorded !== undefined,
+    verified: recorded !== undefined && !isAltered,
     hold: pin !== undefined ? pinText(pin) : complete.labelled ? 'has a label' : undefined,
     need: kind === 'save' ? 'saves need what earlier ones hold: their copies stay' : lockText(recorded?.lock, now),
   };

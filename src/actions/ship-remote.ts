@@ -1,7 +1,7 @@
 // One remote's turn of `cora ship`: what is believed to be there is looked for, what is missing is sent, the newest first.
 
 import type { Context, Problem } from '../base/context.ts';
-import { CoraError, messageOf } from '../base/errors.ts';
+import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { COMPLETE, COMPLETE_MOST, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
 import { readReport, type SnapshotRef } from '../vault/catalog.ts';
 import { type CopyRecord, copyKey, forgetCopies, readOffsite, recordCopy, updateRemote } from '../vault/offsite-record.ts';
@@ -82,7 +82,7 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
     // What can leave has left: a ledger that was cut is one reason more to have copies elsewhere.
     failed ??= broken;
   } catch (error) {
-    failed = errorOf(error);
+    failed = errorOf(error, vault);
     if (failed.code === 'interrupted') throw failed;
   }
   const settled = settledAt(work, name, env);
@@ -98,8 +98,10 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
   return { remote: name, env, shipped, already, left, error: failed };
 }
 
-function errorOf(error: unknown): CoraError {
+function errorOf(error: unknown, vault: Vault): CoraError {
   if (error instanceof CoraError) return error;
+  // A vault without room, for the journal or the record.
+  if (errnoOf(error) !== undefined) return writeFailure(error, vault.root);
   return new CoraError('internal', `Shipping failed: ${messageOf(error)}`, { cause: error });
 }
 
