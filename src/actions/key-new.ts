@@ -36,7 +36,7 @@ export async function newKey(path: string, place: KeyPlace, config: RecipientPla
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') {
       throw new CoraError('target_exists', `There is a key at ${path} already, and it is never written over`, {
-        hint: `cora key show ${path}, or name another file with --out`,
+        hint: `cora key show ${path} prints the recipient to write below [offsite]; or name another file with --out`,
       });
     }
     throw new CoraError('io', `The key cannot be written to ${path}: ${messageOf(error)}`, { hint: 'name another file with --out', cause: error });

@@ -61,8 +61,11 @@ export function compareHeads(vault: Vault, remote: string, copies: readonly Remo
 export function otherLedger(vault: Vault, remote: string, copies: readonly RemoteCopy[]): CoraError | undefined {
   const [first] = compareHeads(vault, remote, copies).damaged;
   if (first === undefined) return undefined;
-  return new CoraError('damaged', `${first.path}: ${first.reason}`, { hint: 'cora verify --chain --offsite names all of it' });
+  return new CoraError('damaged', `${first.path}: ${first.reason}`, { hint: OTHER });
 }
+
+const OTHER =
+  'cora verify --chain --offsite names all of it; if another machine ships into the same env (the old one, after cora recover), give one of the two its own offsite.env';
 
 type Compared = Pick<RemoteHeads, 'compared' | 'older' | 'newest' | 'damaged'>;
 

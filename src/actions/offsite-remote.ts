@@ -46,11 +46,22 @@ export type RemoteCopies = {
   readonly damaged: readonly { readonly directory: string; readonly reason: string }[];
 };
 
-/** The remotes that are configured, or the one that SPACES_* and BACKUP_BUCKET name. */
+/** The remotes that are configured, each place once, or the one that SPACES_* and BACKUP_BUCKET name. */
 export function remotesOf({ config, places }: OffsiteSetup): readonly string[] {
-  if (config.remotes.length > 0) return config.remotes;
+  const { remotes } = config;
+  if (remotes.length > 0) return remotes.filter((name, index) => remotes.findIndex((one) => isSamePlace(one, name, places.home)) === index);
   const { defaultRemote } = remoteSettings({ config, places });
   return defaultRemote === undefined ? [] : [defaultRemote];
+}
+
+/** Whether two names say the same place in other words: `~/nas`, `/home/me/nas/`. By their text alone. */
+export function isSamePlace(one: string, other: string, home: string | undefined): boolean {
+  return baseOf(one, home) === baseOf(other, home);
+}
+
+/** What was typed, under the name that the configuration has for it: copies are recorded by name. */
+export function configuredName({ config, places }: OffsiteSetup, typed: string): string {
+  return config.remotes.find((name) => isSamePlace(name, typed, places.home)) ?? typed;
 }
 
 /** Keys and rclone's configuration of a set-up, without asking rclone. @throws CoraError config_invalid */
@@ -71,10 +82,22 @@ export function directoryOf(setup: OffsiteSetup, name: string): string | undefin
 export async function openRemote(setup: OffsiteSetup, name: string, from: 'configured' | 'typed', ctx: Context): Promise<Remote> {
   if (from === 'typed' && !setup.config.remotes.includes(name)) requirePlain(name);
   const credentials = remoteSettings(setup);
-  for (const warning of credentials.warnings) ctx.monitor.problem({ code: 'credentials_shared', message: warning, severity: 'warning' });
+  for (const warning of credentials.warnings.filter((one) => isNew(ctx, one)))
+    ctx.monitor.problem({ code: 'credentials_shared', message: warning, severity: 'warning' });
   const access: Rclone = { credentials, timeout: setup.config.timeout, bwlimit: setup.config.bwlimit, signal: ctx.signal };
   const base = baseOf(name, setup.places.home);
   return { name, base, type: await typeOf(base, access, credentials), rclone: access, credentials };
+}
+
+const SAID = new WeakMap<Context['monitor'], Set<string>>();
+
+/** Several remotes read the same files: what is wrong with them is said once. */
+function isNew({ monitor }: Context, warning: string): boolean {
+  const said = SAID.get(monitor) ?? new Set();
+  SAID.set(monitor, said);
+  if (said.has(warning)) return false;
+  said.add(warning);
+  return true;
 }
 
 function expanded(config: Config['offsite'], { home }: CredentialPlaces) {

@@ -12,7 +12,7 @@ import type { SnapshotRef } from '../vault/catalog.ts';
 import { parseId, timeOfId } from '../vault/layout.ts';
 import { type CopyRecord, copyKey, type RemoteRecord, readOffsite } from '../vault/offsite-record.ts';
 import type { Vault } from '../vault/vault.ts';
-import { directoryOf, type OffsiteSetup, remotesOf } from './offsite-remote.ts';
+import { directoryOf, isSamePlace, type OffsiteSetup, remotesOf } from './offsite-remote.ts';
 
 /** `remote`: elsewhere; `network`: a directory that another machine holds; `missing`: a directory that is not there now. */
 export type RemotePlace = 'remote' | 'network' | 'disk' | 'same_disk' | 'missing';
@@ -82,7 +82,7 @@ export function offsiteStatus(facts: OffsiteFacts): OffsiteStatus {
     configured = config.offsite.remotes;
   }
   const byHand = Object.entries(record.remotes).flatMap(([name, { copies }]) =>
-    configured.includes(name) || Object.keys(copies).length === 0 ? [] : name,
+    configured.some((one) => isSamePlace(one, name, places.home)) || Object.keys(copies).length === 0 ? [] : name,
   );
   const state = (name: string, isConfigured: boolean) => remoteState(facts, name, record.remotes[name], isConfigured);
   return { remotes: [...configured.map((name) => state(name, true)), ...byHand.map((name) => state(name, false))], unknown };

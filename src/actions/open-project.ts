@@ -78,21 +78,23 @@ function openOrCreate(project: ProjectFacts, location: VaultLocation, ctx: Conte
   return vault;
 }
 
+const OTHER_REMOTE = 'name a directory elsewhere as offsite.remote';
+
 /**
- * A vault inside the project would save itself; one around the project would be lost with it.
+ * A vault, or a remote that is a directory, inside the project would save itself; one around the project would be lost with it.
  * @throws CoraError project_refused
  */
-export function refuseInside(root: Bytes, vaultPath: string): void {
+export function refuseInside(root: Bytes, vaultPath: string, what: 'vault' | 'remote' = 'vault'): void {
   const vault = `${fromText(realOf(vaultPath))}/`;
   const project = `${root}/`;
   if (vault.startsWith(project)) {
-    throw new CoraError('project_refused', `The vault ${vaultPath} lies inside the project ${toText(root)}`, {
-      hint: 'name a vault outside of it with --vault',
+    throw new CoraError('project_refused', `The ${what} ${vaultPath} lies inside the project ${toText(root)}`, {
+      hint: what === 'vault' ? 'name a vault outside of it with --vault' : OTHER_REMOTE,
     });
   }
   if (project.startsWith(vault)) {
-    throw new CoraError('project_refused', `The project ${toText(root)} lies inside the vault ${vaultPath}`, {
-      hint: 'name another vault with --vault',
+    throw new CoraError('project_refused', `The project ${toText(root)} lies inside the ${what} ${vaultPath}`, {
+      hint: what === 'vault' ? 'name another vault with --vault' : OTHER_REMOTE,
     });
   }
 }

@@ -72,11 +72,14 @@ const isIdPart = (name: string) => /^\d{4,8}(?:-[\da-z-]*)?$/.test(name);
  * The one group that is meant.
  * @throws CoraError unknown_snapshot where there is none, refused where several fit
  */
-export function onlyGroup(groups: readonly CopyGroup[], remote: string): CopyGroup {
+export function onlyGroup(groups: readonly CopyGroup[], remote: string, env: string | undefined): CopyGroup {
   const [only, ...others] = groups;
   if (only === undefined) {
-    throw new CoraError('unknown_snapshot', `There is no complete copy at ${remote}`, {
-      hint: 'name the directory above the env (name:bucket/path); cora recover REMOTE lists what is there',
+    throw new CoraError('unknown_snapshot', `There is no complete copy ${env === undefined ? '' : `of env ${env} `}at ${remote}`, {
+      hint:
+        env === undefined
+          ? 'name the directory above the env (name:bucket/path); cora recover REMOTE lists what is there'
+          : `cora recover ${remote} lists the envs that are there`,
     });
   }
   if (others.length === 0) return only;

@@ -19,7 +19,7 @@ import { restoreScript } from '../vault/restore-script.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { createVault, lockForWriting, moveProject, openVault, repairVault, rootOf, type Vault } from '../vault/vault.ts';
 import type { RemoteCopy } from './offsite-remote.ts';
-import { refuseInside } from './open-project.ts';
+import { realOf, refuseInside } from './open-project.ts';
 import type { CopyGroup } from './recover-choose.ts';
 
 /** No project lies here: the root of a vault whose project's place is not known yet. */
@@ -58,6 +58,22 @@ export function openRecoveryVault(group: CopyGroup, root: Bytes, env: VaultEnvir
     });
   }
   return { vault, made };
+}
+
+/**
+ * A project inside a vault, or where the copies lie, would be taken for a part of it, and be lost with it.
+ * @param root real path
+ * @param copies the directory of the remote; undefined where it is none of this machine
+ * @throws CoraError project_refused
+ */
+export function refuseWithin(root: Bytes, copies: string | undefined): void {
+  const refuse = (around: string) => {
+    throw new CoraError('project_refused', `${toText(root)} lies inside ${around}`, { hint: 'name a directory elsewhere with --to' });
+  };
+  if (copies !== undefined && `${toText(root)}/`.startsWith(`${realOf(copies)}/`)) refuse(`${copies}, where the copies are`);
+  for (let directory = toText(root); directory !== '/'; directory = dirname(directory)) {
+    if (exists(`${directory}/${NAMES.vaultJson}`)) refuse(`the vault ${directory}`);
+  }
 }
 
 /** The vault belongs to the project at `root` from here on: its own place is gone, or was never known. */

@@ -20,7 +20,7 @@ import { type FetchedCopy, fetchCopies, recordFetched } from './recover-copies.t
 import { requireRoom } from './recover-fetch.ts';
 import { type RecoveredGit, recoverGit } from './recover-git.ts';
 import { type FetchStages, openFetchStages } from './recover-stage.ts';
-import { findCopy, giveTo, NOWHERE, openRecoveryVault, rememberVault, removeEmptyVault } from './recover-vault.ts';
+import { findCopy, giveTo, NOWHERE, openRecoveryVault, refuseWithin, rememberVault, removeEmptyVault } from './recover-vault.ts';
 import { applyRestore, type RestoreResult } from './restore.ts';
 import { planRestore } from './restore-plan.ts';
 import { sealNew } from './seal.ts';
@@ -65,6 +65,7 @@ export type RecoverResult = {
 export async function recover(remote: Remote, group: CopyGroup, copy: RemoteCopy, options: RecoverOptions, ctx: Context): Promise<RecoverResult> {
   const begun = performance.now();
   const root = options.to === undefined ? NOWHERE : fromText(realOf(toText(options.to)));
+  if (root !== NOWHERE) refuseWithin(root, remote.type === 'local' ? remote.base : undefined);
   const opened = openRecoveryVault(group, root, options.environment, ctx);
   let { vault } = opened;
   let stages: FetchStages | undefined;

@@ -61,7 +61,7 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
     // Kept for those who cannot read the configuration of rclone that this run was given (a credential of its service).
     const directory = directoryOf(work.setup, name);
     place = directory === undefined ? {} : { directory };
-    if (remote.type === 'local') refuseInside(work.project.root, remote.base);
+    if (remote.type === 'local') refuseInside(work.project.root, remote.base, 'remote');
     await requireThere(remote);
     const { present, broken } = await reconcile(work, remote, env, ctx);
     const settled = settledAt(work, name, env);

@@ -28,6 +28,7 @@ export type RulePart = {
 
 export type Rule = { readonly met: boolean; readonly parts: readonly RulePart[] };
 
+const ELSEWHERE = 'name a remote away from this machine in offsite.remote (docs/offsite.md), then cora ship';
 const CONFIGURE = 'write offsite.remote into the configuration (docs/offsite.md), then cora ship';
 
 /** The state of the copies and the rule; undefined where the vault cannot be read, which the rest of a status tells. */
@@ -59,7 +60,12 @@ function threeTwoOne(facts: OffsiteFacts, { remotes }: OffsiteStatus): Rule {
   const parts: RulePart[] = [
     part('copies', copies, 3, newest === undefined ? 'cora backup now' : ship),
     part('media', media, 2, remotes.some(({ place }) => place === 'same_disk') ? 'name another disk or a remote in offsite.remote' : ship),
-    part('offsite', away, 1, remotes.some(({ place }) => place === 'remote' || place === 'network') ? 'cora ship' : CONFIGURE),
+    part(
+      'offsite',
+      away,
+      1,
+      remotes.some(({ place }) => place === 'remote' || place === 'network') ? 'cora ship' : remotes.length > 0 ? ELSEWHERE : CONFIGURE,
+    ),
     part('immutable', fixed, 1, 'cora protect as root, or a bucket with Object Lock (docs/offsite.md)'),
     errorsOf(facts, remotes),
   ];

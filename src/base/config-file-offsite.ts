@@ -28,7 +28,7 @@ export function offsiteSchema<R extends z.core.$ZodType>(rules: R) {
         z.array(z.string({ error: RECIPIENTS }).check(z.regex(/^age1[a-z0-9]{1,4000}$/, { error: RECIPIENTS })), { error: RECIPIENTS }),
       ),
       allow_plaintext: z.optional(flag),
-      bwlimit: z.optional(z.string({ error: LIMIT }).check(z.regex(/^[0-9A-Za-z.:, -]{1,200}$/, { error: LIMIT }))),
+      bwlimit: z.optional(z.string({ error: LIMIT }).check(z.refine(isRate, { error: LIMIT }))),
       timeout: z.optional(duration),
       saves: z.optional(flag),
       after_backup: z.optional(flag),
@@ -94,6 +94,14 @@ export function offsitePart(table: OffsiteTable, source: string) {
 
 function isRemote(value: string): boolean {
   return /^(\/|~\/|:?[A-Za-z0-9_][^\n\0]*:)[^\n\0]*$/.test(value);
+}
+
+const RATE = '(?:off|\\d*\\.?\\d+(?:b|[kmgtpe](?:i?b)?|[kmgtpe]i)?)';
+const RATES = new RegExp(`^(?:(?:[a-z]{3,9}-)?\\d{1,2}:\\d{2},)?${RATE}(?::${RATE})?$`, 'i');
+
+/** Whether rclone takes a text as `--bwlimit`: one rate, one for each direction, or a timetable of such. */
+export function isRate(value: string): boolean {
+  return value.length <= 200 && value.split(' ').every((part) => RATES.test(part));
 }
 
 function isDuration(value: string): boolean {

@@ -66,7 +66,7 @@ export function healthLines({ state, checks, backups, drills }: HealthResult, no
     ...told.map(
       ({ level, name, message, next }) => `${level.padEnd(8)} ${name}: ${visible(message)}${next === undefined ? '' : `. ${visible(next)}`}`,
     ),
-    ...(fine.length === 0 ? [] : [`well     ${fine.join(', ')}`]),
+    ...(fine.length === 0 ? [] : [`well     ${[...new Set(fine)].join(', ')}`]),
     ...trendLines(backups ?? [], now),
     ...(drills.count === 0 ? [] : [`Drills   ${drills.succeeded} of ${counted(drills.count, 'restore test')} succeeded`]),
   ];

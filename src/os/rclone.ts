@@ -1,8 +1,7 @@
 // rclone as a child process: the one place that starts it. Explicit limits (its own defaults try a dead server for five minutes), no
 // bucket made by a typing slip, no environment but ours, and never a secret in a message.
 
-import { once } from 'node:events';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { CoraError } from '../base/errors.ts';
 import { type Credentials, redact } from './credentials.ts';
 import { type Piped, type PipedEnd, startPiped } from './piped.ts';
@@ -137,7 +136,8 @@ export function startUpload(access: Rclone, path: string, size: number, call: Rc
     async write(bytes) {
       watch.alive();
       if (broken !== undefined || input === undefined || input.destroyed) throw broken ?? new Error('rclone has ended');
-      if (!input.write(bytes)) await Promise.race([once(input, 'drain'), once(input, 'close'), ended]);
+      if (!input.write(bytes)) await drained(input);
+      if (broken !== undefined) throw broken;
     },
     async finish() {
       input?.end();
@@ -151,6 +151,17 @@ export function startUpload(access: Rclone, path: string, size: number, call: Rc
       watch.end();
     },
   };
+}
+
+/** Until what was written has gone on, or it has ended. Leaves no listener behind: a large object is written in thousands of steps. */
+function drained(input: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = () => {
+      for (const event of ['drain', 'close']) input.off(event, settle);
+      resolve();
+    };
+    for (const event of ['drain', 'close']) input.on(event, settle);
+  });
 }
 
 function start(access: Rclone, args: readonly string[], call: RcloneCall, watch: Watch, stdin: 'pipe' | 'ignore'): Piped {

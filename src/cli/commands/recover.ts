@@ -5,6 +5,7 @@ import { recover } from '../../actions/recover.ts';
 import { type CopyGroup, chooseCopy, fittingGroups, groupCopies, onlyGroup, type Wanted } from '../../actions/recover-choose.ts';
 import { type Bytes, fromText, isText, toText } from '../../base/bytes.ts';
 import { defaultConfig } from '../../base/config.ts';
+import { isRate } from '../../base/config-file-offsite.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import { copiesDocument, copiesLines, recoverDocument, recoverLines } from '../render-recover.ts';
@@ -46,7 +47,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
     const only = fittingGroups(groups, wanted);
     return { result: copiesDocument(named, only, found.damaged, ctx.now()), lines: copiesLines(named, only, found.damaged, ctx.now()) };
   }
-  const group = await theGroup(fittingGroups(groups, wanted), named, session);
+  const group = await theGroup(fittingGroups(groups, wanted), named, options.env, session);
   const copy = await chooseCopy(group, wanted, ctx);
   const result = await recover(remote, group, copy, recoverOptions(options, session), ctx);
   const next = await nextSteps(result.vault.path, options, group, session);
@@ -82,7 +83,7 @@ function readWanted(options: Options, name: string | undefined): Wanted {
 function setupOf(options: Options, { machine, absolute }: Session) {
   const path = (value: Bytes | undefined) => (value === undefined ? undefined : toText(absolute(value)));
   const { bwlimit } = options;
-  if (bwlimit !== undefined && !/^[0-9A-Za-z.:, -]{1,200}$/.test(bwlimit))
+  if (bwlimit !== undefined && !isRate(bwlimit))
     throw new CoraError('usage', `--bwlimit is no rate: ${bwlimit}`, { hint: 'write it as rclone takes it: 2M, or "08:00,512k 19:00,off"' });
   return {
     config: { ...defaultConfig.offsite, credentials: path(options.credentials), rcloneConfig: path(options.rcloneConfig), bwlimit },
@@ -90,9 +91,9 @@ function setupOf(options: Options, { machine, absolute }: Session) {
   };
 }
 
-async function theGroup(groups: readonly CopyGroup[], remote: string, session: Session): Promise<CopyGroup> {
+async function theGroup(groups: readonly CopyGroup[], remote: string, env: string | undefined, session: Session): Promise<CopyGroup> {
   const { globals } = session;
-  if (groups.length < 2 || !session.interactive || globals.json === true || globals.yes === true) return onlyGroup(groups, remote);
+  if (groups.length < 2 || !session.interactive || globals.json === true || globals.yes === true) return onlyGroup(groups, remote, env);
   const { askWhichGroup } = await import('../recover-questions.ts');
   return askWhichGroup(groups, session.ctx.signal);
 }

@@ -1,5 +1,6 @@
 // `cora ship`.
 
+import { configuredName } from '../../actions/offsite-remote.ts';
 import { ship } from '../../actions/ship.ts';
 import { checkCopies } from '../../actions/ship-check.ts';
 import { type Bytes, toText } from '../../base/bytes.ts';
@@ -19,8 +20,9 @@ export async function run({ args, options }: { readonly args: readonly Bytes[]; 
   const { project, location } = await session.open();
   const names = args.map(toText);
   const setup = offsiteSetup(project.config.offsite, session.machine);
-  const remotes = options.remote;
-  if (options.prune === true) return (await import('./ship-prune.ts')).shipPrune(options, project, location, setup, session);
+  const remotes = options.remote?.map((typed) => configuredName(setup, typed));
+  const named = remotes === undefined ? options : { ...options, remote: remotes };
+  if (options.prune === true) return (await import('./ship-prune.ts')).shipPrune(named, project, location, setup, session);
   if (options.check === true) {
     const result = await checkCopies(project, location, setup, { names, remotes }, session.ctx);
     return { result: checkDocument(result), lines: checkLines(result), ...checkFailure(result) };
