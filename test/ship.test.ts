@@ -259,4 +259,5 @@ test.skipIf(skipped)('a record that cannot be written ends with the code of what
   expect(await sandbox.json(['ship'])).toMatchObject({ code: 1, error: { code: 'io' } });
   rmdirSync(inTheWay);
   expect(await sandbox.json(['ship'])).toMatchObject({ code: 0, result: { remotes: [{ unshipped: [], error: null }] } });
+  expect(await sandbox.json(['prune'])).toMatchObject({ code: 0, result: { unparseable: [] } });
 });

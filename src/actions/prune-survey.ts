@@ -177,6 +177,7 @@ const OWN: ReadonlySet<string> = new Set([
   NAMES.cache,
   NAMES.writeLock,
   NAMES.gcLock,
+  NAMES.shipLock,
   'lost+found',
 ]);
 
