@@ -20,6 +20,7 @@ beforeEach(() => {
 
 afterEach(() => sandbox.remove());
 
+let keys = 0;
 const skipped = findProgram('rclone') === undefined;
 const withAge = findProgram('age') === undefined ? 'age is missing' : undefined;
 
@@ -47,7 +48,7 @@ const marker = (id: string) => JSON.parse(readFileSync(join(copyOf(id), 'COMPLET
 const chain = () => readFileSync(join(sandbox.vault, 'ledger/chain.log'), 'utf8');
 
 function identity(): { readonly file: string; readonly recipient: string } {
-  const file = join(sandbox.root, 'key.txt');
+  const file = join(sandbox.root, `key-${keys++}.txt`);
   execFileSync('age-keygen', ['-o', file], { stdio: 'ignore' });
   return { file, recipient: execFileSync('age-keygen', ['-y', file]).toString().trim() };
 }
@@ -260,4 +261,14 @@ test.skipIf(skipped)('a record that cannot be written ends with the code of what
   rmdirSync(inTheWay);
   expect(await sandbox.json(['ship'])).toMatchObject({ code: 0, result: { remotes: [{ unshipped: [], error: null }] } });
   expect(await sandbox.json(['prune'])).toMatchObject({ code: 0, result: { unparseable: [] } });
+});
+
+test.skipIf(skipped || withAge !== undefined)("a machine file's key that wins over the project's own is said", async () => {
+  const { recipient } = identity();
+  const other = identity().recipient;
+  configure(`recipients = ["${recipient}"]`);
+  mkdirSync(join(sandbox.home, '.config/cora'), { recursive: true });
+  writeFileSync(join(sandbox.home, '.config/cora/project.toml'), `[offsite]\nrecipients = ["${other}"]\n`);
+  const run = await sandbox.cora(['backup', 'now']);
+  expect([run.code, run.stderr]).toEqual([0, expect.stringMatching(/recipients.* win over/)]);
 });

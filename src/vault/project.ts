@@ -42,6 +42,10 @@ export async function findProject(cwd: Bytes, home: Bytes | undefined): Promise<
   const own = await projectFile(root, warnings, owners);
   const name = projectName(own.name, root);
   const machine = await machineFile(name, home, owners);
+  const [here, there] = [own.offsite?.recipients, machine.offsite?.recipients];
+  // A machine file holds for every project of that name: copies for the wrong key would be noticed on the day they are needed.
+  if (here !== undefined && there !== undefined && here.join() !== there.join())
+    warnings.push(`offsite.recipients of the machine's file for ${name} win over those of cora.toml: copies are encrypted for those keys`);
   return { root, name: projectName(machine.name ?? own.name, root), config: mergeConfig(own, machine), warnings, owners };
 }
 
