@@ -9,7 +9,7 @@ import { formatAge } from '../base/units.ts';
 import type { CredentialPlaces } from '../os/credentials.ts';
 import { diskOf, isAutomount, isNetworkMount, mountedOn } from '../os/mounts.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
-import { parseId, timeOfId } from '../vault/layout.ts';
+import { compareIds, parseId, timeOfId } from '../vault/layout.ts';
 import { type CopyRecord, copyKey, type RemoteRecord, readOffsite } from '../vault/offsite-record.ts';
 import type { Vault } from '../vault/vault.ts';
 import { directoryOf, isSamePlace, type OffsiteSetup, remotesOf } from './offsite-remote.ts';
@@ -42,6 +42,8 @@ export type RemoteState = {
   readonly lastTry: number | undefined;
   /** Why the last try failed; undefined where it did not. */
   readonly error: string | undefined;
+  /** What to do about it. */
+  readonly hint: string | undefined;
   /** When an encrypted copy was last really opened. */
   readonly openedAt: number | undefined;
 };
@@ -95,7 +97,7 @@ function remoteState(facts: OffsiteFacts, name: string, record: RemoteRecord | u
   const copies = Object.values(known?.copies ?? {});
   // One that a wrong clock dated in the future would be young for ever.
   const past = copies.filter(({ id }) => momentOf(id) <= now + CLOCK_SLACK);
-  const newest = past.toSorted((a, b) => momentOf(a.id) - momentOf(b.id)).at(-1);
+  const newest = past.toSorted((a, b) => byId(a.id, b.id)).at(-1);
   const pending = configured ? pendingCopies(refs, known, config.offsite.saves) : [];
   const newestTime = newest === undefined ? undefined : momentOf(newest.id);
   const isNewest = newest !== undefined && refs.findLast(({ kind }) => kind === 'backup')?.id === newest.id;
@@ -114,6 +116,7 @@ function remoteState(facts: OffsiteFacts, name: string, record: RemoteRecord | u
     unshippedSince: pending[0] === undefined ? undefined : Math.min(...pending.map(({ id }) => timeOfId(id))),
     lastTry: timeOf(known?.last_try),
     error: known?.error ?? undefined,
+    hint: known?.hint ?? undefined,
     openedAt: timeOf(known?.opened_at),
   };
 }
@@ -155,13 +158,13 @@ export function offsiteWarnings({ remotes, unknown }: OffsiteStatus, maxAge: num
   };
   if (unknown !== undefined) warn(`The remotes cannot be told: ${unknown}`, 'correct [offsite] (docs/offsite.md)');
   for (const state of remotes) {
-    const { remote, place, newestTime, unshipped, lastTry, error } = state;
+    const { remote, place, newestTime, unshipped, lastTry, error, hint } = state;
     // What a person tried once is not what status has to nag about.
     if (!state.configured) continue;
     if (place === 'missing') warn(`${remote} is not there: its disk may not be mounted`, 'mount it, or correct offsite.remote');
     if (place === 'same_disk') warn(`${remote} lies on the same disk as the project or the vault`, 'name another disk or a remote in offsite.remote');
     if (error !== undefined)
-      warn(`The last try to ship to ${remote}${lastTry === undefined ? '' : ` (${formatAge(now - lastTry)})`} failed: ${error}`, SHIP);
+      warn(`The last try to ship to ${remote}${lastTry === undefined ? '' : ` (${formatAge(now - lastTry)})`} failed: ${error}`, hint ?? SHIP);
     if (newestTime === undefined && unshipped > 0) warn(`Nothing was ever shipped to ${remote}`, SHIP);
     else if (newestTime !== undefined && unshipped > 0 && now - newestTime > maxAge)
       warn(`The newest copy at ${remote} is from ${formatAge(now - newestTime)}`, SHIP);
@@ -178,6 +181,11 @@ function deviceOf(path: string): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+function byId(a: string, b: string): number {
+  const [first, second] = [parseId(a), parseId(b)];
+  return first === undefined || second === undefined ? momentOf(a) - momentOf(b) : compareIds(first, second);
 }
 
 function momentOf(id: string): number {

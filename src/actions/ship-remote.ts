@@ -93,6 +93,7 @@ export async function shipToRemote(work: ShipWork, name: string, wanted: readonl
       ...record,
       last_try: new Date(ctx.now()).toISOString(),
       error: failed?.message ?? null,
+      hint: failed?.hint ?? null,
       ...(place ?? (before === undefined ? {} : { directory: before })),
     }));
   return { remote: name, env, shipped, already, left, error: failed };

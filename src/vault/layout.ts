@@ -62,6 +62,11 @@ export function timeOfId(id: SnapshotId): number {
   return match === null ? Number.NaN : timeOfMatch(match);
 }
 
+/** Orders ids by their time, and those of one second as they were made: `...-2` comes after the one without a number. */
+export function compareIds(a: SnapshotId, b: SnapshotId): number {
+  return timeOfId(a) - timeOfId(b) || Number(ID.exec(a)?.[8] ?? 1) - Number(ID.exec(b)?.[8] ?? 1);
+}
+
 /**
  * @param time milliseconds since 1970
  * @param sha the git commit, undefined outside git

@@ -33,6 +33,8 @@ export type RemoteRecord = {
   /** The last try; RFC 3339. `error` is null where nothing was left to do. */
   readonly last_try?: string;
   readonly error?: string | null;
+  /** What to do about it. */
+  readonly hint?: string | null;
   /** The encrypted copy was really opened (cora key test, cora drill --offsite). */
   readonly opened_at?: string;
   /** Where on this machine it leads (a disk behind an alias); undefined where it leads elsewhere. */

@@ -1,4 +1,4 @@
-// The canaries of test/credentials.test.ts at real servers. Object Lock is asked for with the same keys: nothing that the servers
+// The canaries of credentials-light.test.ts at real servers. Object Lock is asked for with the same keys: nothing that the servers
 // say of a signature, and nothing of what Cora signs itself, shows a secret.
 
 import { readFileSync } from 'node:fs';

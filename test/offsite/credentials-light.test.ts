@@ -4,10 +4,10 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { encryptingProject, plainProject, Recorder } from './support/canaries.ts';
-import { addS3, canary, localRemote, whyNoRclone } from './support/remotes.ts';
-import { S3Server } from './support/s3-server.ts';
-import { Sandbox } from './support/sandbox.ts';
+import { encryptingProject, plainProject, Recorder } from '../support/canaries.ts';
+import { addS3, canary, localRemote, whyNoRclone } from '../support/remotes.ts';
+import { S3Server } from '../support/s3-server.ts';
+import { Sandbox } from '../support/sandbox.ts';
 
 const BUCKET = 'cora-backups';
 const slow = process.env['CORA_TEST_SLOW'] === '1';

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, statSync, unlinkSync
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { waitFor } from './support/container.ts';
+import { waitFor } from '../support/container.ts';
 import {
   claimed,
   configureOffsite,
@@ -19,10 +19,10 @@ import {
   lookInBucket,
   lookLocally,
   shipLines,
-} from './support/offsite.ts';
-import { addS3, addSection, localRemote, s3Remote, whyNoRclone } from './support/remotes.ts';
-import { execute, isRoot, type Run, Sandbox } from './support/sandbox.ts';
-import { TcpProxy } from './support/tcp-proxy.ts';
+} from '../support/offsite.ts';
+import { addS3, addSection, localRemote, s3Remote, whyNoRclone } from '../support/remotes.ts';
+import { execute, isRoot, type Run, Sandbox } from '../support/sandbox.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
 
 let sandbox: Sandbox;
 const cleanUp: (() => Promise<unknown>)[] = [];
@@ -72,7 +72,7 @@ async function ship(): Promise<Run> {
 test('kill -9 in the middle of an upload leaves no copy, and the next run makes it whole', async () => {
   const { remote, proxy, id, look } = await s3Project(6 << 20);
   proxy.rate = 2 << 20;
-  const child = spawn(join(import.meta.dirname, '..', 'bin', 'cora'), ['ship'], {
+  const child = spawn(join(import.meta.dirname, '../..', 'bin', 'cora'), ['ship'], {
     cwd: sandbox.project,
     env: { PATH: '/usr/bin:/bin', HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' },
     stdio: 'ignore',

@@ -4,10 +4,10 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findProgram, runSync } from '../src/os/run.ts';
-import { keyTestAt } from './support/key-flow.ts';
-import { cryptRemote, s3Remote, servedRemote, whyNoRclone } from './support/remotes.ts';
-import { Sandbox } from './support/sandbox.ts';
+import { findProgram, runSync } from '../../src/os/run.ts';
+import { keyTestAt } from '../support/key-flow.ts';
+import { cryptRemote, s3Remote, servedRemote, whyNoRclone } from '../support/remotes.ts';
+import { Sandbox } from '../support/sandbox.ts';
 
 const missing = ['rclone', 'tar'].find((name) => findProgram(name) === undefined);
 

@@ -5,9 +5,9 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isRate } from '../src/base/config-file-offsite.ts';
-import { findProgram } from '../src/os/run.ts';
-import { Sandbox } from './support/sandbox.ts';
+import { isRate } from '../../src/base/config-file-offsite.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { Sandbox } from '../support/sandbox.ts';
 
 const missing = findProgram('rclone') === undefined;
 

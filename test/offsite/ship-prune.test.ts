@@ -5,11 +5,11 @@ import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { formatComplete, parseComplete } from '../src/format/complete.ts';
-import { findProgram } from '../src/os/run.ts';
-import { readChain } from '../src/vault/chain.ts';
-import { s3Remote } from './support/remotes.ts';
-import { execute, isRoot, Sandbox } from './support/sandbox.ts';
+import { formatComplete, parseComplete } from '../../src/format/complete.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { readChain } from '../../src/vault/chain.ts';
+import { s3Remote } from '../support/remotes.ts';
+import { execute, isRoot, Sandbox } from '../support/sandbox.ts';
 
 type Entry = { readonly snapshot_id: string; readonly reason: string };
 type Leftover = { readonly directory: string; readonly removed: boolean; readonly reason: string };
