@@ -122,9 +122,11 @@ export class S3Server {
         return;
       }
       const { status, code } = error instanceof S3Error ? error : new S3Error(500, 'InternalError');
-      // A body that nobody reads would be taken for the next request.
+      // The body is read to its end first, as real servers do: a client that is still writing when the connection goes tells of
+      // a broken connection instead of the refusal.
+      await drained(request);
+      if (request.destroyed && !request.complete) return void response.destroy();
       response.setHeader('connection', 'close');
-      if (!request.complete) response.on('finish', () => request.destroy());
       reply(response, status, request.method === 'HEAD' ? '' : `<Error><Code>${code}</Code><Message>${code}</Message></Error>`);
     }
   }
@@ -374,6 +376,18 @@ function listing(bucket: string, objects: ReadonlyMap<string, Stored>, query: UR
   const next = truncated ? `<NextMarker>${name(last)}</NextMarker><NextContinuationToken>${name(last)}</NextContinuationToken>` : '';
   const encoding = query.get('encoding-type') === 'url' ? '<EncodingType>url</EncodingType>' : '';
   return `<ListBucketResult><Name>${bucket}</Name><Prefix>${name(prefix)}</Prefix><KeyCount>${seen.size}</KeyCount><MaxKeys>${limit}</MaxKeys>${encoding}<IsTruncated>${truncated}</IsTruncated>${next}${rows.join('')}</ListBucketResult>`;
+}
+
+/** Throws away what is left of the body; settled too when the client goes. */
+async function drained(request: IncomingMessage): Promise<void> {
+  if (request.complete && request.readableEnded) return;
+  request.resume();
+  await new Promise<void>((done) => {
+    request
+      .once('end', done)
+      .once('close', done)
+      .once('error', () => done());
+  });
 }
 
 function reply(response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}): void {
