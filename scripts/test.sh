@@ -1,6 +1,7 @@
 #!/bin/sh
 # What `npm test` runs, all of it even after a failure: the tools, the lint steps, every test.
 # Closes with what was skipped, by name, and one line of counts. A lint step counts as one test.
+# --faults: the tests of test/faults instead (kills, power cuts, full disks, random trees), without the lint steps.
 
 cd "$(dirname "$0")/.." || exit 1
 # The carried Node comes first, however this script was started.
@@ -9,6 +10,12 @@ export PATH
 if [ ! -x node_modules/.bin/vitest ]; then
   echo 'The test tools are not installed: run npm ci' >&2
   exit 1
+fi
+
+config=vitest.config.ts
+if [ "${1-}" = --faults ]; then
+  config=vitest.faults.config.ts
+  shift
 fi
 
 work=$(mktemp -d) || exit 1
@@ -30,12 +37,14 @@ lint() {
   fi
 }
 : >"$work/lint"
-lint biome check --error-on-warnings .
-lint tsc --noEmit
-lint knip --no-progress
+if [ "$config" = vitest.config.ts ]; then
+  lint biome check --error-on-warnings .
+  lint tsc --noEmit
+  lint knip --no-progress
+fi
 
 printf '\n== vitest\n'
-CORA_TEST_SUMMARY=$work/summary vitest run "$@"
+CORA_TEST_SUMMARY=$work/summary vitest run --config "$config" "$@"
 status=$?
 
 printf '\n'

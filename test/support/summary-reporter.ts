@@ -1,5 +1,5 @@
-// The closing lines of `npm test`: each skipped test by name with its reason, then one line of
-// counts. Written to the file named by CORA_TEST_SUMMARY; scripts/test.sh prints it last.
+// The closing lines of `npm test`: each skipped test by name with its reason, each that passed at its
+// second try only with what the first one met, then one line of counts. Written to the file named by CORA_TEST_SUMMARY; scripts/test.sh prints it last.
 
 import { writeFileSync } from 'node:fs';
 import type { Reporter, SerializedError, TestModule, TestRunEndReason } from 'vitest/node';
@@ -18,8 +18,12 @@ export default class SummaryReporter implements Reporter {
       if (!module.ok() && [...module.children.allTests('failed')].length === 0) failed += 1;
       for (const test of module.children.allTests()) {
         const result = test.result();
-        if (result.state === 'passed') passed += 1;
-        else if (result.state === 'failed') failed += 1;
+        if (result.state === 'passed') {
+          passed += 1;
+          if (test.diagnostic()?.flaky === true) {
+            lines.push(`second try: ${test.fullName}: ${(result.errors?.[0]?.message ?? '').split('\n')[0]?.slice(0, 300)}`);
+          }
+        } else if (result.state === 'failed') failed += 1;
         else {
           skipped += 1;
           const note = result.state === 'skipped' ? result.note : undefined;

@@ -6,10 +6,10 @@ import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { DatabaseReport, Report } from '../src/format/report.ts';
-import { LiveWriter } from './support/live-writer.ts';
-import { execute, Sandbox } from './support/sandbox.ts';
-import { canTrace, traceCora } from './support/trace-opens.ts';
+import type { DatabaseReport, Report } from '../../src/format/report.ts';
+import { LiveWriter } from '../support/live-writer.ts';
+import { execute, Sandbox } from '../support/sandbox.ts';
+import { canTrace, traceCora } from '../support/trace-opens.ts';
 
 const SLOW = process.env['CORA_TEST_SLOW'] === '1';
 let sandbox: Sandbox;

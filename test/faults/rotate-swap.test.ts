@@ -19,15 +19,15 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { pointerLength, pointerLine } from '../src/actions/rotate-pointer.ts';
-import { bytes, fromText } from '../src/base/bytes.ts';
-import { changeFlags, readFlags } from '../src/os/chattr.ts';
-import { findProgram } from '../src/os/run.ts';
-import { execute, isRoot, Sandbox, whyNotNobody } from './support/sandbox.ts';
+import { pointerLength, pointerLine } from '../../src/actions/rotate-pointer.ts';
+import { bytes, fromText } from '../../src/base/bytes.ts';
+import { changeFlags, readFlags } from '../../src/os/chattr.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { execute, isRoot, Sandbox, whyNotNobody } from '../support/sandbox.ts';
 
 const SLOW = process.env['CORA_TEST_SLOW'] === '1';
 const LOG = 'AI_WORK_LOG.md';
-const CORA = join(import.meta.dirname, '../bin/cora');
+const CORA = join(import.meta.dirname, '../../bin/cora');
 const strace = findProgram('strace');
 let sandbox: Sandbox;
 beforeEach(() => {

@@ -21,13 +21,13 @@ import {
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findProgram } from '../src/os/run.ts';
-import { compareTrees, readTree } from './helpers/compare-trees.ts';
-import { LiveProgram, makeContent, sideOf } from './support/live-program.ts';
-import { execute, isRoot, Sandbox } from './support/sandbox.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { compareTrees, readTree } from '../helpers/compare-trees.ts';
+import { LiveProgram, makeContent, sideOf } from '../support/live-program.ts';
+import { execute, isRoot, Sandbox } from '../support/sandbox.ts';
 
 const SLOW = process.env['CORA_TEST_SLOW'] === '1';
-const CORA = join(import.meta.dirname, '../bin/cora');
+const CORA = join(import.meta.dirname, '../../bin/cora');
 const strace = findProgram('strace');
 
 let sandbox: Sandbox;
@@ -51,7 +51,7 @@ const timeless = { ignore: ['mtime'] } as const;
 async function writeAndDie(path: string, sql: string): Promise<void> {
   const program = `const D = require('better-sqlite3'); const d = new D(process.argv[1]); d.pragma('wal_autocheckpoint = 0'); d.exec(process.argv[2]); console.log('done'); setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['-e', program, at(path), sql], {
-    cwd: join(import.meta.dirname, '..'),
+    cwd: join(import.meta.dirname, '../..'),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await once(child.stdout, 'data');

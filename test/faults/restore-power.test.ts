@@ -6,12 +6,12 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findProgram } from '../src/os/run.ts';
-import { compareTrees, readTree } from './helpers/compare-trees.ts';
-import { execute, isRoot, Sandbox } from './support/sandbox.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { compareTrees, readTree } from '../helpers/compare-trees.ts';
+import { execute, isRoot, Sandbox } from '../support/sandbox.ts';
 
 const SLOW = process.env['CORA_TEST_SLOW'] === '1';
-const CORA = join(import.meta.dirname, '../bin/cora');
+const CORA = join(import.meta.dirname, '../../bin/cora');
 const missing = ['strace', 'xfs_io', 'mkfs.ext4', 'mkfs.xfs', 'mount'].filter((name) => findProgram(name) === undefined);
 const able = isRoot && missing.length === 0 && existsSync('/dev/loop-control');
 

@@ -5,7 +5,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync,
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { execute, isRoot, Sandbox, whyNotNobody } from './support/sandbox.ts';
+import { execute, isRoot, Sandbox, whyNotNobody } from '../support/sandbox.ts';
 
 let sandbox: Sandbox;
 beforeEach(() => {

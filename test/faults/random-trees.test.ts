@@ -6,9 +6,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { compareTrees, readTree, type TreeEntry } from './helpers/compare-trees.ts';
-import { changeTree, makeTree, type RandomTree, randomTree, SPARSE_SLACK_BLOCKS } from './support/random-tree.ts';
-import { execute, isRoot, Sandbox } from './support/sandbox.ts';
+import { compareTrees, readTree, type TreeEntry } from '../helpers/compare-trees.ts';
+import { changeTree, makeTree, type RandomTree, randomTree, SPARSE_SLACK_BLOCKS } from '../support/random-tree.ts';
+import { execute, isRoot, Sandbox } from '../support/sandbox.ts';
 
 const SLOW = process.env['CORA_TEST_SLOW'] === '1';
 const LIMIT = SLOW ? 2 * 3_600_000 : 120_000;

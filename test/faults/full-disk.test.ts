@@ -5,8 +5,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findProgram } from '../src/os/run.ts';
-import { execute, isRoot, type Run, Sandbox } from './support/sandbox.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { execute, isRoot, type Run, Sandbox } from '../support/sandbox.ts';
 
 let sandbox: Sandbox;
 const mounts: string[] = [];
@@ -207,7 +207,7 @@ test.skipIf(faketime === undefined)('clocks that jump back and forth leave the o
 });
 
 function cora(): string {
-  return join(import.meta.dirname, '../bin/cora');
+  return join(import.meta.dirname, '../../bin/cora');
 }
 
 function environment(): NodeJS.ProcessEnv {
