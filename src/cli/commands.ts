@@ -5,6 +5,7 @@ import { EXIT } from '../base/errors.ts';
 import { ARTEFACT_FLAGS } from './artefact-flags.ts';
 import { type Command, command } from './command.ts';
 import { ADOPT_COMMANDS } from './commands-adopt.ts';
+import { ASSISTANT_COMMANDS } from './commands-assistant.ts';
 import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
 import { DATABASE_COMMANDS } from './commands-database.ts';
 import { HEALTH_COMMANDS } from './commands-health.ts';
@@ -206,6 +207,7 @@ export const COMMANDS: readonly Command[] = [
   ...RETENTION_COMMANDS,
   ...RECOVER_COMMANDS,
   ...AUTOMATIC_COMMANDS,
+  ...ASSISTANT_COMMANDS,
   ...SETUP_COMMANDS,
   ...TRUST_COMMANDS,
   ...DATABASE_COMMANDS,
