@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type Bytes, fromBuffer, fromText, toText } from './base/bytes.ts';
 import { CoraError, EXIT } from './base/errors.ts';
 import { VERSION } from './base/version.ts';
-import type { Host } from './cli/dispatch.ts';
+import type { Host } from './cli/session.ts';
 import type { RunEntry } from './os/run-log.ts';
 
 /** Actions clean up and end within this after a signal; then the signal itself ends the process. */
@@ -45,6 +45,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, over
       signal: interrupt.signal,
       handSignalsTo: interrupt.handTo,
       asCaller: (work) => work(),
+      stdio: () => ({ input: process.stdin, output: process.stdout }),
       ...overrides,
     });
   } finally {

@@ -54,6 +54,11 @@ export type InPlaceOptions = {
   readonly partial: boolean;
   /** Runs when all is staged, before what is there is saved: stops what uses the files. */
   readonly beforeSwap?: (() => Promise<void>) | undefined;
+  /**
+   * Called when all is staged and what uses it is stopped, before what is there is saved; what it returns is called under the vault's
+   * lock, right before entries change places, and throws where they must not.
+   */
+  readonly guard?: () => () => void;
   /** Who runs the lock commands of artefacts in that save. */
   readonly host?: CommandHost;
 };
@@ -96,6 +101,7 @@ export async function restoreInPlace(
     }
     const planned = movesOf(run, plan, new Set(mounted), options.databases);
     await options.beforeSwap?.();
+    const requireSame = options.guard?.();
     requireWays(root, planned.moves);
     for (const { kind, path } of planned.moves) if (kind === 'database') refuseHeld(joinBytes(root, path));
     const safety = options.preSnapshot ? await saveBefore(project, location, `before the restore of ${plan.id}`, options.host, ctx) : undefined;
@@ -114,7 +120,7 @@ export async function restoreInPlace(
       pre_restore_snapshot: safety ?? null,
       mounts: mounts.map(escapeField),
     };
-    await swap(run, plan, journal, moves, ctx);
+    await swap(run, plan, journal, moves, requireSame, ctx);
     swapped = true;
     removeStrayRuns(root, mounts, run.name);
     const databaseChecks = await checkRestored(root, moves.moves, plan, ctx);
@@ -218,10 +224,11 @@ function touchedPaths(plan: RestorePlan, { moves }: Moves): Bytes[] {
 }
 
 /** Under the vault's write lock, so that no save sees it half done. What fails in the middle is taken back. */
-async function swap(run: Run, plan: RestorePlan, journal: Journal, moves: Moves, ctx: Context): Promise<void> {
+async function swap(run: Run, plan: RestorePlan, journal: Journal, moves: Moves, requireSame: (() => void) | undefined, ctx: Context): Promise<void> {
   const { vault } = plan.work;
   const lock = lockForWriting(vault, ctx.lockWait);
   try {
+    requireSame?.();
     liftForRestore(vault, run.root, touchedPaths(plan, moves));
     const before = readJournal(run.root);
     try {

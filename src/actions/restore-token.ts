@@ -76,6 +76,20 @@ export function requireUnchanged(ticket: PlanTicket, plan: RestorePlan): void {
     throw new CoraError('refused', 'The restore would do something else now than it was planned to do: nothing was restored', { hint: AGAIN });
 }
 
+/**
+ * For `restoreInPlace`: that nobody changed the files of the plan while they were staged and what is there was saved. Not its
+ * databases, which the restore itself puts in order before they change places, and which programs write to through SQLite.
+ */
+export function guardOf(plan: RestorePlan): () => () => void {
+  return () => {
+    const before = treeHash(plan, 'files');
+    return () => {
+      if (treeHash(plan, 'files') === before) return;
+      throw new CoraError('refused', 'What the restore would replace was changed meanwhile: nothing was restored', { hint: AGAIN });
+    };
+  };
+}
+
 /** Tickets of one process: those of an assistant's session, which no other one can use. */
 export type Tickets = { keep(ticket: PlanTicket): void /** Only once. @throws CoraError refused */; take(token: string): PlanTicket };
 
@@ -189,7 +203,7 @@ function planHash(plan: RestorePlan): string {
 const SIDECARS = ['-wal', '-journal'];
 
 /** What stands now where the plan would write, or move something away. */
-function treeHash(plan: RestorePlan): string {
+function treeHash(plan: RestorePlan, what: 'all' | 'files' = 'all'): string {
   const hash = createHash('sha256');
   const look = (path: Bytes, kind: 'entry' | 'sidecar' = 'entry') => {
     const stat = onPath(joinBytes(plan.directory, path), (reachable) => lstatSync(reachable, { throwIfNoEntry: false, bigint: true }));
@@ -198,9 +212,10 @@ function treeHash(plan: RestorePlan): string {
     else if (stat.isDirectory()) hash.update(`${JSON.stringify([path, 'd', ...[stat.mode, stat.uid, stat.gid].map(String)])}\n`);
     else hash.update(`${JSON.stringify([path, ...[stat.mode, stat.uid, stat.gid, stat.size, stat.mtimeNs, stat.ctimeNs, stat.ino].map(String)])}\n`);
   };
-  for (const path of new Set([...plan.work.entries.map((entry) => entry.path), ...plan.changes.map((change) => change.path), ...plan.extras]))
-    look(path);
-  for (const path of plan.liveDatabases) for (const suffix of SIDECARS) look(bytes(path + suffix), 'sidecar');
+  const databases = new Set(plan.liveDatabases);
+  const paths = [...plan.work.entries, ...plan.changes].map((entry) => entry.path);
+  for (const path of new Set([...paths, ...plan.extras])) if (what === 'all' || !databases.has(path)) look(path);
+  if (what === 'all') for (const path of databases) for (const suffix of SIDECARS) look(bytes(path + suffix), 'sidecar');
   hash.update(toText(plan.directory));
   return hash.digest('hex');
 }

@@ -1,8 +1,9 @@
 // What a command is: an entry of the table in commands.ts, and a function in commands/ that gets
 // typed options and a session and returns an outcome as data. Commands never print.
 
+import type { Readable, Writable } from 'node:stream';
 import type { Bytes } from '../base/bytes.ts';
-import type { Context, Problem } from '../base/context.ts';
+import type { Context, Monitor, Problem } from '../base/context.ts';
 import { EXIT } from '../base/errors.ts';
 import type { Report } from '../format/report.ts';
 import type { VaultLocation } from '../vault/locate.ts';
@@ -55,6 +56,29 @@ export type Session = {
   handSignalsTo(receiver: (signal: NodeJS.Signals) => void): () => void;
   /** Absolute form of a path that was typed. */
   absolute(path: Bytes): Bytes;
+  /** stdin and stdout for a protocol: from then on this run itself writes nothing on stdout. */
+  takeStdio(): Stdio;
+  /**
+   * Runs a command's work within a long-running one: with a session of its own, in which nobody can be asked, and, for a command
+   * that is logged, a line of its own in the run log.
+   * @throws CoraError only
+   */
+  within(place: Within, work: (session: Session) => Promise<Outcome>): Promise<Outcome>;
+};
+
+export type Stdio = { readonly input: Readable; readonly output: Writable };
+
+/** Where a command runs within another one. */
+export type Within = {
+  /** As in the table of commands. */
+  readonly command: string;
+  /** Who asked, for the run log. */
+  readonly trigger: string;
+  /** The directory whose project it is about. */
+  readonly cwd: Bytes;
+  readonly monitor: Monitor;
+  /** Ends this command alone. */
+  readonly signal: AbortSignal;
 };
 
 /** How a run ended, for people and programs alike. */

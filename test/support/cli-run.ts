@@ -2,8 +2,8 @@
 
 import { bytes } from '../../src/base/bytes.ts';
 import { defaultConfig } from '../../src/base/config.ts';
-import type { Host } from '../../src/cli/dispatch.ts';
 import type { Engine } from '../../src/cli/engine.ts';
+import type { Host } from '../../src/cli/session.ts';
 import { main } from '../../src/cli.ts';
 import type { Project } from '../../src/vault/project.ts';
 
