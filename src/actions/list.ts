@@ -17,6 +17,7 @@ import { pinsOf } from '../vault/pins.ts';
 import { type Protection, protectionsOf } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
 import { checkpointHolds } from './checkpoint.ts';
+import { historyOf, snapshotsWith } from './path-history.ts';
 
 export type ListOptions = {
   readonly kind: SnapshotKind | undefined;
@@ -157,10 +158,16 @@ export function bytesBelow(directory: string | Buffer): number {
  */
 export async function newestHolding(vault: Vault, path: Bytes, now: number): Promise<SnapshotRef | undefined> {
   const holds = new PathFinder(vault, path);
+  const history = await historyOf(vault);
+  const known = new Set(history.steps.flatMap(({ id, isThere }) => (isThere ? [id] : [])));
+  const having = new Set(snapshotsWith(history, path).map(({ id }) => id));
   let resort: SnapshotRef | undefined;
   for (const ref of listSnapshots(vault).toReversed()) {
+    // What the history cannot answer for (a checkpoint of critical files) is looked at itself.
+    const isIn = known.has(ref.id) ? having.has(ref.id) : undefined;
+    if (isIn === false) continue;
     const report = timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref);
-    if (report === undefined || (isLastResort(report) && resort !== undefined) || !(await holds.isIn(ref))) continue;
+    if (report === undefined || (isLastResort(report) && resort !== undefined) || !(isIn ?? (await holds.isIn(ref)))) continue;
     if (!isLastResort(report)) return ref;
     resort = ref;
   }

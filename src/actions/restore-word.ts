@@ -92,15 +92,18 @@ function realOf(path: Bytes): Bytes | undefined {
  * @param anyway also where no such path is there now
  */
 async function pathOf(vault: Vault, word: Bytes, absolute: Bytes, anyway: boolean, ctx: Context): Promise<FoundPath | undefined> {
-  const root = rootOf(vault.info);
   const live = lstatSync(fsPath(absolute), { throwIfNoEntry: false }) !== undefined;
   if (!live && !anyway) return undefined;
-  const below = absolute.startsWith(`${root}/`) ? [bytes(absolute.slice(root.length + 1))] : [];
-  // As it is seen from here, or as other commands have it: relative to the project.
-  const candidates = [...new Set([...below, ...(word.startsWith('/') ? [] : [bytes(word.replace(/^(?:\.\/)+/, '').replace(/\/+$/, ''))])])];
-  for (const path of candidates.filter((candidate) => candidate !== '')) {
+  for (const path of candidatePaths(rootOf(vault.info), word, absolute)) {
     const newest = await newestHolding(vault, path, ctx.now());
     if (newest !== undefined) return { path, id: newest.id };
   }
   return undefined;
+}
+
+/** The paths of the project that a word may mean: as it is seen from here, then as other commands have it, relative to the project. */
+export function candidatePaths(root: Bytes, word: Bytes, absolute: Bytes): Bytes[] {
+  const below = absolute === root ? [bytes('.')] : absolute.startsWith(`${root}/`) ? [bytes(absolute.slice(root.length + 1))] : [];
+  const plain = word.startsWith('/') ? [] : [bytes(word.replace(/^(?:\.\/+)+/, '').replace(/\/+$/, ''))];
+  return [...new Set([...below, ...plain])].filter((candidate) => candidate !== '');
 }

@@ -4,7 +4,7 @@
 import { isArtefactPath } from '../base/artefact.ts';
 import { type Bytes, fromText } from '../base/bytes.ts';
 import type { Entry } from '../format/file-list.ts';
-import type { DatabaseReport, Report } from '../format/report.ts';
+import type { DatabaseReport } from '../format/report.ts';
 import { readReport, type SnapshotRef } from '../vault/catalog.ts';
 import { loadEntries } from '../vault/listing.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -32,7 +32,7 @@ export type SnapshotChanges = {
 /** @throws CoraError damaged, metadata_missing where one of them cannot be read */
 export function changesBetween(vault: Vault, before: SnapshotRef, after: SnapshotRef): SnapshotChanges {
   const reports = { before: readReport(vault, before), after: readReport(vault, after) };
-  const databases = new Set([...databasesOf(reports.before).keys(), ...databasesOf(reports.after).keys()]);
+  const databases = new Set([...databasesOf(reports.before.databases).keys(), ...databasesOf(reports.after.databases).keys()]);
   const old = new Map(loadEntries(vault, before).map((entry) => [entry.path, entry]));
   const files: Record<Change, Bytes[]> = { created: [], changed: [], deleted: [] };
   const changedDatabases = new Map<Bytes, Change>();
@@ -51,7 +51,7 @@ export function changesBetween(vault: Vault, before: SnapshotRef, after: Snapsho
   }
   for (const path of old.keys()) add(path, 'deleted');
   for (const list of Object.values(files)) list.sort();
-  return { files, databases: databaseChanges(reports.before, reports.after, changedDatabases) };
+  return { files, databases: databaseChanges(reports.before.databases, reports.after.databases, changedDatabases) };
 }
 
 function isSame(a: Entry, b: Entry): boolean {
@@ -67,7 +67,8 @@ function isSame(a: Entry, b: Entry): boolean {
 /** A file with holes is the same file. */
 const kindOf = ({ type }: Entry) => (type === 'S' ? 'f' : type);
 
-function databasesOf({ databases }: Report): Map<Bytes, DatabaseReport> {
+/** Databases of a report by their paths. */
+export function databasesOf(databases: readonly DatabaseReport[]): Map<Bytes, DatabaseReport> {
   return new Map(databases.map((database) => [pathOf(database), database]));
 }
 
@@ -75,7 +76,12 @@ function pathOf({ path, path_base64 }: DatabaseReport): Bytes {
   return path_base64 === undefined ? fromText(path) : (Buffer.from(path_base64, 'base64').toString('latin1') as Bytes);
 }
 
-function databaseChanges(before: Report, after: Report, changed: ReadonlyMap<Bytes, Change>): DatabaseChange[] {
+/** The rows of databases that are known to have changed, in the order of paths. */
+export function databaseChanges(
+  before: readonly DatabaseReport[],
+  after: readonly DatabaseReport[],
+  changed: ReadonlyMap<Bytes, Change>,
+): DatabaseChange[] {
   const [old, now] = [databasesOf(before), databasesOf(after)];
   return [...changed]
     .map(([path, change]) => {

@@ -44,6 +44,10 @@ export type Session = {
   open(): Promise<{ readonly project: Project; readonly location: VaultLocation }>;
   /** The vault alone: with `--vault` no project is needed around the current directory. */
   locate(): Promise<{ readonly project: Project | undefined; readonly location: VaultLocation }>;
+  /** Bytes for stdout as they are, for a command whose result they are (not with --json); settles when more may come, false where nobody reads any more. */
+  send(content: Uint8Array): Promise<boolean>;
+  /** True where stdout is a terminal, which bytes as they are may steer. */
+  readonly toTerminal: boolean;
   /** Shows lines on stderr (a plan), also when stdout is JSON. */
   show(lines: readonly string[]): void;
   /** True where a person sits at a terminal and can be asked. */

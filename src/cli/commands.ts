@@ -16,6 +16,7 @@ import { PROTECTION_COMMANDS } from './commands-protection.ts';
 import { RECOVER_COMMANDS } from './commands-recover.ts';
 import { RETENTION_COMMANDS } from './commands-retention.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
+import { TRAVEL_COMMANDS } from './commands-travel.ts';
 import { TRUST_COMMANDS } from './commands-trust.ts';
 import type { FlagTable } from './flags.ts';
 import { RESTORE_ABOUT, RESTORE_FLAGS } from './restore-flags.ts';
@@ -206,6 +207,7 @@ export const COMMANDS: readonly Command[] = [
   ...PROTECTION_COMMANDS,
   ...RETENTION_COMMANDS,
   ...RECOVER_COMMANDS,
+  ...TRAVEL_COMMANDS,
   ...AUTOMATIC_COMMANDS,
   ...ASSISTANT_COMMANDS,
   ...SETUP_COMMANDS,
@@ -214,6 +216,7 @@ export const COMMANDS: readonly Command[] = [
   ...ADOPT_COMMANDS,
   command({
     name: 'version',
+    minor: true,
     summary: 'Show the version',
     usage: '',
     flags: {},
@@ -224,6 +227,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'help',
+    minor: true,
     summary: 'Show help for Cora or one command',
     usage: '[COMMAND]',
     flags: {},

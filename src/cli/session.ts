@@ -15,7 +15,7 @@ import { COMMANDS } from './commands.ts';
 import type { Engine } from './engine.ts';
 import type { GlobalOptions } from './flags.ts';
 import { type Run, startRun } from './run-record.ts';
-import type { Stream, Terminal } from './terminal.ts';
+import { type Stream, sendBytes, type Terminal } from './terminal.ts';
 
 /** Longer than any save; a backup that runs longer is worth an error that says so. */
 const LOCK_WAIT_MS = 30_000;
@@ -111,6 +111,8 @@ export function openSession(
       const nobody = { root: bytes('/'), name: 'none' };
       return { project: undefined, location: await engine.locateVault(nobody, undefined, vaultEnvironment()) };
     },
+    send: (content) => sendBytes(host.stdout, content),
+    toTerminal: host.stdout.isTTY === true,
     show: (lines) => terminal.show(lines),
     interactive: host.ask !== undefined,
     confirm: async (question) => globals.yes === true || confirmInPerson(question),

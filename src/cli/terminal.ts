@@ -8,7 +8,16 @@ import type { GlobalOptions } from './flags.ts';
 import { grouped, visible } from './render.ts';
 
 /** One of the process's standard streams, as much of it as is used here. */
-export type Stream = { write(text: string): unknown; readonly isTTY?: boolean | undefined; readonly columns?: number | undefined };
+export type Stream = {
+  write(text: string | Uint8Array, done?: (error?: Error | null) => void): unknown;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+};
+
+/** Settles when the stream has taken the bytes: a large file is never in memory as a whole. False where nobody reads any more. */
+export function sendBytes(stream: Stream, content: Uint8Array): Promise<boolean> {
+  return new Promise((resolve) => stream.write(content, (error) => resolve(error === undefined || error === null)));
+}
 
 export type Terminal = {
   readonly monitor: Monitor;

@@ -20,9 +20,14 @@ export type Rows = Map<string, string>;
  * @throws CoraError damaged naming the file that cannot be read
  */
 export function loadEntries(vault: Vault, ref: SnapshotRef, wanted?: (key: string) => boolean): Entry[] {
+  return joinEntries(eachRow(vault, ref), wanted);
+}
+
+/** The entries of rows, pieces joined to their files. @throws CoraError damaged */
+export function joinEntries(rows: Iterable<string>, wanted?: (key: string) => boolean): Entry[] {
   const pieces = new Map<string, PieceList>();
   const entries: Entry[] = [];
-  for (const row of eachRow(vault, ref)) {
+  for (const row of rows) {
     if (wanted !== undefined && !wanted(row.startsWith('+\t') ? pieceOwner(rowKey(row)) : rowKey(row))) continue;
     if (row.startsWith('+\t')) addPiece(pieces, row);
     else entries.push(parseRow(row));
@@ -102,27 +107,36 @@ function* keyframeRows(path: string): Generator<string> {
   yield* lines;
 }
 
-/** The lines of a compressed listing, one at a time: a listing of a million rows is never one string. */
-function* eachLine(path: string): Generator<string> {
-  let content: Buffer;
+/**
+ * The content of a compressed listing file: a header line, then rows, each ended by a newline.
+ * @throws CoraError damaged
+ */
+export function readListing(path: string): Buffer {
   try {
     const stored = readFileSync(path);
-    content = path.endsWith('.gz') ? gunzipSync(stored) : decompressFrame(stored, stored.length * 4, 2 ** 31);
+    const content = path.endsWith('.gz') ? gunzipSync(stored) : decompressFrame(stored, stored.length * 4, 2 ** 31);
+    if (content.at(-1) !== 10) throw malformed(path);
+    return content;
   } catch (error) {
+    if (error instanceof CoraError && error.details !== undefined) throw error;
     throw new CoraError('damaged', `The listing ${path} cannot be read: ${messageOf(error)}`, {
       hint: 'cora verify names what is damaged',
       cause: error,
       details: { path },
     });
   }
+}
+
+/** The lines of a compressed listing, one at a time: a listing of a million rows is never one string. */
+function* eachLine(path: string): Generator<string> {
+  const content = readListing(path);
   let at = 0;
   for (let end = content.indexOf(10, at); end >= 0; end = content.indexOf(10, at)) {
     yield content.toString('latin1', at, end);
     at = end + 1;
   }
-  if (at !== content.length || content.length === 0) throw malformed(path);
 }
 
-function malformed(path: string): CoraError {
+export function malformed(path: string): CoraError {
   return new CoraError('damaged', `The listing ${path} is malformed`, { hint: 'cora verify names what is damaged', details: { path } });
 }
