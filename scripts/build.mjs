@@ -1,6 +1,6 @@
 // Bundles src into dist/, one file each: main.js (what starts), cli.js (everything else, whose parts
-// and Node's own modules are loaded when a command first needs them) and worker.js (the store's
-// threads). CommonJS: `cora backup auto` with nothing to do took 115 ms so, and 195 ms from 60 ES
+// and Node's own modules are loaded when a command first needs them), worker.js (the store's
+// threads) and mcp-sdk.js (a megabyte that `cora mcp` alone reads). CommonJS: `cora backup auto` with nothing to do took 115 ms so, and 195 ms from 60 ES
 // modules. New files come first and main.js last, each by rename: a command that runs during a build finds
 // what it loads. What nobody names any more stays for an hour.
 
@@ -26,6 +26,22 @@ for (const [name, path] of Object.entries(entries)) {
 }
 if (Object.keys(entryPoints).length === 0) process.exit(0);
 
+// The SDK and the whole of zod, which its schemas are made with, in a file of their own.
+const SDK_FILE = 'mcp-sdk';
+const SDK = /^(?:@modelcontextprotocol\/sdk\/server\/(?:mcp|stdio)\.js|zod)$/;
+const SDK_SOURCE = `export { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+export { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
+export { z } from 'zod';`;
+const sdk = {
+  name: SDK_FILE,
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: SDK }, ({ importer }) => (importer.startsWith(join(root, 'src')) ? { path: `./${SDK_FILE}.js`, external: true } : undefined));
+    onResolve({ filter: /^mcp-sdk$/ }, () => ({ path: SDK_FILE, namespace: SDK_FILE }));
+    onLoad({ filter: /.*/, namespace: SDK_FILE }, () => ({ contents: SDK_SOURCE, resolveDir: root }));
+  },
+};
+entryPoints[SDK_FILE] = SDK_FILE;
+
 const result = await build({
   absWorkingDir: root,
   entryPoints,
@@ -37,7 +53,7 @@ const result = await build({
   target: 'node22',
   minifyWhitespace: true,
   // main.js sets up the compile cache before it loads the rest; require, so that Node's loader of ES modules stays out.
-  plugins: [{ name: 'cli', setup: ({ onResolve }) => onResolve({ filter: /^\.\/cli\.ts$/ }, () => ({ path: './cli.js', external: true })) }],
+  plugins: [{ name: 'cli', setup: ({ onResolve }) => onResolve({ filter: /^\.\/cli\.ts$/ }, () => ({ path: './cli.js', external: true })) }, sdk],
   supported: { 'dynamic-import': false },
   external: ['better-sqlite3'],
   define: { CORA_VERSION: JSON.stringify(version), ...META },

@@ -10,6 +10,7 @@ import { AUTOMATIC_COMMANDS } from './commands-automatic.ts';
 import { DATABASE_COMMANDS } from './commands-database.ts';
 import { HEALTH_COMMANDS } from './commands-health.ts';
 import { KEY_COMMANDS } from './commands-key.ts';
+import { MCP_COMMANDS } from './commands-mcp.ts';
 import { OFFSITE_COMMANDS } from './commands-offsite.ts';
 import { PROOF_COMMANDS } from './commands-proof.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
@@ -214,6 +215,7 @@ export const COMMANDS: readonly Command[] = [
   ...TRUST_COMMANDS,
   ...DATABASE_COMMANDS,
   ...ADOPT_COMMANDS,
+  ...MCP_COMMANDS,
   command({
     name: 'version',
     minor: true,

@@ -14,8 +14,9 @@ import { commandLines, overviewLines } from './help.ts';
 import { errorDocument, type Failure, failureOf, resultDocument } from './json.ts';
 import { visible } from './render.ts';
 import { type Run, startRun } from './run-record.ts';
-import { asCoraError, type Host, openSession } from './session.ts';
+import { type Host, openSession } from './session.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
+import { asCoraError } from './thrown.ts';
 
 /**
  * Runs one command line.

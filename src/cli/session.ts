@@ -5,7 +5,7 @@
 import { resolve } from 'node:path/posix';
 import { type Bytes, bytes, fromText, isText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
-import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
+import { CoraError } from '../base/errors.ts';
 import { VERSION } from '../base/version.ts';
 import { exists } from '../os/files.ts';
 import { type RunEntry, runLogPaths } from '../os/run-log.ts';
@@ -16,6 +16,7 @@ import type { Engine } from './engine.ts';
 import type { GlobalOptions } from './flags.ts';
 import { type Run, startRun } from './run-record.ts';
 import { type Stream, sendBytes, type Terminal } from './terminal.ts';
+import { asCoraError } from './thrown.ts';
 
 /** Longer than any save; a backup that runs longer is worth an error that says so. */
 const LOCK_WAIT_MS = 30_000;
@@ -137,7 +138,8 @@ async function runWithin(host: Host, globals: GlobalOptions, place: Within, work
   const { yes: _yes, ...rest } = globals;
   const { command, trigger, cwd, monitor } = place;
   const signal = AbortSignal.any([host.signal, place.signal]);
-  const inner: Host = { ...host, cwd: () => cwd, ask: undefined, signal };
+  // The one it runs within may have taken stdout for a protocol.
+  const inner: Host = { ...host, stdout: host.stderr, cwd: () => cwd, ask: undefined, signal };
   const logged = COMMANDS.some(({ name, logged: isLogged }) => name === command && isLogged === true);
   const run = logged ? startRun(command, { trigger }, host) : undefined;
   const show = (lines: readonly string[]) => lines.forEach((line) => void monitor.note(line));
@@ -173,25 +175,4 @@ function workersOf(env: Host['env'], cores: number): number {
   if (!/^\d{1,2}$/.test(text))
     throw new CoraError('usage', `The variable CORA_WORKERS is not a number of threads: ${text}`, { hint: 'correct it or unset it' });
   return Number(text);
-}
-
-/** Anything thrown as an error with a code: what the system refused is `io`, all else that is not ours is a bug. */
-export function asCoraError(error: unknown, signal: AbortSignal): CoraError {
-  if (signal.aborted) {
-    if (error instanceof CoraError && error.code === 'interrupted' && error.hint !== undefined) return error;
-    const by = typeof signal.reason === 'string' ? ` by ${signal.reason}` : '';
-    return new CoraError('interrupted', `Interrupted${by}`, { hint: 'nothing half made is listed; run the command again', cause: error });
-  }
-  if (error instanceof CoraError) return error;
-  const errno = errnoOf(error);
-  if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG' || errno === 'EROFS') return writeFailure(error, pathOf(error) ?? 'a file');
-  if (errno !== undefined && /^E[A-Z0-9]+$/.test(errno)) return new CoraError('io', messageOf(error), { cause: error });
-  return new CoraError('internal', `Internal error: ${messageOf(error)}`, {
-    hint: 'run it again with CORA_DEBUG=1 and report what it prints',
-    cause: error,
-  });
-}
-
-function pathOf(error: unknown): string | undefined {
-  return error instanceof Error && 'path' in error && typeof error.path === 'string' ? error.path : undefined;
 }

@@ -12,7 +12,7 @@ export const isRoot = process.getuid?.() === 0;
 
 const repository = join(import.meta.dirname, '..', '..');
 const CORA = join(repository, 'bin', 'cora');
-const PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'].join(delimiter);
+export const PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'].join(delimiter);
 /** A memory file system smaller than this is left alone. */
 const ROOM = 1 << 30;
 

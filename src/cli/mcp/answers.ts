@@ -1,0 +1,44 @@
+// Answers and errors as the protocol carries them: one sentence and short lines as text, of a kilobyte at most
+// and cleaned, and the facts as fields by the tool's schema.
+
+import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import type { CoraError } from '../../base/errors.ts';
+import { visible } from '../render.ts';
+import type { Answer, Tool } from './tool.ts';
+
+const TEXT_BYTES = 1000;
+
+export function answerOf({ output }: Tool, { sentence, lines = [], data }: Answer): CallToolResult {
+  return { content: [{ type: 'text', text: shortText([sentence, ...lines]) }], structuredContent: output.parse(data) };
+}
+
+export function errorAnswer({ code, message, hint }: CoraError): CallToolResult {
+  const next = hint === undefined ? '' : `. Next: ${hint}`;
+  return {
+    isError: true,
+    content: [{ type: 'text', text: shortText([`${message} (${code})${next}`]) }],
+    _meta: { error: { code, why: message, next: hint ?? null } },
+  };
+}
+
+/** Whole lines as far as they fit, the first one in any case. */
+function shortText(lines: readonly string[]): string {
+  const [first = '', ...rest] = lines.map(visible);
+  let text = cut(first);
+  let left = rest.length;
+  for (const line of rest) {
+    const longer = `${text}\n${line}`;
+    if (Buffer.byteLength(longer) > TEXT_BYTES - 40) break;
+    text = longer;
+    left -= 1;
+  }
+  return left === 0 ? text : `${text}\nand ${left} more lines`;
+}
+
+function cut(text: string): string {
+  if (Buffer.byteLength(text) <= TEXT_BYTES) return text;
+  return `${Buffer.from(text)
+    .subarray(0, TEXT_BYTES - 3)
+    .toString('utf8')
+    .replace(/\ufffd+$/, '')}...`;
+}
