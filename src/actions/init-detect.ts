@@ -10,6 +10,7 @@ import { changeFlags, flagReason, readFlags } from '../os/chattr.ts';
 import { exists, freeBytes, namesIn, readTextIfThere } from '../os/files.ts';
 import { findProgram } from '../os/run.ts';
 import { isBooted } from '../os/systemctl.ts';
+import { type Assistant, findAssistants } from '../source/assistants.ts';
 import { detectTree, type TreeFacts } from '../source/detect.ts';
 import { detectGit, type GitFacts } from '../source/detect-git.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -42,6 +43,8 @@ export type InitFacts = {
   readonly scheduler: 'systemd' | 'cron' | 'none';
   /** undefined: there is no key to offer. */
   readonly key: KeyOffer | undefined;
+  /** AI assistants that are used here. */
+  readonly assistants: readonly Assistant[];
   /** Names of the remotes that rclone knows. */
   readonly rclone: readonly string[];
   /** Over 5 GB or 200,000 files: a person should look before the first save. */
@@ -77,6 +80,7 @@ export async function detectProject(
     configured: exists(`${toText(project.root)}/cora.toml`),
     root: machine.uid === 0,
     scheduler: isBooted() ? 'systemd' : findProgram('crontab') === undefined ? 'none' : 'cron',
+    assistants: findAssistants(toText(project.root), machine.home),
     rclone: rcloneRemotes(machine.home),
     key: await keyOffer(project, location, machine),
     huge: tree.bytes > HUGE_BYTES || tree.files > HUGE_FILES,

@@ -20,6 +20,8 @@ export type InitAnswers = {
   readonly timers: boolean;
   /** A key, and copies encrypted for it. */
   readonly key: boolean;
+  /** AGENTS.md, and the hooks of the assistants that were found. */
+  readonly agents: boolean;
 };
 
 /** A pattern that init proposes as critical, and what it stands for here. */
@@ -87,6 +89,7 @@ export function defaultAnswers(facts: InitFacts): InitAnswers {
     hooks: whyNoHook(facts) === undefined,
     timers: true,
     key: facts.key !== undefined,
+    agents: facts.assistants.length > 0,
   };
 }
 

@@ -8,7 +8,7 @@ import { CoraError, messageOf } from '../base/errors.ts';
 import { readFlags } from '../os/chattr.ts';
 import { exists } from '../os/files.ts';
 import { protectedPaths } from '../vault/append-only.ts';
-import { hasInitRecord, type InitRecord, readInitRecord, removeInitRecord, stateOfFile, writeInitRecord } from '../vault/init-record.ts';
+import { hasInitRecord, type InitRecord, isUndone, readInitRecord, removeInitRecord, stateOfFile, writeInitRecord } from '../vault/init-record.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { removeHooks } from './hooks.ts';
 import { removeEmpty } from './init.ts';
@@ -17,6 +17,7 @@ import type { ProjectFacts } from './open-project.ts';
 import { unprotect } from './protect.ts';
 import { removeTimers } from './timers.ts';
 import type { TimersMachine } from './timers-plan.ts';
+import { undoAgents } from './undo-agents.ts';
 
 export type UndoPlan = {
   readonly files: readonly { readonly path: string; readonly action: 'remove' | 'keep' }[];
@@ -24,6 +25,8 @@ export type UndoPlan = {
   readonly timers: boolean;
   /** The file whose recipient goes. */
   readonly recipient: string | undefined;
+  /** Files of the project that have something for assistants in them. */
+  readonly agents: readonly string[];
   /** The identity that stays. */
   readonly key: string | undefined;
   /** Files that are append-only now: only a person at a terminal may say that this ends. */
@@ -62,6 +65,7 @@ export function planUndo(project: ProjectFacts, location: VaultLocation, ctx: Co
     hooks: record.hooks,
     timers: record.timers !== null,
     recipient: record.recipient?.path,
+    agents: (record.agents ?? []).map(({ path }) => `${toText(project.root)}/${path}`),
     key: record.key !== undefined && exists(record.key) ? record.key : undefined,
     appendOnly: paths.filter((_, index) => flags[index]?.append === true),
     record,
@@ -136,9 +140,12 @@ export function applyUndo(
     }
     if (!isRecipientThere(recipient)) left = { ...left, recipient: null };
   }
+  const agents = undoAgents(project.root, plan.record.agents ?? []);
+  removed.push(...agents.removed);
+  kept.push(...agents.kept);
   const remaining = plan.record.files.filter((file) => stateOfFile(file) === 'same');
-  left = { ...left, files: remaining, directories: removeEmpty(plan.record.directories) };
-  if (left.timers === null && !left.hooks && (left.recipient ?? null) === null && remaining.length === 0) removeInitRecord(vault);
+  left = { ...left, files: remaining, agents: agents.left, directories: removeEmpty(plan.record.directories) };
+  if (isUndone(left)) removeInitRecord(vault);
   else writeInitRecord(vault, left);
   return { removed, kept, lifted, key: plan.key, vault: vault.root };
 }

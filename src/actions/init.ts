@@ -12,6 +12,7 @@ import { findHookOwner } from '../source/hook-owner.ts';
 import {
   hasInitRecord,
   type InitRecord,
+  isUndone,
   readInitRecord,
   removeInitRecord,
   sha256,
@@ -23,6 +24,7 @@ import type { VaultLocation } from '../vault/locate.ts';
 import type { Vault } from '../vault/vault.ts';
 import { type HooksResult, installHooks, removeHooks } from './hooks.ts';
 import { hooksStatus } from './hooks-status.ts';
+import { type AgentOutcome, type AgentPlan, applyAgents } from './init-agents.ts';
 import { type InitFacts, refusePlaces } from './init-detect.ts';
 import { type InitKey, makeInitKey } from './init-key.ts';
 import { type InitAnswers, missingDirectories, type PlannedFile } from './init-plan.ts';
@@ -43,6 +45,8 @@ export type InitResult = {
   readonly hooks: HooksResult | undefined;
   readonly timers: InstalledTimers | undefined;
   readonly key: InitKey | undefined;
+  /** Undefined where that was not asked for. */
+  readonly agents: readonly AgentOutcome[] | undefined;
   /** What was asked for and is not there now; each was shown. */
   readonly problems: readonly Problem[];
 };
@@ -55,6 +59,8 @@ export type InitSteps = {
   readonly files: readonly PlannedFile[];
   readonly machine: TimersMachine;
   readonly timers: TimersOptions;
+  /** What assistants get; undefined for nothing. */
+  readonly agents: AgentPlan | undefined;
   /** Where the vault is to be. */
   readonly location: VaultLocation;
   /** True where the machine's own configuration names it. */
@@ -93,7 +99,8 @@ export async function init(facts: InitFacts, steps: InitSteps, ctx: Context): Pr
     const proof = await proveRestore(project, location, saved.id, ctx);
     const timers = answers.timers ? wireTimers({ project, location }, steps, vault, ctx, problem) : undefined;
     const key = answers.key && facts.key !== undefined ? await wireKey(project, steps, vault, ctx, problem) : undefined;
-    return { location, files, save: saved, proof, hooks, timers, key, problems };
+    const agents = steps.agents === undefined ? undefined : applyAgents(project.root, vault, steps.agents, ctx, problem);
+    return { location, files, save: saved, proof, hooks, timers, key, agents, problems };
   } catch (error) {
     takeBack(facts, steps, written, before, vault);
     throw error;
@@ -162,7 +169,7 @@ function takeBack(facts: InitFacts, steps: InitSteps, written: readonly WrittenF
     }
   }
   const directories = removeEmpty(now.directories.filter((directory) => !before.directories.includes(directory)));
-  if (now.files.length === 0 && !now.hooks && now.timers === null) removeInitRecord(vault);
+  if (isUndone(now)) removeInitRecord(vault);
   else writeInitRecord(vault, { ...now, directories: [...before.directories, ...directories] });
 }
 

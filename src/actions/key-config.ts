@@ -97,14 +97,14 @@ async function addsOnly(before: string, after: string, recipient: string, path: 
 }
 
 /** By rename, with the mode and the owner that the file had. */
-export function replaceText(path: string, text: string, isThere: boolean): void {
+export function replaceText(path: string, text: string | Uint8Array, isThere: boolean): void {
   if (!isThere) makePath(fromText(dirname(path)));
   const real = isThere ? realpathSync(path) : path;
   const temporary = `${real}.${process.pid}.new`;
   const fd = openSync(temporary, 'wx', 0o600);
   try {
     try {
-      writeAll(fd, Buffer.from(text));
+      writeAll(fd, typeof text === 'string' ? Buffer.from(text) : text);
       fsyncSync(fd);
     } finally {
       closeSync(fd);

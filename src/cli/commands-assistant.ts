@@ -1,10 +1,26 @@
-// Part of the table in commands.ts: what people and their assistants do together: the end of a session.
+// Part of the table in commands.ts: what people and their assistants do together: the assistant's hook, and the end of a session.
 
 import { EXIT } from '../base/errors.ts';
 import { ARTEFACT_FLAGS } from './artefact-flags.ts';
 import { type Command, command } from './command.ts';
 
 export const ASSISTANT_COMMANDS: readonly Command[] = [
+  command({
+    name: 'hook agent',
+    minor: true,
+    summary: 'The hook of an AI assistant itself: saves at the start of a session, before risky acts, after each turn and at the end',
+    usage: 'EVENT [ASSISTANT]',
+    about: [
+      "Reads the assistant's JSON on standard input. EVENT: session-start, pre-tool, stop, session-end. ASSISTANT: claude (default), codex, gemini, cursor.",
+      'Always ends with 0: a save that failed stops no assistant, and is in the run log. CORA=0 skips it (docs/agents.md).',
+    ],
+    flags: {},
+    minArgs: 1,
+    maxArgs: 2,
+    examples: [['cora hook agent pre-tool claude', 'what cora init --agents puts into .claude/settings.json']],
+    exitCodes: [EXIT.ok, EXIT.usage],
+    load: () => import('./commands/hook-agent.ts'),
+  }),
   command({
     name: 'end',
     minor: true,

@@ -7,10 +7,11 @@ export const SETUP_COMMANDS: readonly Command[] = [
   command({
     name: 'init',
     summary: 'Set this project up: find out what it holds, save it, restore a part as a test, and make it happen by itself',
-    usage: '[--yes] [--dry-run] [--no-hook] [--no-timers] [--no-key] [--vault DIR]',
+    usage: '[--yes] [--dry-run] [--no-hook] [--no-timers] [--no-key] [--no-agents] [--vault DIR]',
     about: [
       'Shows what it found and asks at most four questions, each with a default; --yes takes every default. Again: changes nothing.',
-      'Writes cora.toml, the pre-push hook and timers, and makes a key where a remote is configured; --undo takes it back, and leaves the vault and the key.',
+      'Writes cora.toml, the pre-push hook and timers, what AI assistants need where one is used (docs/agents.md), and makes a key where a remote is',
+      'configured; --undo takes it back, and leaves the vault and the key.',
     ],
     flags: {
       dryRun: { kind: 'switch', short: 'n', help: 'show what was found and what would be done, and write nothing' },
@@ -18,6 +19,8 @@ export const SETUP_COMMANDS: readonly Command[] = [
       noHook: { kind: 'switch', help: 'no git hook' },
       noTimers: { kind: 'switch', help: 'no timers' },
       noKey: { kind: 'switch', help: 'no key, where copies go off-site and nothing says yet whom they are encrypted for' },
+      agents: { kind: 'switch', help: 'only what is for AI assistants: AGENTS.md, a skill, and the hooks of those found; with --undo that alone' },
+      noAgents: { kind: 'switch', help: 'nothing for AI assistants' },
       user: { kind: 'switch', help: "timers of your own user's systemd (always so for everyone but root)" },
       unitDir: { kind: 'path', value: 'DIR', help: 'unit files in DIR, and systemd is not asked' },
     },
@@ -26,6 +29,7 @@ export const SETUP_COMMANDS: readonly Command[] = [
       ['cora init', 'look, answer, done'],
       ['cora init --yes', 'with every default'],
       ['cora init --dry-run', 'what it would do'],
+      ['cora init --agents', 'let assistants save before they do what is risky'],
       ['cora init --undo', 'as it was before'],
     ],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, EXIT.noVault, EXIT.locked, EXIT.refused, EXIT.interrupted],

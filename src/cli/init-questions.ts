@@ -9,7 +9,7 @@ import { CoraError } from '../base/errors.ts';
 import { visible } from './render.ts';
 
 /** What was decided on the command line and is not asked. */
-export type Decided = { readonly vault: boolean; readonly hooks: boolean; readonly timers: boolean; readonly key: boolean };
+export type Decided = { readonly vault: boolean; readonly hooks: boolean; readonly timers: boolean; readonly key: boolean; readonly agents: boolean };
 
 /**
  * @param whyNot why a vault must not be at a place that was typed; undefined where it may
@@ -56,6 +56,7 @@ export async function askQuestions(
   const wirable = [
     ...(given.hooks && !decided.hooks ? [{ value: 'hooks', label: 'a git hook: save before each push' }] : []),
     ...(given.timers && !decided.timers ? [{ value: 'timers', label: 'timers: a save every 15 minutes, a backup each night' }] : []),
+    ...(given.agents && !decided.agents ? [{ value: 'agents', label: agentsLabel(facts) }] : []),
     ...(facts.key !== undefined && !decided.key ? [{ value: 'key', label: keyLabel(facts.key) }] : []),
   ];
   const wired =
@@ -76,12 +77,16 @@ export async function askQuestions(
     hooks: !decided.hooks && whyNoHook(facts) === undefined && wired.includes('hooks'),
     timers: !decided.timers && wired.includes('timers'),
     key: !decided.key && wired.includes('key'),
+    agents: !decided.agents && wired.includes('agents'),
   };
 }
 
 /** Copies without a key are refused where they hold secrets, and readable by whoever runs the remote. */
 const keyLabel = ({ isThere, remotes }: KeyOffer) =>
   `copies at ${visible(remotes[0] ?? '')} encrypted: ${isThere ? 'the key that is there' : 'a key is made'}, which you print and keep elsewhere`;
+
+const agentsLabel = ({ assistants }: InitFacts) =>
+  `${assistants.map(({ title }) => title).join(', ')}: saves before risky acts (hooks), and what to do (AGENTS.md)`;
 
 const hintOf = ({ found, byDefault }: CriticalChoice) => (byDefault ? `${found}, by default` : found);
 

@@ -51,6 +51,7 @@ export function factsLines(facts: InitFacts): string[] {
   const maybe = tree.rebuildable.filter((one) => !out.includes(one));
   if (out.length > 0) rows.push(['Left out', `${listed(out.map(sizeText))}`]);
   if (maybe.length > 0) rows.push(['Saved too', `${listed(maybe.map(sizeText))}: look like build results (scan.exclude leaves them out)`]);
+  if (facts.assistants.length > 0) rows.push(['Assistants', listed(facts.assistants.map(({ title }) => title))]);
   rows.push(['Vault', vaultText(facts.vault)]);
   rows.push(['Seals', sealText(facts.vault)]);
   rows.push(['Clock', { systemd: 'systemd', cron: 'cron (no systemd runs here)', none: 'neither systemd nor cron' }[facts.scheduler]]);
@@ -187,6 +188,7 @@ export function undoPlanLines(plan: UndoPlan): string[] {
     ),
     ...(plan.hooks ? ['Take Cora out of the git hook'] : []),
     ...(plan.timers ? ['Stop and remove the timers'] : []),
+    ...plan.agents.map((path) => `Take Cora out of ${visible(path)}`),
     ...(plan.recipient === undefined ? [] : [`Take the recipient out of ${visible(plan.recipient)}: copies are not encrypted for it any more`]),
     ...(plan.key === undefined ? [] : [keyStays(plan.key)]),
     ...(plan.appendOnly.length > 0 ? [`Lift the append-only flag of ${listed(plan.appendOnly.map(name))}`] : []),
@@ -206,7 +208,7 @@ export function undoLines({ removed, kept, lifted, key, vault }: UndoResult): st
   ];
 }
 
-export function factsDocument({ project, tree, git, vault, scheduler, rclone, key, huge, root, seconds }: InitFacts): Document {
+export function factsDocument({ project, tree, git, vault, scheduler, rclone, assistants, key, huge, root, seconds }: InitFacts): Document {
   return {
     project: { name: project.name, root: toText(project.root) },
     detected: {
@@ -233,6 +235,7 @@ export function factsDocument({ project, tree, git, vault, scheduler, rclone, ke
       root,
       scheduler,
       rclone,
+      assistants: assistants.map(({ name: word }) => word),
       key: key === undefined ? null : { identity: key.identity, exists: key.isThere, config: key.config, remotes: key.remotes },
       seconds,
     },
@@ -257,6 +260,7 @@ export function answersDocument(answers: InitAnswers, files: readonly PlannedFil
       hooks: answers.hooks,
       timers: answers.timers,
       key: answers.key,
+      agents: answers.agents,
     },
     files: files.map(({ path, action, content }) => ({ path, action, ...(action === 'create' ? { content } : {}) })),
   };

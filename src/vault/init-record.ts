@@ -13,6 +13,16 @@ export type WrittenFile = { readonly path: string; readonly sha256: string };
 /** A recipient that was added to a file of the user's: exactly this text. */
 export type WrittenRecipient = { readonly path: string; readonly inserted: string };
 
+/** A file of the project that has something for AI assistants in it. */
+export type WrittenForAgents = {
+  readonly path: string;
+  readonly kind: 'settings' | 'block' | 'file';
+  /** True where there was no file. */
+  readonly made: boolean;
+  /** What was put in; of a file that was made, the whole of it. */
+  readonly inserted: readonly string[];
+};
+
 export type InitRecord = {
   readonly schema: 1;
   /** RFC 3339, of the first run that did something. */
@@ -25,6 +35,7 @@ export type InitRecord = {
   /** Where init installed timers; null where it did not. */
   readonly timers: { readonly user: boolean; readonly unit_directory: string | null } | null;
   readonly recipient?: WrittenRecipient | null;
+  readonly agents?: readonly WrittenForAgents[];
   /** The identity file that was made or taken; it is never removed. */
   readonly key?: string;
 };
@@ -47,6 +58,11 @@ export function hasInitRecord(vault: Vault): boolean {
 
 export function writeInitRecord(vault: Vault, record: InitRecord): void {
   replaceFile(`${vault.root}/${NAMES.init}`, `${JSON.stringify(record, null, 2)}\n`, true);
+}
+
+/** True where nothing is left to undo. A key alone needs no record: it stays anyway. */
+export function isUndone({ files, hooks, timers, recipient, agents }: InitRecord): boolean {
+  return files.length === 0 && !hooks && timers === null && (recipient ?? null) === null && (agents ?? []).length === 0;
 }
 
 export function removeInitRecord(vault: Vault): void {

@@ -7,6 +7,8 @@ import { applyUndo, planUndo } from '../../actions/init-undo.ts';
 import { type Bytes, fromText, toText } from '../../base/bytes.ts';
 import { CoraError, EXIT, messageOf } from '../../base/errors.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
+import { agentPlan, initAgents } from '../init-agents.ts';
+import { agentDoneLines, agentPlanLines, agentsDocument } from '../render-agents.ts';
 import {
   answersDocument,
   doneDocument,
@@ -26,11 +28,14 @@ type Options = {
   readonly noHook?: boolean;
   readonly noTimers?: boolean;
   readonly noKey?: boolean;
+  readonly agents?: boolean;
+  readonly noAgents?: boolean;
   readonly user?: boolean;
   readonly unitDir?: Bytes;
 };
 
 export async function run({ options }: { readonly options: Options }, session: Session): Promise<Outcome> {
+  if (options.agents === true) return initAgents(options, session);
   if (options.undo === true) return undo(options, session);
   const { ctx, machine, globals } = session;
   const dryRun = options.dryRun === true;
@@ -42,8 +47,10 @@ export async function run({ options }: { readonly options: Options }, session: S
   const answers = asks ? await askPerson(facts, options, session) : { ...defaultAnswers(facts), ...declined(options) };
   const named = answers.vault !== location.path || isTyped(location.path, location.source, session);
   const files = await planFiles(facts, answers, machine, named);
-  const document = { dry_run: dryRun, ...factsDocument(facts), ...answersDocument(answers, files) };
-  const plan = planLines(answers, files, facts, options.unitDir !== undefined);
+  const agents = answers.agents ? agentPlan(project, location, session) : undefined;
+  const forAgents = agents === undefined ? { assistants: [], agents: null } : agentsDocument(agents, undefined);
+  const document = { dry_run: dryRun, ...factsDocument(facts), ...answersDocument(answers, files), ...forAgents };
+  const plan = [...planLines(answers, files, facts, options.unitDir !== undefined), ...(agents === undefined ? [] : agentPlanLines(agents))];
   if (dryRun) return { result: document, lines: plan };
   if (!goesOn) {
     session.show(plan);
@@ -54,11 +61,25 @@ export async function run({ options }: { readonly options: Options }, session: S
   }
   const chosen = answers.vault === location.path ? facts : { ...facts, vault: lookAtVault(project.root, answers.vault, true) };
   const found = named ? await session.engine.locateVault(project, answers.vault, environmentOf(session)) : location;
-  const steps = { answers, files, machine, location: found, recorded: named, timers: timersOptions(options, session), reopen: () => session.open() };
+  const steps = {
+    answers,
+    files,
+    machine,
+    location: found,
+    recorded: named,
+    timers: timersOptions(options, session),
+    agents,
+    reopen: () => session.open(),
+  };
   const result = await init(chosen, steps, ctx);
   return {
-    result: { ...document, ...factsDocument(chosen), ...doneDocument(result) },
-    lines: doneLines(result, chosen),
+    result: {
+      ...document,
+      ...factsDocument(chosen),
+      ...doneDocument(result),
+      ...(agents === undefined ? {} : agentsDocument(agents, result.agents)),
+    },
+    lines: [...(agents === undefined ? [] : agentDoneLines(agents, result.agents ?? [])), ...doneLines(result, chosen)],
     // A key that only this machine has is said even to who asked for quiet.
     summary: result.problems.length === 0 && result.key === undefined,
     exitCode: exitCodeOf(result.problems, result.proof.report),
@@ -70,6 +91,7 @@ const declined = (options: Options): Partial<InitAnswers> => ({
   ...(options.noHook === true ? { hooks: false } : {}),
   ...(options.noTimers === true ? { timers: false } : {}),
   ...(options.noKey === true ? { key: false } : {}),
+  ...(options.noAgents === true ? { agents: false } : {}),
 });
 
 const environmentOf = ({ machine }: Session) => ({
@@ -104,6 +126,7 @@ async function askPerson(facts: InitFacts, options: Options, session: Session): 
     hooks: options.noHook === true,
     timers: options.noTimers === true,
     key: options.noKey === true,
+    agents: options.noAgents === true,
   };
   const answers = await askQuestions(facts, decided, whyNot, session.ctx.signal);
   return { ...answers, vault: absolute(answers.vault) };
@@ -118,6 +141,7 @@ async function undo(options: Options, session: Session): Promise<Outcome> {
     hooks: plan.hooks,
     timers: plan.timers,
     recipient: plan.recipient ?? null,
+    agents: plan.agents,
     key: plan.key ?? null,
     append_only: plan.appendOnly.map(toText),
   };

@@ -1,0 +1,50 @@
+// What `cora init` does for AI assistants, as lines and as JSON. Pure.
+
+import type { AgentOutcome, AgentPlan } from '../actions/init-agents.ts';
+import type { AgentsUndone } from '../actions/undo-agents.ts';
+import type { Assistant } from '../source/assistants.ts';
+import { visible } from './render.ts';
+
+type Document = Readonly<Record<string, unknown>>;
+
+const titles = (found: readonly Assistant[]) => (found.length === 0 ? 'none found' : found.map(({ title }) => title).join(', '));
+
+export function agentPlanLines({ found, files }: AgentPlan): string[] {
+  return [
+    `Assistants: ${titles(found)}`,
+    ...files.flatMap(({ path, action, reason, shown }) => {
+      if (action === 'same') return [`Leave ${visible(path)}: it is as it should be`];
+      if (action === 'kept') return [`Keep ${visible(path)}: ${visible(reason ?? '')}`];
+      return [`${action === 'create' ? 'Write' : 'Add to'} ${visible(path)}:`, ...shown.split('\n').map((line) => `  + ${visible(line)}`)];
+    }),
+  ];
+}
+
+export function agentDoneLines({ found }: AgentPlan, outcomes: readonly AgentOutcome[]): string[] {
+  const what = { written: 'Wrote', same: 'As it should be:', kept: 'Kept', failed: 'Not written:' };
+  return [
+    ...outcomes.map(({ path, action, reason }) => `${what[action]} ${visible(path)}${reason === undefined ? '' : ` (${visible(reason)})`}`),
+    found.length === 0
+      ? 'Assistants: none found (.claude, .codex, .gemini or .cursor here or in your home), so no hooks; AGENTS.md tells those that read it'
+      : `Assistants: ${titles(found)} save${found.length === 1 ? 's' : ''} at the start of a session, before risky acts, after each turn and at the end`,
+    ...found.flatMap(({ note }) => (note === undefined ? [] : [note])),
+  ];
+}
+
+export function agentsDocument({ found, files }: AgentPlan, outcomes: readonly AgentOutcome[] | undefined): Document {
+  return {
+    assistants: found.map(({ name }) => name),
+    agents:
+      outcomes === undefined
+        ? files.map(({ path, action, reason }) => ({ path, action, reason: reason ?? null }))
+        : outcomes.map(({ path, action, reason }) => ({ path, action, reason: reason ?? null })),
+  };
+}
+
+export function agentUndoLines({ removed, kept }: Pick<AgentsUndone, 'removed' | 'kept'>): string[] {
+  return [
+    ...removed.map((path) => `Undone: ${visible(path)}`),
+    ...kept.map(({ path, reason }) => `Kept: ${visible(path)} (${visible(reason)})`),
+    ...(removed.length + kept.length === 0 ? ['Nothing of it was there any more'] : []),
+  ];
+}
