@@ -4,6 +4,7 @@
 // modules. New files come first and main.js last, each by rename: a command that runs during a build finds
 // what it loads. What nobody names any more stays for an hour.
 
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -71,8 +72,12 @@ const fresh = new Set();
 result.outputFiles.push({ path: join(dist, 'package.json'), contents: Buffer.from('{ "type": "commonjs" }\n') });
 // Every vault gets a copy of it; src/vault/restore-script.ts reads it from beside the bundle.
 result.outputFiles.push({ path: join(dist, 'restore.sh'), contents: readFileSync(join(root, 'src/vault/restore.sh')) });
+// What `cora shell` prints is made of these; src/cli/shell-code.ts reads them from beside the bundle.
+for (const name of readdirSync(join(root, 'src/cli/shell')))
+  result.outputFiles.push({ path: join(dist, 'shell', name), contents: readFileSync(join(root, 'src/cli/shell', name)) });
+mkdirSync(join(dist, 'shell'), { recursive: true });
 for (const file of result.outputFiles.toSorted((a, b) => rank(a.path) - rank(b.path))) {
-  fresh.add(basename(file.path));
+  fresh.add(relative(dist, file.path).split('/')[0]);
   if (existsSync(file.path) && readFileSync(file.path).equals(file.contents)) continue;
   const temporary = `${file.path}.${process.pid}.tmp`;
   writeFileSync(temporary, file.contents);
@@ -81,6 +86,15 @@ for (const file of result.outputFiles.toSorted((a, b) => rank(a.path) - rank(b.p
 for (const name of readdirSync(dist)) {
   const path = join(dist, name);
   if (!fresh.has(name) && Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > STALE_MS) rmSync(path, { force: true });
+}
+// The manual page is made by what was just built, from the same table of commands.
+try {
+  const page = execFileSync(process.execPath, [join(dist, 'main.js'), 'man'], { encoding: 'utf8', timeout: 60_000 });
+  mkdirSync(join(root, 'man'), { recursive: true });
+  writeFileSync(join(root, 'man/cora.1.tmp'), page);
+  renameSync(join(root, 'man/cora.1.tmp'), join(root, 'man/cora.1'));
+} catch (error) {
+  console.log(`build: man/cora.1 is not made: ${error.message}`);
 }
 const bytes = result.outputFiles.reduce((sum, file) => sum + file.contents.length, 0);
 console.log(`build: ${result.outputFiles.length} files, ${Math.round(bytes / 1000)} kB in ${relative(root, dist)}/`);

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs Cora from this clone (after npm ci) as a release of its own: <prefix>/<version>, a link <prefix>/current
-# to it, and <bin>/cora. A new release has to prove itself (`cora doctor`: a real save, backup and restore of a probe)
+# to it, <bin>/cora and the manual page. A new release has to prove itself (`cora doctor`: a real save, backup and restore of a probe)
 # before a link leads to it; the one before is kept. No network, no npm: what is copied is what was tested.
 #
 #   scripts/install.sh [--prefix DIR] [--bin DIR]     /opt/cora and /usr/local/bin as root, else below ~/.local
@@ -52,6 +52,10 @@ done
 # True for a link that we made; anything else in that place is somebody else's.
 is_ours() { [ -L "$1" ] && [ "$(readlink -- "$1")" = "$prefix/current/bin/cora" ]; }
 
+# Where man looks for pages of what lies in <bin>; none where that is no bin directory.
+case $bin in */bin) manual=${bin%/bin}/share/man/man1/cora.1 ;; *) manual= ;; esac
+manual_is_ours() { [ -L "$manual" ] && [ "$(readlink -- "$manual")" = "$prefix/current/man/cora.1" ]; }
+
 # Release directories: those whose package.json says so.
 releases() {
   for release in "$prefix"/*/package.json; do
@@ -65,6 +69,7 @@ if [ -n "$remove" ]; then
   users=$(grep -ls -- "$prefix/" /etc/systemd/system/cora-*.service "${HOME:-/nonexistent}"/.config/systemd/user/cora-*.service 2>/dev/null)
   [ -z "$users" ] || say "timers still start Cora from here and will fail; cora timers remove (in each project) before this takes them out: $(printf '%s' "$users" | tr '\n' ' ')"
   if is_ours "$bin/cora"; then rm -f -- "$bin/cora"; elif [ -e "$bin/cora" ] || [ -L "$bin/cora" ]; then say "$bin/cora is not ours and stays"; fi
+  [ -z "$manual" ] || ! manual_is_ours || rm -f -- "$manual"
   releases | while IFS= read -r name; do rm -rf -- "${prefix:?}/$name"; done
   [ ! -L "$prefix/current" ] || rm -f -- "$prefix/current"
   rm -rf -- "$prefix"/.new-*
@@ -91,6 +96,7 @@ chmod 755 "$stage"
 for part in bin dist hooks scripts systemd package.json LICENSE README.md CHANGELOG.md docs; do
   cp -R -p -- "$source_root/$part" "$stage/" || fail "no space for a new release in $prefix?"
 done
+[ ! -f "$source_root/man/cora.1" ] || { mkdir -p -- "$stage/man" && cp -p -- "$source_root/man/cora.1" "$stage/man/"; } || exit 1
 mkdir -p -- "$stage/node_modules/better-sqlite3/prebuilds"
 for part in package.json LICENSE lib; do cp -R -p -- "$source_root/node_modules/better-sqlite3/$part" "$stage/node_modules/better-sqlite3/" || exit 1; done
 cp -p -- "$source_root"/node_modules/better-sqlite3/prebuilds/linux*.node "$stage/node_modules/better-sqlite3/prebuilds/" || exit 1
@@ -134,6 +140,9 @@ if [ "$installed" != "cora $version" ]; then
   [ -z "$before" ] || { ln -sfn -- "$before" "$prefix/.new-current" && mv -T -f -- "$prefix/.new-current" "$prefix/current"; }
   fail "$bin/cora answers: $installed${before:+; $before is back in its place}"
 fi
+if [ -n "$manual" ] && [ -f "$prefix/current/man/cora.1" ] && [ ! -e "$manual" ] && [ ! -L "$manual" ]; then
+  mkdir -p -- "${manual%/*}" && ln -s -- "$prefix/current/man/cora.1" "$manual" || say "no manual page in ${manual%/*}"
+fi
 # The release before stays: what it started may still run, and a person may want it back.
 releases | while IFS= read -r name; do
   [ "$name" = "$version" ] || [ "$name" = "$before" ] || rm -rf -- "${prefix:?}/$name"
@@ -141,5 +150,6 @@ done
 printf '%s\n' "$proof" | tail -n 1
 say "$version is installed in $prefix, and $bin/cora leads to it${before:+ (before: $before)}"
 case :${PATH:-}: in *:"$bin":*) ;; *) say "$bin is not in PATH" ;; esac
+say "completions and a prompt segment: eval \"\$(cora shell bash)\" in ~/.bashrc (zsh, fish: docs/shell.md)"
 say "hooks and timers that were set up from elsewhere: cora timers install --all points timers at it, cora hooks install a project's hook"
 exit 0

@@ -29,6 +29,10 @@ psql postgresql a PostgreSQL server dumped and restored by a command artefact
 rclone rclone copies off-site
 age age encrypted copies
 dash dash restore.sh under a plain POSIX shell
+tmux tmux completions, prompt and phrases in a real terminal
+zsh zsh completions, prompt and phrases of zsh
+fish fish completions, prompt and phrases of fish
+man man-db the manual page
 '
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

@@ -17,6 +17,7 @@ import { PROTECTION_COMMANDS } from './commands-protection.ts';
 import { RECOVER_COMMANDS } from './commands-recover.ts';
 import { RETENTION_COMMANDS } from './commands-retention.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
+import { SHELL_COMMANDS } from './commands-shell.ts';
 import { TRAVEL_COMMANDS } from './commands-travel.ts';
 import { TRUST_COMMANDS } from './commands-trust.ts';
 import type { FlagTable } from './flags.ts';
@@ -216,6 +217,7 @@ export const COMMANDS: readonly Command[] = [
   ...DATABASE_COMMANDS,
   ...ADOPT_COMMANDS,
   ...MCP_COMMANDS,
+  ...SHELL_COMMANDS,
   command({
     name: 'version',
     minor: true,

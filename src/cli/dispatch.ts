@@ -13,7 +13,7 @@ import { type FlagTable, GLOBAL_FLAGS, type GlobalOptions, parseFlags, takeWord,
 import { commandLines, overviewLines } from './help.ts';
 import { errorDocument, type Failure, failureOf, resultDocument } from './json.ts';
 import { visible } from './render.ts';
-import { type Run, startRun } from './run-record.ts';
+import { isPromptCheck, type Run, startRun } from './run-record.ts';
 import { type Host, openSession } from './session.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 import { asCoraError } from './thrown.ts';
@@ -48,7 +48,7 @@ export async function dispatch(args: readonly Bytes[], given: Host): Promise<num
     if (globals.version === true) return write(host, json, 'version', { result: { version: VERSION }, lines: [`cora ${VERSION}`] }, undefined);
     checkArguments(entry, parsed.args.length + parsed.paths.length);
     terminal = await openTerminal(host.stderr, globals, host.env, host.now);
-    run = entry.logged === true ? startRun(command, parsed.options, host) : undefined;
+    run = entry.logged === true || isPromptCheck(command) ? startRun(command, parsed.options, host) : undefined;
     const outcome = await entry.run(
       parsed,
       openSession(host, globals, terminal, run, command, () => {

@@ -6,7 +6,7 @@ import { type FlagSpec, type FlagTable, flagName, GLOBAL_FLAGS, isOnByDefault, v
 import { table } from './render.ts';
 
 /** Every exit code by number (docs/exit-codes.md). */
-const EXIT_MEANING: Readonly<Record<number, string>> = {
+export const EXIT_MEANING: Readonly<Record<number, string>> = {
   [EXIT.ok]: 'done',
   [EXIT.failed]: 'failed; nothing new is visible',
   [EXIT.usage]: 'the command line, a variable or the configuration is wrong',

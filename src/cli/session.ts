@@ -14,7 +14,7 @@ import type { Outcome, Session, Stdio, Within } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import type { Engine } from './engine.ts';
 import type { GlobalOptions } from './flags.ts';
-import { type Run, startRun } from './run-record.ts';
+import { isPromptCheck, type Run, startRun } from './run-record.ts';
 import { type Stream, sendBytes, type Terminal } from './terminal.ts';
 import { asCoraError } from './thrown.ts';
 
@@ -77,7 +77,7 @@ export function openSession(
     const project = await engine.findProject(host.cwd(), home === undefined ? undefined : fromText(home));
     for (const message of project.warnings) terminal.monitor.problem({ code: 'config', message, severity: 'warning' });
     const location = await engine.locateVault(project, expandHome(project.config.vault, home), vaultEnvironment());
-    run?.opened(toText(project.root), location.path);
+    await run?.opened(project.root, location);
     if (exists(`${toText(project.root)}/.cora-restore/RESTORE.json`)) {
       const { endRestore } = await import('./end-restore.ts');
       const mixed = await endRestore(project.root, command, ctx);
@@ -141,7 +141,7 @@ async function runWithin(host: Host, globals: GlobalOptions, place: Within, work
   // The one it runs within may have taken stdout for a protocol.
   const inner: Host = { ...host, stdout: host.stderr, cwd: () => cwd, ask: undefined, signal };
   const logged = COMMANDS.some(({ name, logged: isLogged }) => name === command && isLogged === true);
-  const run = logged ? startRun(command, { trigger }, host) : undefined;
+  const run = logged || isPromptCheck(command) ? startRun(command, { trigger }, host) : undefined;
   const show = (lines: readonly string[]) => lines.forEach((line) => void monitor.note(line));
   try {
     const outcome = await work(openSession(inner, rest, { monitor, show }, run, command, () => undefined));
