@@ -76,6 +76,8 @@ result.outputFiles.push({ path: join(dist, 'restore.sh'), contents: readFileSync
 for (const name of readdirSync(join(root, 'src/cli/shell')))
   result.outputFiles.push({ path: join(dist, 'shell', name), contents: readFileSync(join(root, 'src/cli/shell', name)) });
 mkdirSync(join(dist, 'shell'), { recursive: true });
+// What `cora say` understands; src/language/lexicon.ts reads it from beside the bundle.
+result.outputFiles.push({ path: join(dist, 'phrases.toml'), contents: readFileSync(join(root, 'src/language/phrases.toml')) });
 for (const file of result.outputFiles.toSorted((a, b) => rank(a.path) - rank(b.path))) {
   fresh.add(relative(dist, file.path).split('/')[0]);
   if (existsSync(file.path) && readFileSync(file.path).equals(file.contents)) continue;

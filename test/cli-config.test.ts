@@ -118,6 +118,16 @@ after_backup = false
 lock = "30d"
 retention = "all"
 
+[phrases]
+save = ["my save"]
+backup = ["my backup"]
+verify = ["my verify"]
+list = ["my list"]
+size = ["my size"]
+last = ["my last"]
+health = ["my health"]
+lost = ["my lost"]
+
 [hook]
 enabled = false
 warn_size = "1MB"
@@ -195,6 +205,7 @@ skip_branches = ["wip/*"]
       weekStarts: 'sunday',
       maxSize: 5_000_000_000,
     },
+    phrases: Object.fromEntries(['save', 'backup', 'verify', 'list', 'size', 'last', 'health', 'lost'].map((key) => [key, [`my ${key}`]])),
     hook: { enabled: false, warnSize: 1_000_000, blockSize: 'off', budget: 5000, onFailure: 'block', skipBranches: ['wip/*'] },
   });
   for (const key of CONFIG_KEYS) expect(text + keys).toContain(key.slice(key.lastIndexOf('.') + 1));

@@ -8,6 +8,7 @@ import { artefactsPart, artefactsSchema } from './config-file-artefacts.ts';
 import { checksPart, checksSchema, commandSchema, userCommand } from './config-file-commands.ts';
 import { healthPart, healthSchema } from './config-file-health.ts';
 import { offsitePart, offsiteSchema } from './config-file-offsite.ts';
+import { phrasesSchema } from './config-file-phrases.ts';
 import { CoraError, messageOf } from './errors.ts';
 import { overlookedHookKey } from './hook-lines.ts';
 import { nearest } from './nearest.ts';
@@ -60,6 +61,7 @@ const schema = z.strictObject({
   checks: z.optional(checksSchema),
   health: z.optional(healthSchema),
   offsite: z.optional(offsiteSchema(rules)),
+  phrases: z.optional(phrasesSchema),
   retention: z.optional(
     table({
       auto: z.optional(flag),
@@ -111,6 +113,7 @@ export function parseConfigFile(text: string, source: string) {
     drill,
     health,
     offsite,
+    phrases,
     retention,
     hook,
     ...plain
@@ -155,6 +158,7 @@ export function parseConfigFile(text: string, source: string) {
     checks: checks && checksPart(checks, source),
     health: health && healthPart(health, source),
     offsite: offsite && withoutUndefined({ ...offsitePart(offsite, source), retention: rulesPart(offsite.retention) }),
+    phrases: phrases && withoutUndefined(phrases),
     retention: retention && retentionPart(retention),
     hook: hook && hookPart(hook),
   });

@@ -97,6 +97,8 @@ export type Config = {
     /** What `ship --prune` keeps of the copies. */
     readonly retention: RulesSpec;
   };
+  /** Phrases of the user's own for `cora say`, by what they ask for. */
+  readonly phrases: { readonly [intent in 'save' | 'backup' | 'verify' | 'list' | 'size' | 'last' | 'health' | 'lost']?: readonly string[] };
   /** What clean-up keeps (docs/retention.md). */
   readonly retention: {
     /** Prune after each successful daily backup; undefined: where `cora init` set the project up. */
@@ -191,6 +193,7 @@ export const defaultConfig: Config = {
     rcloneConfig: undefined,
     retention: 'atlas',
   },
+  phrases: {},
   // What it replaced kept as much. Nothing is removed by itself until somebody said so; `cora init` does.
   retention: { auto: undefined, saves: 'cortex', backups: 'atlas', weekStarts: 'monday', maxSize: undefined },
   // Longer and people begin to type --no-verify.
@@ -216,6 +219,7 @@ export function mergeConfig(...parts: readonly PartialConfig[]): Config {
       drill: { ...config.drill, ...part.drill },
       health: { ...config.health, ...part.health },
       offsite: { ...config.offsite, ...part.offsite },
+      phrases: { ...config.phrases, ...part.phrases },
       retention: { ...config.retention, ...part.retention },
       hook: { ...config.hook, ...part.hook },
     };

@@ -61,6 +61,8 @@ export const ERROR_EXIT = {
   key_wrong: EXIT.refused,
   damaged: EXIT.damaged,
   too_old: EXIT.tooOld,
+  /** Neither a command nor a phrase that is understood; nothing was done. */
+  phrase_unknown: EXIT.phrase,
   interrupted: EXIT.interrupted,
   engine_broken: EXIT.internal,
   internal: EXIT.internal,

@@ -58,6 +58,8 @@ export type Session = {
   confirmInPerson(question: string): Promise<boolean>;
   /** While another program runs in our place: signals go to `receiver` and do not end this run, until the returned function is called. */
   handSignalsTo(receiver: (signal: NodeJS.Signals) => void): () => void;
+  /** From here on this run is another command's, because a phrase asked for it: in the document, and (as `logged`) in the run log. */
+  runAs(command: string, phrase: string, logged?: string): void;
   /** Absolute form of a path that was typed. */
   absolute(path: Bytes): Bytes;
   /** stdin and stdout for a protocol: from then on this run itself writes nothing on stdout. */
@@ -98,6 +100,10 @@ export type Outcome = {
   /** Found damage and the like: the document is an error with the result as its details, and lines are still shown. */
   readonly failure?: Failure;
   readonly problems?: readonly Problem[];
+  /** True where it did nothing that the run log should tell. */
+  readonly unlogged?: true;
+  /** Fields of the JSON document beside its `result`. */
+  readonly beside?: Readonly<Record<string, unknown>>;
 };
 
 export type Input<F extends FlagTable> = Omit<Parsed<F>, 'options'> & { readonly options: OptionsOf<F> & GlobalOptions };

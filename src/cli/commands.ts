@@ -16,6 +16,7 @@ import { PROOF_COMMANDS } from './commands-proof.ts';
 import { PROTECTION_COMMANDS } from './commands-protection.ts';
 import { RECOVER_COMMANDS } from './commands-recover.ts';
 import { RETENTION_COMMANDS } from './commands-retention.ts';
+import { SAY_COMMANDS } from './commands-say.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
 import { SHELL_COMMANDS } from './commands-shell.ts';
 import { TRAVEL_COMMANDS } from './commands-travel.ts';
@@ -212,6 +213,7 @@ export const COMMANDS: readonly Command[] = [
   ...TRAVEL_COMMANDS,
   ...AUTOMATIC_COMMANDS,
   ...ASSISTANT_COMMANDS,
+  ...SAY_COMMANDS,
   ...SETUP_COMMANDS,
   ...TRUST_COMMANDS,
   ...DATABASE_COMMANDS,

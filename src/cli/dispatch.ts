@@ -12,6 +12,7 @@ import { COMMANDS } from './commands.ts';
 import { type FlagTable, GLOBAL_FLAGS, type GlobalOptions, parseFlags, takeWord, wantsJson } from './flags.ts';
 import { commandLines, overviewLines } from './help.ts';
 import { errorDocument, type Failure, failureOf, resultDocument } from './json.ts';
+import { findPhrase } from './phrase-command.ts';
 import { visible } from './render.ts';
 import { isPromptCheck, type Run, startRun } from './run-record.ts';
 import { type Host, openSession } from './session.ts';
@@ -31,7 +32,7 @@ export async function dispatch(args: readonly Bytes[], given: Host): Promise<num
   let run: Run | undefined;
   let entry: Command | undefined;
   try {
-    const found = findCommand(args);
+    const found = (await findPhrase(args)) ?? findCommand(args);
     entry = found.entry;
     if (entry === undefined) {
       const { options } = parseFlags(found.rest, host.env, GLOBAL_FLAGS, found.group ?? '');
@@ -51,12 +52,18 @@ export async function dispatch(args: readonly Bytes[], given: Host): Promise<num
     run = entry.logged === true || isPromptCheck(command) ? startRun(command, parsed.options, host) : undefined;
     const outcome = await entry.run(
       parsed,
-      openSession(host, globals, terminal, run, command, () => {
-        host = { ...host, stdout: host.stderr };
+      openSession(host, globals, terminal, run, () => command, {
+        takeStdout() {
+          host = { ...host, stdout: host.stderr };
+        },
+        runAs(other, phrase, logged = other) {
+          command = other;
+          run?.said(logged, phrase);
+        },
       }),
     );
     terminal.finish();
-    run?.end(outcome);
+    if (outcome.unlogged !== true) run?.end(outcome);
     return write(host, json, command, globals.quiet === true && outcome.summary === true ? { ...outcome, lines: [] } : outcome, terminal);
   } catch (thrown) {
     terminal?.finish();
@@ -122,7 +129,9 @@ function write(host: Host, json: boolean, command: string, outcome: Outcome, ter
   const problems = unique([...(terminal?.problems ?? []), ...(outcome.problems ?? [])]);
   if (json)
     host.stdout.write(
-      outcome.failure === undefined ? resultDocument(command, outcome.result, problems) : errorDocument(command, outcome.failure, problems),
+      outcome.failure === undefined
+        ? resultDocument(command, outcome.result, problems, outcome.beside)
+        : errorDocument(command, outcome.failure, problems),
     );
   else if (outcome.lines.length > 0) host.stdout.write(`${outcome.lines.join('\n')}\n`);
   if (outcome.failure === undefined) return outcome.exitCode ?? EXIT.ok;

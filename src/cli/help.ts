@@ -38,7 +38,7 @@ export function overviewLines(commands: readonly Command[]): string[] {
     'Options of every command:',
     ...flagLines(GLOBAL_FLAGS),
     '',
-    'First steps: cora save, then cora status. More: cora COMMAND --help',
+    'First steps: cora save, then cora status. In words: cora "save our progress". More: cora COMMAND --help',
   ];
 }
 

@@ -21,8 +21,13 @@ export function failureOf(error: CoraError): Failure {
 }
 
 /** The document of a run with a result (exit codes 0, 3 and 75). */
-export function resultDocument(command: string, result: unknown, problems: readonly Problem[]): string {
-  return stringify({ schema: JSON_SCHEMA, command, ok: true, result, problems });
+export function resultDocument(
+  command: string,
+  result: unknown,
+  problems: readonly Problem[],
+  beside: Readonly<Record<string, unknown>> = {},
+): string {
+  return stringify({ schema: JSON_SCHEMA, command, ok: true, result, problems, ...beside });
 }
 
 /** The document of a run that failed. */

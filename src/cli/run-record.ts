@@ -11,6 +11,8 @@ import { promptChange } from './prompt-change.ts';
 /** One run on its way into the log. */
 export type Run = {
   opened(root: Bytes, location: VaultLocation): Promise<void>;
+  /** It runs another command, because a phrase asked for it. */
+  said(command: string, phrase: string): void;
   end(outcome: Outcome): void;
   fail(error: CoraError): void;
 };
@@ -23,23 +25,31 @@ export const isPromptCheck = (command: string) => command === 'health';
 /** @param options the command's own; `trigger` says who asked */
 export function startRun(command: string, options: Readonly<Record<string, unknown>>, host: Clock): Run {
   const started = host.now();
-  const trigger = typeof options['trigger'] === 'string' ? options['trigger'] : 'manual';
+  let name = command;
+  let phrase: string | undefined;
+  let trigger = typeof options['trigger'] === 'string' ? options['trigger'] : 'manual';
   let place: { readonly root: Bytes; readonly location: VaultLocation; readonly status: typeof import('../vault/prompt-status.ts') } | undefined;
   const write = (level: RunLevel, exit: number, result: unknown, rest: { readonly id?: string; readonly message?: string }): void => {
     const now = host.now();
     const where = place === undefined ? {} : { project: toText(place.root), vault: place.location.path };
-    if (!isPromptCheck(command))
-      host.record({ time: now, level, command, trigger, ...where, exit, seconds: Math.max(0, now - started) / 1000, ...rest });
+    const words = phrase === undefined ? {} : { phrase };
+    if (!isPromptCheck(name) || phrase !== undefined)
+      host.record({ time: now, level, command: name, trigger, ...where, exit, seconds: Math.max(0, now - started) / 1000, ...rest, ...words });
     if (place === undefined) return;
     const path = place.status.promptStatusPath(place.root, place.location);
     if (path === undefined) return;
-    const change = promptChange({ command, options, exit, result }, Math.floor(now / 1000));
+    const change = promptChange({ command: name, options, exit, result }, Math.floor(now / 1000));
     place.status.updatePromptStatus(path, toText(place.root), place.location.path, change, now);
   };
   return {
     async opened(root, location) {
       // Not before: help and completions load nothing of the vault.
       place = { root, location, status: await import('../vault/prompt-status.ts') };
+    },
+    said(ran, words) {
+      name = ran;
+      trigger = 'say';
+      phrase = words;
     },
     end(outcome) {
       const exit = outcome.failure === undefined ? (outcome.exitCode ?? EXIT.ok) : ERROR_EXIT[outcome.failure.code];

@@ -46,17 +46,24 @@ export type Host = {
   readonly stdio?: () => Stdio;
 };
 
+/** What a command may do to the run that it is in. */
+export type Doors = {
+  /** Called when the command takes stdout for a protocol: nothing else may be written there any more. */
+  takeStdout(): void;
+  readonly runAs: Session['runAs'];
+};
+
 /**
  * The session of one command.
- * @param takeStdout called when the command takes stdout for a protocol: nothing else may be written there any more
+ * @param command its name in the table, or of what it runs instead
  */
 export function openSession(
   host: Host,
   globals: GlobalOptions,
   terminal: Pick<Terminal, 'monitor' | 'show'>,
   run: Run | undefined,
-  command: string,
-  takeStdout: () => void,
+  command: () => string,
+  { takeStdout, runAs }: Doors,
 ): Session {
   const { env, engine } = host;
   const ctx: { -readonly [K in keyof Context]: Context[K] } = {
@@ -80,7 +87,7 @@ export function openSession(
     await run?.opened(project.root, location);
     if (exists(`${toText(project.root)}/.cora-restore/RESTORE.json`)) {
       const { endRestore } = await import('./end-restore.ts');
-      const mixed = await endRestore(project.root, command, ctx);
+      const mixed = await endRestore(project.root, command(), ctx);
       if (mixed !== undefined) ctx.halfRestored = mixed;
     }
     return { project, location };
@@ -120,6 +127,7 @@ export function openSession(
     confirmInPerson,
     handSignalsTo: host.handSignalsTo,
     absolute,
+    runAs,
     takeStdio() {
       if (host.stdio === undefined) throw new CoraError('usage', 'There is no stdin and stdout to speak a protocol on');
       takeStdout();
@@ -144,7 +152,12 @@ async function runWithin(host: Host, globals: GlobalOptions, place: Within, work
   const run = logged || isPromptCheck(command) ? startRun(command, { trigger }, host) : undefined;
   const show = (lines: readonly string[]) => lines.forEach((line) => void monitor.note(line));
   try {
-    const outcome = await work(openSession(inner, rest, { monitor, show }, run, command, () => undefined));
+    const outcome = await work(
+      openSession(inner, rest, { monitor, show }, run, () => command, {
+        takeStdout: () => undefined,
+        runAs: (other, phrase, logged = other) => run?.said(logged, phrase),
+      }),
+    );
     run?.end(outcome);
     return outcome;
   } catch (thrown) {

@@ -23,11 +23,13 @@ export type RunEntry = {
   /** The snapshot that was made or used. */
   readonly id?: string;
   readonly message?: string;
+  /** What was said to `cora say`, of which this run came. */
+  readonly phrase?: string;
 };
 
 /** A log of this size is moved to `<name>.1`, over the one that was there. */
 const LOG_MAX = 10_000_000;
-const TEXT_FIELDS = ['command', 'trigger', 'project', 'vault', 'id', 'message'] as const;
+const TEXT_FIELDS = ['command', 'trigger', 'project', 'vault', 'id', 'message', 'phrase'] as const;
 
 /**
  * Where runs are logged, the first place that can be written is taken.

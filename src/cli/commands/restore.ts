@@ -5,6 +5,7 @@ import type { RestoreOptions, RestorePlan } from '../../actions/restore-plan.ts'
 import type { ServiceOptions } from '../../actions/restore-service.ts';
 import { type Bytes, bytes, printable } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
+import type { VaultLocation } from '../../vault/locate.ts';
 import type { Project } from '../../vault/project.ts';
 import { artefactNames } from '../artefact-flags.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
@@ -26,17 +27,46 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
   if (args.length === 0 && paths.length === 0 && !hasMoment(options)) {
     throw new CoraError('usage', 'restore needs a snapshot or a path', { hint: 'cora list shows what there is; cora restore latest --to DIR' });
   }
+  const planned = await planFor({ options, args, paths }, session);
+  if ('outcome' in planned) return planned.outcome;
+  const { plan, fields } = planned;
+  if (options.dryRun === true) return { result: { dry_run: true, ...planDocument(plan), ...fields }, lines: planLines(plan) };
+  return carryOut(planned, options, session);
+}
+
+/** A plan, and what it was made from. Nothing was done with it. */
+export type Planned = {
+  readonly plan: RestorePlan;
+  readonly asked: RestoreOptions;
+  readonly location: VaultLocation;
+  readonly project: Project | undefined;
+  /** `moment` of the JSON document. */
+  readonly fields: Readonly<Record<string, unknown>>;
+};
+
+/** A backup of another tool has no plan: it is restored at once, beside the project. */
+export async function planFor({ options, args, paths }: Input, session: Session): Promise<Planned | { readonly outcome: Outcome }> {
   refuseContradictions(options);
-  const { engine, ctx } = session;
   const { project, location } = await (options.to === undefined ? session.open() : session.locate());
   const named = await restoreNamed({ args, paths }, options, location, session);
-  if (named.adopted !== undefined) return restoreAdoptedBackup(named.adopted, named.paths, options, session);
+  if (named.adopted !== undefined) return { outcome: await restoreAdoptedBackup(named.adopted, named.paths, options, session) };
   const here = { directory: session.absolute(bytes('.')), typed: [...args, ...paths] };
-  const plan = await engine.planRestore(project, location, { ...planOptions(options, named.target, named.paths, session), here }, ctx);
-  if (options.dryRun === true) return { result: { dry_run: true, ...planDocument(plan), ...named.fields }, lines: planLines(plan) };
+  const asked = planOptions(options, named.target, named.paths, session);
+  const plan = await session.engine.planRestore(project, location, { ...asked, here }, session.ctx);
+  return { plan, asked, location, project, fields: named.fields };
+}
+
+/** @param guard of a plan that was shown before: that nobody changed its files since (actions/restore-token.ts) */
+export async function carryOut(
+  { plan, location, project, fields }: Planned,
+  options: Options,
+  session: Session,
+  guard?: NonNullable<ServiceOptions['guard']>,
+): Promise<Outcome> {
+  const { engine, ctx } = session;
   if (project === undefined || !plan.inPlace) {
     const result = await engine.applyRestore(plan, ctx);
-    const outcome: Outcome = { result: { dry_run: false, ...restoreDocument(result), ...named.fields }, lines: restoreLines(result), summary: true };
+    const outcome: Outcome = { result: { dry_run: false, ...restoreDocument(result), ...fields }, lines: restoreLines(result), summary: true };
     // What the vault no longer holds is damage; what the target would not take is an incomplete restore.
     return { ...outcome, exitCode: result.damaged > 0 ? EXIT.damaged : exitCodeOf(result.problems) };
   }
@@ -47,6 +77,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
     preSnapshot: options.noPreSnapshot !== true,
     partial: options.partial === true,
     rollBack: (failed) => rollBack(options, failed.length, session),
+    ...(guard === undefined ? {} : { guard }),
   };
   const said = await agree(project, plan, how, session);
   const result = await engine.restoreInPlace(project, location, plan, { ...how, alreadyStopped: said || how.alreadyStopped }, session.machine, ctx);
@@ -59,7 +90,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
   }
   const wrong = result.damaged > 0 || result.databaseChecks.some(({ ok }) => !ok);
   return {
-    result: { dry_run: false, ...inPlaceDocument(result), ...named.fields },
+    result: { dry_run: false, ...inPlaceDocument(result), ...fields },
     lines: inPlaceLines(result),
     summary: true,
     exitCode: wrong ? EXIT.damaged : exitCodeOf(result.problems),

@@ -1,0 +1,85 @@
+// How a phrase was understood, as a document, and what to say where it was not. Pure.
+
+import { CoraError } from '../base/errors.ts';
+import type { Understood } from '../language/intent.ts';
+import type { Intent } from '../language/lexicon.ts';
+import { visible } from './render.ts';
+import { commandText, stepsOf } from './say-steps.ts';
+
+type NotUnderstood = Extract<Understood, { kind: 'none' }>;
+
+/** `--explain`: what would be run. */
+export type Explanation = {
+  readonly intent: Intent | 'none';
+  readonly command: string | null;
+  readonly slots: Readonly<Record<string, unknown>>;
+  readonly confidence: number;
+  readonly needsConfirmation: boolean;
+  /** Why it is none. */
+  readonly reason?: string;
+};
+
+export function explainDocument(understood: Understood): Explanation {
+  if (understood.kind === 'none')
+    return { intent: 'none', command: null, slots: {}, confidence: 0, needsConfirmation: false, reason: understood.reason };
+  const [{ intent, slots }, ...others] = understood.clauses;
+  const also = others.length === 0 ? {} : { also: others.map((clause) => clause.intent) };
+  return {
+    intent,
+    command: commandText(stepsOf(understood)),
+    slots: { ...slots, ...also },
+    confidence: understood.confidence,
+    needsConfirmation: intent === 'restore',
+  };
+}
+
+export function explainLines({ intent, command, slots, needsConfirmation, reason }: Explanation): string[] {
+  if (command === null) return [`Nothing would be done (${(reason ?? 'unknown').replaceAll('_', ' ')})`];
+  const said = Object.entries(slots).map(([key, value]) => `${key}=${visible(String(value))}`);
+  return [`${intent}: ${visible(command)}${needsConfirmation ? ' (after a yes)' : ''}`, ...(said.length === 0 ? [] : [`  ${said.join(', ')}`])];
+}
+
+const COMMANDS: Readonly<Record<Intent, string>> = {
+  save: 'cora save',
+  backup: 'cora backup now',
+  verify: 'cora verify',
+  restore: 'cora restore PATH',
+  list: 'cora list',
+  size: 'cora status',
+  last: 'cora status',
+  health: 'cora health',
+  protect: 'cora protect',
+  rotate: 'cora rotate',
+  lost: 'cora lost',
+  end: 'cora say "end session"',
+};
+
+const SENTENCES: Readonly<Record<NotUnderstood['reason'], string>> = {
+  unknown: 'Not understood',
+  delete: 'Nothing is ever deleted by a phrase',
+  unlock: 'Nothing is ever unlocked by a phrase',
+  disable: 'Nothing is ever switched off by a phrase',
+  negation: 'It says what not to do',
+  how: 'It asks how something is done, so nothing was done',
+  condition: 'It depends on something, and a phrase is done at once or not at all',
+  two_things: 'It asks for a restore and for something else',
+};
+
+const INSTEAD: Readonly<Partial<Record<NotUnderstood['reason'], readonly [string, string]>>> = {
+  delete: ['cora prune', 'cora prune --help'],
+  unlock: ['cora unprotect', 'cora unpin'],
+  disable: ['cora timers remove', 'cora hooks remove'],
+};
+
+/** Exit 64, with the two commands that come nearest. */
+export function notUnderstood(phrase: string, { reason, nearest }: NotUnderstood): CoraError {
+  const commands =
+    INSTEAD[reason] ?? nearest.map((intent) => (reason === 'how' ? `${COMMANDS[intent].replace(/ PATH$/, '')} --help` : COMMANDS[intent]));
+  const distinct = [...new Set(commands)];
+  if (distinct.length < 2) distinct.push(distinct[0] === 'cora status' ? 'cora list' : 'cora status');
+  const [first = 'cora save', second = 'cora status'] = distinct;
+  return new CoraError('phrase_unknown', `${SENTENCES[reason]}: ${phrase}`, {
+    hint: reason === 'negation' ? 'nothing was done' : `${reason === 'how' ? 'see' : 'nearest:'} ${first} or ${second}`,
+    details: { phrase, reason, nearest: [first, second] },
+  });
+}

@@ -1,0 +1,154 @@
+// What a phrase asks of Cora: an intent with its slots, or why it is none. Deterministic, without a model
+// or a network. Invariants: every word is accounted for or nothing is understood; what deletes,
+// unlocks, disables, negates, asks how, or depends on something is never an intent.
+
+import { INTENTS, type Intent, lexicon } from './lexicon.ts';
+import { type Refusal, refusalOf } from './refusal.ts';
+import { nearestIntents, type Slots, slotsOf } from './slots.ts';
+import { type Token, tokenize, type Words } from './tokens.ts';
+
+export type Clause = { readonly intent: Intent; readonly slots: Slots };
+
+export type Understood =
+  | {
+      readonly kind: 'asked';
+      /** In the order in which they were said; several only where each reads or adds. */
+      readonly clauses: readonly [Clause, ...Clause[]];
+      /** 1 where each word is known; less where a note or a bare name was taken as it stands. */
+      readonly confidence: number;
+    }
+  | {
+      readonly kind: 'none';
+      readonly reason: Refusal | 'unknown' | 'two_things';
+      /** What it may have meant, the nearest first; two. */
+      readonly nearest: readonly [Intent, Intent];
+    };
+
+/** Phrases of the user's own, by intent (docs/say.md). */
+export type OwnPhrases = Readonly<Partial<Record<Intent, readonly string[]>>>;
+
+/** Longer texts are not said to a backup tool. */
+const LONGEST_PHRASE = 400;
+const MOST_TOKENS = 40;
+const MOST_CLAUSES = 3;
+const MOST_BEFORE = 10;
+const LEADING = ['NAME', 'GREET', 'POLITE'];
+
+/**
+ * @param own phrases that the user added; they are compared as a whole, after greeting and politeness
+ * @param isPath whether a word that means nothing else names something that is there
+ */
+export function understand(phrase: string, own: OwnPhrases = {}, isPath: (word: string) => boolean = () => false): Understood {
+  const { words } = lexicon();
+  const said = withoutName(phrase.normalize('NFC').trim().replace(/\s+/g, ' '), words);
+  // What stands in quotation marks as a whole is told, not asked for.
+  if (said === '' || said.length > LONGEST_PHRASE || /^["'“‘`].*["'”’`][.!?]?$/.test(said)) return none('unknown', []);
+  const tokens = tokenize(said, words, isPath);
+  if (tokens.length === 0 || tokens.length > MOST_TOKENS) return none('unknown', tokens);
+  const starts = leadingOf(tokens);
+  const asked = tokens.slice(starts.greeting);
+  const before = mergeBefore(asked);
+  const refusal = refusalOf(before, wordsOf(asked)) ?? (before.length < asked.length ? undefined : refusalOf(asked, wordsOf(asked)));
+  if (refusal !== undefined) return none(refusal, tokens);
+  // Politeness may be the whole of it ("we're done"), so that as much as possible is kept at first.
+  for (let start = 0; start <= starts.all; start++) {
+    const rest = tokens.slice(start);
+    if (rest.length === 0) break;
+    for (const part of [rest, withoutTail(rest)]) {
+      const found = clausesOf(mergeBefore(part), MOST_CLAUSES) ?? ownClause(part, own);
+      if (found !== undefined) return judged(found, part);
+    }
+  }
+  return none('unknown', tokens);
+}
+
+function judged(clauses: readonly Clause[], tokens: readonly Token[]): Understood {
+  const [first, ...others] = ending(clauses);
+  if (first === undefined) return none('unknown', tokens);
+  if (others.length > 0 && [first, ...others].some(({ intent }) => intent === 'restore')) return none('two_things', tokens);
+  const bare = tokens.some(({ classes, word }) => classes.includes('THERE') || classes.length === 0 || word === 'before');
+  return { kind: 'asked', clauses: [first, ...others], confidence: bare ? 0.9 : 1 };
+}
+
+/** "backup and end session" is an end with a backup; "back up and copy it off-site" one backup that is shipped. */
+function ending(clauses: readonly Clause[]): readonly Clause[] {
+  const [first, second] = clauses;
+  if (first === undefined || second === undefined || clauses.length !== 2) return clauses;
+  if (second.intent === 'end') {
+    if (first.intent === 'save') return [{ intent: 'end', slots: first.slots }];
+    if (first.intent === 'backup') return [{ intent: 'end', slots: { ...first.slots, backup: true } }];
+  }
+  if (first.intent === 'backup' && second.intent === 'backup' && second.slots.offsite === true)
+    return [{ intent: 'backup', slots: { ...first.slots, offsite: true } }];
+  return clauses;
+}
+
+function none(reason: Exclude<Understood, { kind: 'asked' }>['reason'], tokens: readonly Token[]): Understood {
+  return { kind: 'none', reason, nearest: nearestIntents(tokens) };
+}
+
+const wordsOf = (tokens: readonly Token[]): string => tokens.map(({ word }) => word).join(' ');
+
+/** `Jarvis, back up now`: one unknown name before a comma. */
+function withoutName(said: string, { classes }: Words): string {
+  const match = /^(?:(?:hey|hi|hello|ok|okay|yo),? )?([A-Za-z]+), (.+)$/i.exec(said);
+  const name = match?.[1]?.toLowerCase();
+  return match?.[2] === undefined || name === undefined || classes.has(name) || !/^[A-Z]/.test(match[1] ?? '') ? said : match[2];
+}
+
+function withoutTail(tokens: readonly Token[]): Token[] {
+  let end = tokens.length;
+  const isTail = ({ classes }: Token) => classes.includes('TAILWORD') || classes.includes('NAME');
+  while (end > 1 && isTail(tokens[end - 1] as Token)) end--;
+  return tokens.slice(0, end);
+}
+
+/** How many tokens at the beginning may be left out, and how many of them are names and greetings. */
+function leadingOf(tokens: readonly Token[]): { readonly greeting: number; readonly all: number } {
+  let greeting = 0;
+  let all = 0;
+  for (const { classes } of tokens) {
+    if (!classes.some((name) => LEADING.includes(name))) break;
+    if (greeting === all && !classes.includes('POLITE')) greeting++;
+    all++;
+  }
+  return { greeting, all };
+}
+
+/** "before I refactor the store": everything after it is one token, whatever it says. */
+function mergeBefore(tokens: readonly Token[]): Token[] {
+  const at = tokens.findIndex(({ word }, index) => index > 0 && /^(?:before|prior to|ahead of|prior|ahead)$/.test(word));
+  const tail = tokens.slice(at + 1).filter(({ word }, index) => index > 0 || !/^(?:to|of)$/.test(word));
+  if (at < 0 || tail.length === 0 || tail.length > MOST_BEFORE) return [...tokens];
+  const text = `before ${tail.map((token) => token.text).join(' ')}`;
+  const by = /^(?:i|we|you|he|she|they|it|i'm|we're|you're)$/.test(tail[0]?.word.split(' ')[0] ?? '');
+  return [...tokens.slice(0, at), { text, word: text.toLowerCase(), classes: by ? ['BEFORE'] : ['BEFORE', 'EVENT'] }];
+}
+
+/** All of it as one clause, or as some that "and" joins, each understood by itself. */
+function clausesOf(tokens: readonly Token[], most: number): readonly Clause[] | undefined {
+  const one = clauseOf(tokens);
+  if (one !== undefined) return [one];
+  if (most <= 1) return undefined;
+  for (const [at, { word }] of tokens.entries()) {
+    if (at === 0 || !/^(?:and|then|plus|also|afterwards)$/.test(word)) continue;
+    const first = clauseOf(tokens.slice(0, at));
+    if (first === undefined) continue;
+    let rest = tokens.slice(at + 1);
+    while (rest.length > 1 && rest[0]?.classes.some((name) => LEADING.includes(name)) === true && clauseOf(rest) === undefined) rest = rest.slice(1);
+    const others = clausesOf(rest, most - 1);
+    if (others !== undefined) return [first, ...others];
+  }
+  return undefined;
+}
+
+function clauseOf(tokens: readonly Token[]): Clause | undefined {
+  const rule = tokens.length === 0 ? undefined : lexicon().rules.find(({ matches }) => matches(tokens));
+  return rule === undefined ? undefined : { intent: rule.intent, slots: slotsOf(rule.intent, tokens) };
+}
+
+function ownClause(tokens: readonly Token[], own: OwnPhrases): readonly Clause[] | undefined {
+  const said = wordsOf(tokens);
+  const intent = INTENTS.find((name) => own[name]?.some((phrase) => wordsOf(withoutTail(tokenize(phrase, lexicon().words, () => false))) === said));
+  return intent === undefined ? undefined : [{ intent, slots: {} }];
+}
