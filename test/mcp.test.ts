@@ -54,6 +54,9 @@ test('tools carry a title, all annotations and both schemas, and none of them ca
     size: 'ynyn',
     health: 'ynyn',
     lost: 'ynyn',
+    diff_save: 'ynyn',
+    file_history: 'ynyn',
+    find_file: 'ynyn',
     save: 'nnnn',
     backup: 'nnny',
     plan_restore: 'ynyn',
@@ -117,6 +120,35 @@ test('lists come in pages, and by moments', async () => {
   expect((await call('list_saves', { since: '1 hour ago' })).data['total']).toBe(3);
   expect((await call('list_saves', { until: '1 hour ago' })).data['total']).toBe(0);
   expect((await call('list_saves', { since: 'gestern' })).raw._meta).toMatchObject({ error: { code: 'usage' } });
+});
+
+test('looks back: what changed, the versions of a file, and where a lost one was', async () => {
+  const { call } = await connect();
+  const first = await call('save', { note: 'first' });
+  writeFileSync(at('src/app.ts'), 'export const answer = 43;\n');
+  rmSync(at('AI_WORK_LOG.md'));
+  const database = new Database(at('notes.db'));
+  database.exec("INSERT INTO note VALUES ('three')");
+  database.close();
+  const now = await call('diff_save', { a: first.data['snapshot_id'] });
+  expect(now.data).toMatchObject({
+    after: null,
+    different: true,
+    changed: 1,
+    deleted: 1,
+    databases: [{ path: 'notes.db', rows: { before: 2, after: 3 } }],
+  });
+  const second = await call('save', { note: 'second' });
+  const between = await call('diff_save', { a: first.data['snapshot_id'], b: second.data['snapshot_id'], path: 'src' });
+  expect(between.data).toMatchObject({ changed: 1, deleted: 0, files: [{ path: 'src/app.ts', change: 'changed' }], files_total: 1 });
+  const history = await call('file_history', { path: 'src/app.ts' });
+  expect(history.data).toMatchObject({ present: true, total: 2, versions: [{ last: { snapshot_id: second.data['snapshot_id'] } }, {}] });
+  const found = await call('find_file', { pattern: '*.md', gone: true });
+  expect(found.data).toMatchObject({
+    total: 1,
+    found: [{ path: 'AI_WORK_LOG.md', gone: true, last_seen: { snapshot_id: first.data['snapshot_id'] } }],
+  });
+  expect(found.text).toContain('AI_WORK_LOG.md');
 });
 
 test('damage is named, and nothing of it is an exception', async () => {
@@ -216,6 +248,24 @@ test('two clients at once both get what they asked for', async () => {
   for (const saved of results.slice(0, 3)) expect(saved?.isError, saved?.text).toBe(false);
   const notes = ((await one.call('list_saves')).data['saves'] as { note: string }[]).map(({ note }) => note);
   expect(notes.toSorted()).toEqual(['one', 'three', 'two']);
+});
+
+test('a long session collects neither descriptors nor threads', async () => {
+  const { call, pid } = await connect({ person: YES });
+  const round = async (note: string) => {
+    writeFileSync(at('src/app.ts'), note);
+    await call('save', { note });
+    await call('verify');
+    const planned = await call('plan_restore', { target: 'latest~1', paths: ['src/app.ts'] });
+    expect((await call('apply_restore', { confirm_token: planned.data['confirm_token'] })).isError).toBe(false);
+    await call('diff_save');
+  };
+  const open = () => [readdirSync(`/proc/${pid}/fd`).length, readdirSync(`/proc/${pid}/task`).length];
+  await call('save', { note: 'first' });
+  await round('one');
+  const before = open();
+  for (const note of ['two', 'three', 'four', 'five']) await round(note);
+  expect(open()).toEqual(before);
 });
 
 test('stdout is the protocol alone, and the end of input or a signal ends the process with 0', async () => {

@@ -6,7 +6,16 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { planRestore, type RestoreOptions } from '../src/actions/restore-plan.ts';
-import { PLAN_LIFE_MS, planAgain, requireUnchanged, type Tickets, ticketFor, ticketsInMemory, ticketsInVault } from '../src/actions/restore-token.ts';
+import {
+  guardOf,
+  PLAN_LIFE_MS,
+  planAgain,
+  requireUnchanged,
+  type Tickets,
+  ticketFor,
+  ticketsInMemory,
+  ticketsInVault,
+} from '../src/actions/restore-token.ts';
 import { bytes, fromText } from '../src/base/bytes.ts';
 import { type Context, SILENT } from '../src/base/context.ts';
 import { locateVault } from '../src/vault/locate.ts';
@@ -100,6 +109,15 @@ test('rows that a database got since are a change; what the plan does not concer
   program.exec("INSERT INTO note VALUES ('later')");
   await expect(again()).rejects.toMatchObject(refused);
   program.close();
+});
+
+test('right before entries change places, files that were changed while they were staged are found; databases are not theirs to judge', async () => {
+  const plan = await (await planned(['a', 'notes.db'])).again();
+  const requireSame = guardOf(plan)();
+  new Database(at('notes.db')).exec("INSERT INTO note VALUES ('later')").close();
+  requireSame();
+  writeFileSync(at('a'), 'meanwhile');
+  expect(requireSame).toThrow('changed meanwhile');
 });
 
 test('after ten minutes, and where the clock was set back, a plan is refused', async () => {

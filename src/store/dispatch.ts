@@ -8,8 +8,11 @@ import { ObjectTable } from './object-table.ts';
 
 export type Dispatch = <J extends Job>(job: J) => Promise<JobResult<J>>;
 
+/** `close` gives the descriptors of packs back: a process that goes on (cora mcp) must not collect them. */
+export type Dispatcher = { readonly dispatch: Dispatch; close(): void };
+
 /** One dispatcher a thread; it keeps the thread's pack descriptor and buffers between jobs. */
-export function createDispatcher(setup: PoolSetup): Dispatch {
+export function createDispatcher(setup: PoolSetup): Dispatcher {
   const table = new ObjectTable(setup.table);
   let writer: FrameWriter | undefined;
   let reader: ObjectReader | undefined;
@@ -50,5 +53,11 @@ export function createDispatcher(setup: PoolSetup): Dispatch {
         return (await import('./read-jobs.ts')).hashFiles(job);
     }
   };
-  return perform as Dispatch;
+  return {
+    dispatch: perform as Dispatch,
+    close() {
+      writer?.close();
+      reader?.close();
+    },
+  };
 }

@@ -3,7 +3,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { CoraError, ERROR_EXIT, type ErrorCode } from '../base/errors.ts';
-import { createDispatcher, type Dispatch } from './dispatch.ts';
+import { createDispatcher, type Dispatcher } from './dispatch.ts';
 import type { Job, JobResult, PoolSetup } from './jobs.ts';
 
 type Waiting = {
@@ -20,7 +20,7 @@ const DEPTH = 2;
 export class WorkerPool {
   readonly #workers: { worker: Worker; busy: Map<number, Waiting> }[] = [];
   readonly #queue: Waiting[] = [];
-  readonly #local: Dispatch | undefined;
+  readonly #local: Dispatcher | undefined;
   #next = 0;
   #failed: unknown;
 
@@ -31,7 +31,7 @@ export class WorkerPool {
 
   /** Does a job on the next free thread. Rejects with the worker's error; a worker that dies rejects all its jobs. */
   run<J extends Job>(job: J): Promise<JobResult<J>> {
-    if (this.#local !== undefined) return this.#local(job);
+    if (this.#local !== undefined) return this.#local.dispatch(job);
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
     return new Promise<JobResult<J>>((resolve, reject) => {
       this.#queue.push({ job, resolve: resolve as (value: never) => void, reject });
@@ -40,6 +40,7 @@ export class WorkerPool {
   }
 
   async close(): Promise<void> {
+    this.#local?.close();
     await Promise.all(this.#workers.map(({ worker }) => worker.terminate()));
   }
 

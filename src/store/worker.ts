@@ -8,7 +8,7 @@ import type { PoolSetup } from './jobs.ts';
 
 const port = parentPort;
 if (port !== null) {
-  const dispatch = createDispatcher(workerData as PoolSetup);
+  const { dispatch } = createDispatcher(workerData as PoolSetup);
   port.on('message', (message: { id: number; job: Parameters<typeof dispatch>[0] }) => {
     dispatch(message.job).then(
       (result) => port.postMessage({ id: message.id, result }),

@@ -21,9 +21,17 @@ export function errorAnswer({ code, message, hint }: CoraError): CallToolResult 
   };
 }
 
+/** What no screen shows and a model still reads: zero-width characters and tags. */
+const UNSEEN = /[\u200b-\u200d\u2060-\u2064\ufeff\u{e0000}-\u{e007f}]/gu;
+
+/** `visible`, and nothing in it that a person would not see. */
+export function plain(line: string): string {
+  return visible(line).replace(UNSEEN, (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16)}`);
+}
+
 /** Whole lines as far as they fit, the first one in any case. */
 function shortText(lines: readonly string[]): string {
-  const [first = '', ...rest] = lines.map(visible);
+  const [first = '', ...rest] = lines.map(plain);
   let text = cut(first);
   let left = rest.length;
   for (const line of rest) {

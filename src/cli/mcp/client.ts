@@ -1,6 +1,7 @@
 // What a client can do for us: tell the directories it works in, and ask the person in front of it.
 
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { plain } from './answers.ts';
 import type { Ask } from './tool.ts';
 
 const ROOTS_TIMEOUT_MS = 10_000;
@@ -31,7 +32,14 @@ export function askThrough({ server }: McpServer, signal: AbortSignal): Ask | un
       required: databases ? ['restore', 'databases'] : ['restore'],
     } as const;
     const given = await server
-      .elicitInput({ mode: 'form', message, requestedSchema: { ...requestedSchema, required: [...requestedSchema.required] } }, { timeout, signal })
+      .elicitInput(
+        {
+          mode: 'form',
+          message: message.split('\n').map(plain).join('\n'),
+          requestedSchema: { ...requestedSchema, required: [...requestedSchema.required] },
+        },
+        { timeout, signal },
+      )
       .catch(() => undefined);
     const content = given?.action === 'accept' ? given.content : undefined;
     return { restore: content?.['restore'] === true, databases: content?.['databases'] === 'stopped' ? 'stopped' : 'live' };

@@ -18,12 +18,13 @@ import { askThrough, rootsOf } from './client.ts';
 import { monitorOf, type ProgressNotice } from './progress.ts';
 import { placeOf, requireInRoots } from './roots.ts';
 import { type Answer, type Call, type Tool, TRIGGER } from './tool.ts';
+import { HISTORY_TOOLS } from './tools-history.ts';
 import { RESTORE_TOOLS } from './tools-restore.ts';
 import { SNAPSHOT_TOOLS } from './tools-snapshots.ts';
 import { STATE_TOOLS } from './tools-state.ts';
 import { WRITE_TOOLS } from './tools-write.ts';
 
-const TOOLS: readonly Tool[] = [...STATE_TOOLS, ...SNAPSHOT_TOOLS, ...WRITE_TOOLS, ...RESTORE_TOOLS];
+const TOOLS: readonly Tool[] = [...STATE_TOOLS, ...SNAPSHOT_TOOLS, ...HISTORY_TOOLS, ...WRITE_TOOLS, ...RESTORE_TOOLS];
 
 const INSTRUCTIONS = `Cora saves and backs up this project, databases and files that git ignores included.
 Call save before anything that can destroy work (migrations, bulk deletes, git reset, checkout or clean) and go on only if it succeeds. To get something back: list_saves, plan_restore, show the plan to the user, apply_restore; never git reset.
