@@ -9,6 +9,7 @@ import { Assistant } from './support/assistant.ts';
 import { execute, type Run, Sandbox } from './support/sandbox.ts';
 
 const python = findProgram('python3');
+const SLOW = process.env['CORA_TEST_SLOW'] === '1';
 
 let box: Sandbox;
 let assistant: Assistant;
@@ -138,14 +139,17 @@ console.log(format(db.prepare('SELECT count(*) AS count FROM users').get().count
 
     await comeBack();
     expect({ env: read('.env'), log: read('AI_WORK_LOG.md') }).toEqual(before);
-    expect((await shell(START)).stdout).toBe('200 users, 16 secret\n');
+    expect((await shell(START)).stdout).toBe('v2: 200 users, 16 secret\n');
+    expect(read('src/lib/extra.mjs')).toContain('x'.repeat(2000));
+    expect((await shell('cora save && cora lost')).stdout).toContain('Nothing is lost');
     await assistant.end();
     await settled();
     expect(logged()).toMatch(/command="end" trigger="assistant".* exit=0 /);
   });
 });
 
-describe.skipIf(python === undefined)('a project in Python', () => {
+const whyNoPython = python === undefined ? 'no python3' : SLOW ? undefined : 'CORA_TEST_SLOW is not 1';
+describe.skipIf(whyNoPython !== undefined)(`a project in Python${whyNoPython === undefined ? '' : ` (skipped: ${whyNoPython})`}`, () => {
   beforeEach(async () => {
     put(
       'app.py',
@@ -176,8 +180,36 @@ describe.skipIf(python === undefined)('a project in Python', () => {
     await assistant.stop();
     await settled();
     await comeBack();
-    expect({ token: read('.env.local') }).toEqual({ token: before.token });
+    expect({ helper: read('helper/__init__.py'), token: read('.env.local'), history: read('memory/history.jsonl') }).toEqual(before);
+    expect((await shell('python3 app.py')).stdout).toBe('500 facts TOKEN=a-long-token-that-nobody-remembers\n');
+    expect((await shell('cora save && cora lost')).stdout).toContain('Nothing is lost');
   });
+});
+
+test('a branch switched back, a restore, and what somebody accepted or made again are no losses of a session', async () => {
+  put('a.txt', 'one\n');
+  put('b.txt', 'one\n');
+  put('gone/x.txt', 'x\n');
+  await commit();
+  mkdirSync(at('.claude'));
+  expect((await box.cora(['init', '--agents', '--yes'])).code).toBe(0);
+  await assistant.start();
+  const lost = async () =>
+    ((await box.json(['lost'])).result['session'] ?? null) as { gone: { path: string }[]; went_back: { path: string }[] } | null;
+  expect(await lost()).toBe(null);
+  expect(
+    await shell('git switch -q -c other && echo two >a.txt && git commit -q -a -m two && cora save && git switch -q - && cora save'),
+  ).toMatchObject({ code: 0 });
+  expect(await lost()).toBe(null);
+  expect(await shell('echo work >b.txt && cora save && git checkout -q b.txt && rm -r gone && cora save')).toMatchObject({ code: 0 });
+  expect(await lost()).toMatchObject({ gone: [{ path: 'gone' }], went_back: [{ path: 'b.txt' }] });
+  // Written again, and something else: neither is asked about any more.
+  put('gone/y.txt', 'y\n');
+  put('b.txt', 'newer work\n');
+  expect(await lost()).toMatchObject({ gone: [{ path: 'gone/x.txt' }], went_back: [] });
+  await comeBack();
+  expect(read('gone/x.txt') + read('gone/y.txt') + read('b.txt')).toBe('x\ny\nnewer work\n');
+  expect(await lost()).toBe(null);
 });
 
 describe('the hook itself', () => {

@@ -3,6 +3,8 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { addHooks, SettingsRefusal, takeOutHooks } from '../src/source/agent-settings.ts';
+import { ASSISTANTS } from '../src/source/assistants.ts';
 import { execute, isRoot, Sandbox } from './support/sandbox.ts';
 
 let box: Sandbox;
@@ -108,6 +110,7 @@ describe('a new project', () => {
 });
 
 describe('settings that are there', () => {
+  const claude = ASSISTANTS[0]?.entries("/opt/it's here/bin/cora") ?? [];
   const mine = { matcher: 'Bash', hooks: [{ type: 'command', command: 'echo mine' }] };
 
   test.each([
@@ -120,23 +123,21 @@ describe('settings that are there', () => {
     ['an empty object over lines', '{\n}\n'],
     ['an empty hooks object', '{ "hooks" : { } , "x": 1.5e3 }'],
     ['odd blanks', '{\n\n  "hooks"  :\n  { "PreToolUse"\n: [ ]\n}\n\n}\n\n'],
-    ['the same name twice', '{"hooks": [], "hooks": {"Stop": [{"hooks":[]}]}, "a": null, "a": {"b": [1]}}'],
-    ['no bytes', ''],
-  ])('%s: each key stays, and --undo gives back every byte', async (_, text) => {
-    put('.claude/settings.json', text);
-    const before = tree();
-    expect((await init()).code).toBe(0);
-    const now = JSON.parse(read('.claude/settings.json').replace(/^\ufeff/, '')) as Settings;
-    const { hooks: oldHooks, ...rest } = JSON.parse(text.replace(/^\ufeff/, '') || '{}') as Partial<Settings>;
+    ['the same name twice', '{"a": [1], "hooks": [], "hooks": {"Stop": [{"hooks":[]}]}, "b": {"c": [1]}, "b": null, "a": 7}'],
+  ])('%s: each key stays, and taking ours out gives back every byte', (_, text) => {
+    const added = addHooks(text, claude);
+    const now = JSON.parse(added.text.replace(/^\ufeff/, '')) as Settings;
+    const { hooks: oldHooks, ...rest } = JSON.parse(text.replace(/^\ufeff/, '')) as Partial<Settings>;
     expect(now).toMatchObject(rest);
     for (const [event, list] of Object.entries(oldHooks ?? {})) expect(now.hooks[event]?.slice(0, list.length)).toEqual(list);
-    expect(JSON.stringify(now.hooks['PreToolUse'])).toContain('hook agent pre-tool claude');
-    if (text.includes('\r\n')) expect(read('.claude/settings.json').replaceAll('\r\n', '')).not.toContain('\n');
-    const after = tree();
-    expect((await init()).code).toBe(0);
-    expect(tree()).toEqual(after);
-    expect((await init('--undo')).code).toBe(0);
-    expect(tree()).toEqual(before);
+    for (const { event, entry } of claude) expect(now.hooks[event]).toContainEqual(entry);
+    if (text.includes('\r\n')) expect(added.text.replaceAll('\r\n', '')).not.toContain('\n');
+    expect(addHooks(added.text, claude)).toEqual({ text: added.text, inserted: [] });
+    expect(takeOutHooks(added.text, added.inserted)).toBe(text);
+    // Without a record of what was put in, a list that was empty before may go with ours.
+    const found = JSON.parse(takeOutHooks(added.text, []).replace(/^\ufeff/, '')) as Partial<Settings>;
+    const filled = (hooks: Partial<Settings>['hooks']) => Object.fromEntries(Object.entries(hooks ?? {}).filter(([, list]) => list.length > 0));
+    expect({ ...found, hooks: filled(found.hooks) }).toEqual({ ...rest, hooks: filled(oldHooks) });
   });
 
   test.each([
@@ -144,16 +145,44 @@ describe('settings that are there', () => {
     ['what is no JSON', '{"hooks": ', 'it is not valid JSON'],
     ['a list', '[]', 'it is no JSON object'],
     ['hooks of another kind', '{"hooks": {"Stop": "x"}}', 'its "hooks.Stop" is no list'],
-    ['bytes that are not UTF-8', '{"a": "\xff"}', 'it is not UTF-8'],
-  ])('%s: kept, named, and the rest is done', async (_, text, reason) => {
-    writeFileSync(at('.claude/settings.json'), text, 'latin1');
+    ['hooks that are a list', '{"hooks": []}', 'its "hooks" is no object'],
+  ])('%s: refused', (_, text, reason) => {
+    expect(() => addHooks(text, claude)).toThrow(new SettingsRefusal(reason));
+  });
+
+  test('what cannot be edited is kept and named, and the rest is done', async () => {
+    mkdirSync(at('.codex'));
+    mkdirSync(at('.gemini'));
+    put('.claude/settings.json', '{\r\n  /* mine */\r\n  "hooks": {}\r\n}\r\n');
+    writeFileSync(at('.codex/hooks.json'), '{"a": "\xff"}', 'latin1');
+    put('.gemini/settings.json', '\n');
+    const before = tree();
     const run = await box.json(['init', '--agents', '--yes']);
     expect(run.code).toBe(3);
     expect(run.problems).toEqual([
-      expect.objectContaining({ code: 'agents', path: '.claude/settings.json', message: `Not set up for assistants: ${reason}` }),
+      expect.objectContaining({
+        code: 'agents',
+        path: '.claude/settings.json',
+        message: 'Not set up for assistants: it has comments, which would be lost',
+      }),
+      expect.objectContaining({ code: 'agents', path: '.codex/hooks.json', message: 'Not set up for assistants: it is not UTF-8' }),
     ]);
-    expect(readFileSync(at('.claude/settings.json'), 'latin1')).toBe(text);
+    expect(tree()).toMatchObject({
+      [at('.claude/settings.json')]: before[at('.claude/settings.json')],
+      [at('.codex/hooks.json')]: before[at('.codex/hooks.json')],
+    });
     expect(existsSync(at('AGENTS.md'))).toBe(true);
+    expect((await init('--undo')).code).toBe(0);
+    expect(tree()).toEqual(before);
+  });
+
+  test('CRLF and other people\u2019s hooks, from init to undo', async () => {
+    put('.claude/settings.json', JSON.stringify({ env: { A: '\u00e4' }, hooks: { PreToolUse: [mine] } }, null, 4).replaceAll('\n', '\r\n'));
+    const before = tree();
+    expect((await init()).code).toBe(0);
+    expect(settings().hooks['PreToolUse']?.[0]).toEqual(mine);
+    expect((await init('--undo')).code).toBe(0);
+    expect(tree()).toEqual(before);
   });
 
   test('a read-only file, and links that lead out of the project, are not written through', async () => {

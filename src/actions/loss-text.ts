@@ -53,6 +53,11 @@ export function restoreCommand(loss: LossReport, place: Place): string {
   return `${here}${restore}${loss.tables === undefined ? '' : ' --live'} -- ${path}`;
 }
 
+/** Brings paths back from one snapshot, in place. */
+export function restorePathsCommand(id: string, paths: readonly Bytes[], place: Place): string {
+  return `cd ${quoted(place.root)} && cora restore ${id}${vaultOption(place.vault)} --yes -- ${paths.map(quoted).join(' ')}`;
+}
+
 export function acceptCommand(loss: LossReport, place: Place): string {
   const path = quoted(keyOf(loss));
   return `cora lost --accept${vaultOption(place.vault)} ${path.startsWith('-') || path.startsWith("'-") || path.startsWith('"') ? `-- ${path}` : path}`;

@@ -204,14 +204,16 @@ function rowsOf({ rows, starts }: History, key: string): Said[] {
   return found;
 }
 
-type KeyedRow = { readonly key: string; readonly step: number; readonly row: string | undefined };
+/** What one step says of a path; without a row it was removed. */
+export type KeyedRow = { readonly key: string; readonly step: number; readonly row: string | undefined };
 
 function* rowsBelowOf({ rows, starts }: History, prefix: string): Generator<KeyedRow> {
   for (const at of places(rows, prefix)) yield keyed(rows, at, stepAt(starts, at));
 }
 
-function* eachRow({ rows, starts }: History): Generator<KeyedRow> {
-  for (let step = 0; step + 1 < starts.length; step++) {
+/** Every change of every path, step by step. */
+export function* eachRow({ rows, starts }: History, from = 0): Generator<KeyedRow> {
+  for (let step = from; step + 1 < starts.length; step++) {
     const end = starts[step + 1] ?? 0;
     for (let at = starts[step] ?? 0; at < end; at = rows.indexOf(10, at) + 1) yield keyed(rows, at, step);
   }

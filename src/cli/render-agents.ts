@@ -1,9 +1,14 @@
-// What `cora init` does for AI assistants, as lines and as JSON. Pure.
+// What `cora init` does for AI assistants, and what went in their last session, as lines and as JSON. Pure.
 
 import type { AgentOutcome, AgentPlan } from '../actions/init-agents.ts';
+import type { SessionLosses } from '../actions/session-losses.ts';
 import type { AgentsUndone } from '../actions/undo-agents.ts';
+import { type Bytes, toText } from '../base/bytes.ts';
+import { pathFields } from '../base/path-fields.ts';
+import { formatAge } from '../base/units.ts';
 import type { Assistant } from '../source/assistants.ts';
-import { visible } from './render.ts';
+import { parseId, timeOfId } from '../vault/layout.ts';
+import { counted, visible } from './render.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 
@@ -47,4 +52,30 @@ export function agentUndoLines({ removed, kept }: Pick<AgentsUndone, 'removed' |
     ...kept.map(({ path, reason }) => `Kept: ${visible(path)} (${visible(reason)})`),
     ...(removed.length + kept.length === 0 ? ['Nothing of it was there any more'] : []),
   ];
+}
+
+const MOST_NAMES = 8;
+
+/** What went in the last session of an assistant; the commands are printed as they are typed. */
+export function sessionLines(lost: SessionLosses | undefined, now: number): string[] {
+  if (lost === undefined) return [];
+  const id = parseId(lost.since);
+  const names = (what: string, paths: readonly Bytes[]) => {
+    const shown = paths.slice(0, MOST_NAMES).map((path) => visible(toText(path)));
+    return paths.length === 0 ? [] : [`  ${what} ${shown.join(', ')}${paths.length > MOST_NAMES ? ` and ${paths.length - MOST_NAMES} more` : ''}`];
+  };
+  const count = lost.gone.length + lost.wentBack.length + lost.overwritten.length;
+  return [
+    `In the assistant's session since ${lost.since}${id === undefined ? '' : ` (${formatAge(now - timeOfId(id))})`} ${counted(count, 'path')} went besides; what was meant needs no answer:`,
+    ...names('gone:   ', lost.gone),
+    ...names('older again:', lost.wentBack),
+    ...names('overwritten:', lost.overwritten),
+    ...lost.restore.map((command) => `  back:    ${visible(command)}`),
+  ];
+}
+
+export function sessionDocument(lost: SessionLosses | undefined): Document | null {
+  if (lost === undefined) return null;
+  const list = (paths: readonly Bytes[]) => paths.map(pathFields);
+  return { since: lost.since, gone: list(lost.gone), went_back: list(lost.wentBack), overwritten: list(lost.overwritten), restore: lost.restore };
 }

@@ -12,7 +12,7 @@ const INSTRUCTIONS = `## Saving and restoring (cora)
 - "back up", "take a snapshot", "protect our work": \`cora backup auto\`. "wrap up", "done for today", "end session": \`cora end\`.
 - Before migrations, seeds, bulk deletes, \`rm -r\`, \`git reset\`, \`checkout\`, \`clean\`, \`restore\`, and edits of .env or a database:
   \`cora save -m "before <what>"\`, and go on only where it ends with 0.
-- To get something back: \`cora lost\` prints what is gone and the command for each; \`cora restore latest PATH --dry-run\` shows a plan.
+- To get something back: \`cora save\`, then \`cora lost\` prints what is gone and the commands; \`cora restore latest PATH --dry-run\` shows a plan.
   Show it to the user and restore after a yes. Never use git reset, checkout or clean to undo.
 - Never touch the vault. Never run chattr -i or -a, \`cora prune --confirm\`, \`cora unprotect\`, \`cora lost --accept\` or \`cora init --undo\`, and never
   stop Cora's timers: ask the user.

@@ -1,12 +1,15 @@
 // `cora lost`: what was lost, and `--accept` by a person at a terminal.
 
+import { keyOf } from '../../actions/loss-baseline.ts';
 import { acceptCommand, describeLoss, type Place, restoreCommand } from '../../actions/loss-text.ts';
 import { acceptLosses, listLost, namedLosses } from '../../actions/lost.ts';
+import { sessionLosses } from '../../actions/session-losses.ts';
 import type { Bytes } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
 import type { LossReport } from '../../format/report.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import { counted, saveLines, visible } from '../render.ts';
+import { sessionDocument, sessionLines } from '../render-agents.ts';
 
 type Input = { readonly options: { readonly accept?: boolean }; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
 
@@ -17,9 +20,11 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
   const place: Place = { root: project.root, vault };
   if (options.accept !== true) {
     if (names.length > 0) throw new CoraError('usage', 'lost takes names with --accept only', { hint: 'cora lost --accept PATH' });
+    const ended = await sessionLosses(project, vault, new Set(losses.map(keyOf)), session.ctx);
+    const none = ended === undefined ? 'Nothing is lost' : 'Nothing critical is lost';
     return {
-      result: { losses: document(losses, place) },
-      lines: losses.length === 0 ? ['Nothing is lost'] : losses.flatMap((loss) => lossLines(loss, place)),
+      result: { losses: document(losses, place), session: sessionDocument(ended) },
+      lines: [...(losses.length === 0 ? [none] : losses.flatMap((loss) => lossLines(loss, place))), ...sessionLines(ended, session.ctx.now())],
       exitCode: losses.length === 0 ? EXIT.ok : EXIT.incomplete,
     };
   }
