@@ -201,7 +201,7 @@ test('a branch switched back, a restore, and what somebody accepted or made agai
     await shell('git switch -q -c other && echo two >a.txt && git commit -q -a -m two && cora save && git switch -q - && cora save'),
   ).toMatchObject({ code: 0 });
   expect(await lost()).toBe(null);
-  expect(await shell('echo work >b.txt && cora save && git checkout -q b.txt && rm -r gone && cora save')).toMatchObject({ code: 0 });
+  expect(await shell('echo work >b.txt && cora save && touch b.txt && cora save && git checkout -q b.txt && rm -r gone && cora save')).toMatchObject({ code: 0 });
   expect(await lost()).toMatchObject({ gone: [{ path: 'gone' }], went_back: [{ path: 'b.txt' }] });
   // Written again, and something else: neither is asked about any more.
   put('gone/y.txt', 'y\n');

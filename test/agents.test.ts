@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addHooks, SettingsRefusal, takeOutHooks } from '../src/source/agent-settings.ts';
 import { ASSISTANTS } from '../src/source/assistants.ts';
-import { execute, isRoot, Sandbox } from './support/sandbox.ts';
+import { execute, isRoot, Sandbox, whyNotNobody } from './support/sandbox.ts';
 
 let box: Sandbox;
 beforeEach(() => {
@@ -220,6 +220,22 @@ describe('settings that are there', () => {
     for (const path of ['AGENTS.md', '.claude/settings.json', '.claude/skills/cora/SKILL.md', '.claude/skills'])
       expect(statSync(at(path)).uid).toBe(65_534);
   });
+});
+
+test.skipIf(isRoot && whyNotNobody() !== undefined)('an ordinary user, in a project of their own', async () => {
+  const own = new Sandbox({ nobody: true });
+  try {
+    mkdirSync(join(own.project, '.claude'));
+    own.own(join(own.project, '.claude'));
+    writeFileSync(join(own.project, 'cora.toml'), '');
+    const before = tree(own.project);
+    expect((await own.cora(['init', '--agents', '--yes'])).code).toBe(0);
+    expect((await own.cora(['hook', 'agent', 'session-start'])).stdout).toContain('the newest save is 2');
+    expect((await own.cora(['init', '--agents', '--undo', '--yes'])).code).toBe(0);
+    expect(tree(own.project)).toEqual(before);
+  } finally {
+    await own.remove();
+  }
 });
 
 describe('what others did since', () => {

@@ -2,7 +2,7 @@
 // each file follows from what was found and answered. Nothing is written here.
 
 import { dirname } from 'node:path';
-import { basenameBytes, toText } from '../base/bytes.ts';
+import { basenameBytes, isText, toText } from '../base/bytes.ts';
 import { defaultConfig, parseConfig } from '../base/config.ts';
 import { CoraError } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
@@ -89,7 +89,7 @@ export function defaultAnswers(facts: InitFacts): InitAnswers {
     hooks: whyNoHook(facts) === undefined,
     timers: true,
     key: facts.key !== undefined,
-    agents: facts.assistants.length > 0,
+    agents: facts.assistants.length > 0 && isText(facts.project.root),
   };
 }
 

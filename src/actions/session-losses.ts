@@ -137,17 +137,22 @@ class Judge {
    * another commit checked out git has what it brought, and a restore gives a file its former time as well.
    */
   #thrownAway(rows: readonly KeyedRow[]): number {
-    const last = rows.at(-1);
+    const contents = rows.map(({ row }) => contentOf(row));
+    const first = new Map(contents.map((content, index) => [content, index] as const).toReversed());
+    const final = new Map(contents.map((content, index) => [content, index]));
+    const isThere = rows.at(-1)?.row !== undefined;
     for (let index = rows.length - 2; index > 0; index--) {
       const [work, back] = [rows[index], rows[index + 1]];
       if (work === undefined || back === undefined || back.step <= this.#from) return -1;
-      const [content, older] = [contentOf(work.row), contentOf(back.row)];
-      const earlier = rows.slice(0, index);
-      const has = (list: readonly KeyedRow[], wanted: string) => list.some(({ row }) => contentOf(row) === wanted);
+      const [content, older] = [contents[index], contents[index + 1]];
       if (content === undefined || older === undefined || content === older) continue;
-      if (has(earlier, content) || has(rows.slice(index + 1), content) || !has(earlier, older)) continue;
-      if (earlier.some(({ row }) => contentOf(row) === older && timeOf(row) === timeOf(back.row))) continue;
-      if (last?.row !== undefined && contentOf(last.row) !== older) continue;
+      // All its time in one piece: what comes and goes is no work that was thrown away.
+      const begin = first.get(content) ?? index;
+      if (final.get(content) !== index || contents.slice(begin, index).some((one) => one !== content)) continue;
+      if ((first.get(older) ?? begin) >= begin) continue;
+      if (isThere && contents.at(-1) !== older) continue;
+      const wasRestored = rows.slice(0, index).some(({ row }, at) => contents[at] === older && timeOf(row) === timeOf(back.row));
+      if (wasRestored) continue;
       if (this.#head(work.step) === this.#head(back.step)) return index;
     }
     return -1;
