@@ -3,7 +3,7 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { Sandbox } from './support/sandbox.ts';
+import { execute, Sandbox } from './support/sandbox.ts';
 
 const boxes: Sandbox[] = [];
 function sandbox(): Sandbox {
@@ -198,4 +198,157 @@ test('diff: what came, went and changed, between snapshots and against now; exit
   expect((await box.json(['diff', second.id])).result['different']).toBe(false);
   expect(changes((await box.json(['diff', first.id])).result)).toEqual(expected);
   expect(readFileSync(at('keep'), 'utf8')).toBe('keep');
+});
+
+/** `box.json` for a command line that ends with paths after `--`. */
+async function documentOf(
+  box: Sandbox,
+  args: readonly string[],
+  cwd = box.project,
+): Promise<{ code: number | null; result: Row; error: { code: string } }> {
+  const run = await box.cora(['--json', ...args], { cwd });
+  return { code: run.code, ...(JSON.parse(run.stdout) as { result: Row; error: { code: string } }) };
+}
+
+test('diff of one file as a patch, and of one database by rows', async () => {
+  const box = sandbox();
+  const at = (name: string) => join(box.project, name);
+  const lines = Array.from({ length: 40 }, (_, n) => `line ${n}`);
+  writeFileSync(at('t'), `${lines.join('\n')}\n`);
+  writeFileSync(at('bin'), Buffer.from([1, 0, 2]));
+  const sql = (text: string) => execute('sqlite3', [at('app.db'), text]);
+  await sql(
+    "CREATE TABLE people(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO people VALUES(1,'Ada'),(2,'Bob'); CREATE TABLE same(x); INSERT INTO same VALUES(1)",
+  );
+  const first = await box.snapshot(['save']);
+  writeFileSync(at('t'), `${[...lines.slice(0, 5), 'tab\t\u001b[31mred', ...lines.slice(6, 30), ...lines.slice(31)].join('\n')}`);
+  writeFileSync(at('bin'), Buffer.from([1, 0, 3]));
+  await sql("UPDATE people SET name='Bea' WHERE id=2; INSERT INTO people VALUES(3,'Cyd')");
+  const check = async (...sides: string[]) => {
+    const text = await documentOf(box, ['diff', ...sides, '--', 't']);
+    const { kind, unified } = text.result['content'] as { kind: string; unified: string };
+    expect(kind).toBe('text');
+    writeFileSync(join(box.root, 'patch'), unified);
+    writeFileSync(join(box.root, 'old'), `${lines.join('\n')}\n`);
+    expect((await execute('patch', ['-s', join(box.root, 'old'), join(box.root, 'patch')])).code).toBe(0);
+    expect(readFileSync(join(box.root, 'old')).equals(readFileSync(at('t')))).toBe(true);
+    expect((await documentOf(box, ['diff', ...sides, '--', 'bin'])).result['content']).toEqual({ kind: 'none', reason: 'it is not text' });
+    const rowsOf = await documentOf(box, ['diff', ...sides, '--rows', '--', 'app.db']);
+    expect(rowsOf.result['content']).toEqual({
+      kind: 'rows',
+      tables: [
+        {
+          table: 'people',
+          columns: ['id', 'name'],
+          before: [[2, 'Bob']],
+          after: [
+            [2, 'Bea'],
+            [3, 'Cyd'],
+          ],
+          more: false,
+        },
+      ],
+    });
+    expect(rows(rowsOf.result['databases'])).toMatchObject([
+      { path: 'app.db', change: 'changed', rows: { before: 3, after: 4 }, tables: [{ table: 'people', before: 2, after: 3 }] },
+    ]);
+  };
+  await check(first.id);
+  const second = await box.snapshot(['save']);
+  await check(first.id, second.id);
+  const { stdout } = await box.cora(['diff', first.id, second.id, 't']);
+  expect(stdout).toContain('+tab\t\\x1b[31mred\n');
+  expect((await box.cora(['diff', first.id, '--rows'])).code).toBe(2);
+});
+
+test('why: each rule by its name, with the line of the configuration', async () => {
+  const box = sandbox();
+  const put = (name: string, content = name) => {
+    mkdirSync(join(box.project, name, '..'), { recursive: true });
+    writeFileSync(join(box.project, name), content);
+  };
+  put('cora.toml', '[scan]\nexclude = [\n  "*.tmp",\n  "build/", "!keep.tmp"\n]\n');
+  for (const name of ['src/a.ts', 'node_modules/x/y.js', 'build/o.o', 'a.tmp', 'keep.tmp', '.env', 'logs/x.log', '.git/config', 'gone.txt'])
+    put(name);
+  symlinkSync('src', join(box.project, 'link'));
+  await execute('mkfifo', [join(box.project, 'pipe')]);
+  await execute('sqlite3', [join(box.project, 'n.db'), 'CREATE TABLE t(x)']);
+  put('n.db-wal', '');
+  await box.snapshot(['save']);
+  rmSync(join(box.project, 'gone.txt'));
+  put('src/a.ts', 'changed');
+  await box.snapshot(['save']);
+  const reasons: Record<string, unknown> = {};
+  const of = async (name: string) => (await box.json(['why', name])).result;
+  for (const name of [
+    'src/a.ts',
+    'node_modules/x/y.js',
+    'build/o.o',
+    'a.tmp',
+    'keep.tmp',
+    'link/a.ts',
+    'pipe',
+    'n.db-wal',
+    '.git/config',
+    'never/was',
+    '/etc/passwd',
+    box.vault,
+  ]) {
+    const { saved, reason, decided_by, rule } = await of(name);
+    const line = (rule as { line?: number } | null)?.line;
+    reasons[name === box.vault ? 'VAULT' : name] = [
+      saved,
+      reason,
+      ...(decided_by === name ? [] : [decided_by]),
+      ...(line === undefined ? [] : [line]),
+    ];
+  }
+  expect(reasons).toEqual({
+    'src/a.ts': [true, 'saved'],
+    'node_modules/x/y.js': [false, 'excluded_by_default', 'node_modules'],
+    'build/o.o': [false, 'excluded', 'build', 4],
+    'a.tmp': [false, 'excluded', 3],
+    'keep.tmp': [true, 'saved'],
+    'link/a.ts': [false, 'behind_link', 'link'],
+    pipe: [true, 'special'],
+    'n.db-wal': [false, 'database_companion'],
+    '.git/config': [false, 'never', '.git'],
+    'never/was': [true, 'saved'],
+    '/etc/passwd': [false, 'outside'],
+    VAULT: [false, 'vault'],
+  });
+  // What it says is what saves do.
+  const listed = rows((await box.json(['find', '**'])).result['found']).map(({ path }) => path);
+  for (const [name, [saved]] of Object.entries(reasons as Record<string, [boolean]>))
+    if (!['never/was', '/etc/passwd', 'VAULT'].includes(name)) expect([name, listed.includes(name)]).toEqual([name, saved]);
+  expect(await of('.env')).toMatchObject({ critical: { pattern: '.env*', file: null }, in_newest: true, changed_since: false });
+  expect(await of('logs/x.log')).toMatchObject({ log: { key: 'logs' }, capped: false });
+  expect(await of('gone.txt')).toMatchObject({ live: null, in_newest: false, last: { size: 8 } });
+  put('src/a.ts', 'and again');
+  expect(await of('src/a.ts')).toMatchObject({ changed_since: true });
+});
+
+test('restore of a path without a snapshot: from the newest good one that has it, also when it is long gone', async () => {
+  const box = sandbox();
+  // Else the directory below is taken for a project of its own.
+  writeFileSync(join(box.project, 'cora.toml'), '');
+  mkdirSync(join(box.project, 'sub'));
+  writeFileSync(join(box.project, 'sub/gone.txt'), 'old');
+  writeFileSync(join(box.project, 'stays'), '1');
+  await box.snapshot(['save']);
+  writeFileSync(join(box.project, 'sub/gone.txt'), 'newer');
+  const second = await box.snapshot(['save']);
+  rmSync(join(box.project, 'sub/gone.txt'));
+  for (let n = 0; n < 3; n++) {
+    writeFileSync(join(box.project, 'stays'), `more ${n}`);
+    await box.snapshot(['save']);
+  }
+  const { code, result } = await box.json(['restore', 'sub/gone.txt', '--yes']);
+  expect([code, result['snapshot_id']]).toEqual([0, second.id]);
+  expect(readFileSync(join(box.project, 'sub/gone.txt'), 'utf8')).toBe('newer');
+  rmSync(join(box.project, 'sub/gone.txt'));
+  const again = await documentOf(box, ['restore', '--yes', '--', 'gone.txt'], join(box.project, 'sub'));
+  expect([again.code, again.error]).toEqual([0, undefined]);
+  expect(readFileSync(join(box.project, 'sub/gone.txt'), 'utf8')).toBe('newer');
+  expect((await documentOf(box, ['restore', '--yes', '--', 'never.txt'])).error.code).toBe('not_found');
 });

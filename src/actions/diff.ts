@@ -11,10 +11,12 @@ import { quickestForm } from '../vault/history.ts';
 import { sortRows } from '../vault/history-writer.ts';
 import { type Layers, ListingReader } from '../vault/listing-text.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
-import type { Vault } from '../vault/vault.ts';
+import { rootOf, type Vault } from '../vault/vault.ts';
 import { checkpointEntries } from './checkpoint.ts';
+import type { ContentDiff } from './diff-content.ts';
 import { compareLayers, type FileChange } from './diff-rows.ts';
 import type { ProjectFacts } from './open-project.ts';
+import { candidatePaths } from './restore-word.ts';
 import { type DatabaseChange, databaseChanges, databasesOf } from './snapshot-changes.ts';
 
 /** One of the two that are compared. */
@@ -32,6 +34,8 @@ export type DiffResult = {
   /** Databases left out, in the order of paths. */
   readonly files: readonly FileChange[];
   readonly databases: readonly DatabaseChange[];
+  /** Of the one path that was asked for, where it is a file or database of both or of one: what differs in it. */
+  readonly content: ContentDiff | undefined;
   /** What could not be looked at now. */
   readonly problems: readonly Problem[];
 };
@@ -40,8 +44,10 @@ export type DiffOptions = {
   /** Snapshot names; the second is undefined for the project as it is now. */
   readonly before: string;
   readonly after: string | undefined;
-  /** Only these paths and what is below them; relative to the project. */
-  readonly paths: readonly Bytes[];
+  /** Only these paths and what is below them: as they were typed, and seen from where the command runs. */
+  readonly paths: readonly { readonly typed: Bytes; readonly absolute: Bytes }[];
+  /** Of a database: at most so many rows of each side and table that differ; undefined for none. */
+  readonly rows: number | undefined;
 };
 
 /**
@@ -57,14 +63,29 @@ export async function diff(location: VaultLocation, project: ProjectFacts | unde
     options.after === undefined
       ? await liveSide(vault, reader, project, problems, ctx)
       : await sideOf(vault, reader, resolveSnapshot(vault, options.after, ctx.now()));
-  const all = compareLayers(before.layers, after.layers).filter(({ path }) => isWanted(path, options.paths));
+  const root = project?.root ?? rootOf(vault.info);
+  const wanted = options.paths.flatMap(({ typed, absolute }) => candidatePaths(root, typed, absolute));
+  const all = compareLayers(before.layers, after.layers).filter(({ path }) => isWanted(path, wanted));
   const names = new Set([...databasesOf(before.databases).keys(), ...databasesOf(after.databases).keys()]);
   const changed = new Map(all.filter(({ path }) => names.has(path)).map(({ path, change }) => [path, change]));
+  const [only] = all.length === 1 ? all : [];
+  const asked = only !== undefined && wanted.includes(only.path) ? only : undefined;
+  const wantsContent = asked !== undefined && (!names.has(asked.path) || options.rows !== undefined);
+  const { contentDiff } = wantsContent ? await import('./diff-content.ts') : { contentDiff: undefined };
   return {
     before: before.ref as SnapshotRef,
     after: after.ref,
     files: all.filter(({ path }) => !names.has(path)),
     databases: databaseChanges(before.databases, after.databases, changed),
+    content:
+      asked === undefined || contentDiff === undefined
+        ? undefined
+        : await contentDiff(
+            location,
+            vault,
+            { change: asked, before: before.ref, after: after.ref, project, rows: names.has(asked.path) ? options.rows : undefined },
+            ctx,
+          ),
     problems,
   };
 }

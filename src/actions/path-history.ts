@@ -141,35 +141,40 @@ export type FoundPath = {
 
 /** Every path that a test accepts, in the order of paths. */
 export function findPaths(history: History, matches: (path: Bytes) => boolean): FoundPath[] {
+  const { steps, rows, starts } = history;
   const lastThere: number[] = [];
   let newest = -1;
-  for (const [step, { isThere }] of history.steps.entries()) {
+  for (const [step, { isThere }] of steps.entries()) {
     if (isThere) newest = step;
     lastThere.push(newest);
   }
   type Seen = { row: string | undefined; since: number; seenAt: number; seenRow: string };
-  const seen = new Map<string, Seen | undefined>();
+  const seen = new Map<string, Seen>();
   const close = (one: Seen, end: number): void => {
     const at = end < 0 ? -1 : (lastThere[end] ?? -1);
     if (one.row !== undefined && at >= one.since) Object.assign(one, { seenAt: at, seenRow: one.row });
   };
-  for (const { key, row, step } of eachRow(history)) {
-    let one = seen.get(key);
-    if (one === undefined) {
-      if (seen.has(key)) continue;
-      one = matches(unescapeField(key)) ? { row: undefined, since: 0, seenAt: -1, seenRow: '' } : undefined;
-      seen.set(key, one);
-      if (one === undefined) continue;
+  for (let step = 0; step < steps.length; step++) {
+    const end = starts[step + 1] ?? 0;
+    for (let at = starts[step] ?? 0; at < end; at = rows.indexOf(10, at) + 1) {
+      const key = rows.toString('latin1', at, rows.indexOf(9, at));
+      // Most rows match nothing: they cost no more than this.
+      if (!matches(key.includes('\\') ? unescapeField(key) : bytes(key))) continue;
+      const { row } = keyed(rows, at, step);
+      let one = seen.get(key);
+      if (one === undefined) {
+        one = { row: undefined, since: 0, seenAt: -1, seenRow: '' };
+        seen.set(key, one);
+      }
+      close(one, step - 1);
+      one.row = row;
+      one.since = step;
     }
-    close(one, step - 1);
-    one.row = row;
-    one.since = step;
   }
   const found: FoundPath[] = [];
   for (const [key, one] of seen) {
-    if (one === undefined) continue;
-    close(one, history.steps.length - 1);
-    const lastSeen = history.steps[one.seenAt]?.ref;
+    close(one, steps.length - 1);
+    const lastSeen = steps[one.seenAt]?.ref;
     if (lastSeen !== undefined) found.push({ path: unescapeField(key), lastSeen, entry: entryOfRow(one.seenRow), isGone: one.seenAt !== newest });
   }
   return found.sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -242,9 +247,4 @@ function stepAt(starts: readonly number[], offset: number): number {
     else high = middle - 1;
   }
   return low;
-}
-
-/** A path as listings have it: without `./` before and slashes behind. */
-export function plainPath(path: Bytes): Bytes {
-  return bytes(path.replace(/^(?:\.\/+)+/, '').replace(/\/+$/, '') || '.');
 }

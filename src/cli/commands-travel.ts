@@ -10,15 +10,17 @@ export const TRAVEL_COMMANDS: readonly Command[] = [
   command({
     name: 'diff',
     summary: 'What differs between two snapshots, or between one and the project as it is now',
-    usage: '[A [B]] [-- PATH...]',
+    usage: '[A [B [PATH...]]] [-- PATH...]',
     about: [
       'A and B: an id or its beginning, latest, @WHEN, a label (cora show --help). Without B: against now; without A: latest.',
       'Databases by rows a table. Files by content, type, mode, owner and target; times alone are no difference.',
+      'With the PATH of one file its lines as a unified diff; of one database with --rows the rows that differ.',
     ],
     flags: DIFF_FLAGS,
     examples: [
       ['cora diff', 'what changed since the newest snapshot'],
       ['cora diff @yesterday latest --stat', 'how much changed since yesterday'],
+      ['cora diff latest -- notes.md', 'what changed in one file'],
       ['cora diff latest~1 latest -- src', 'what the newest snapshot changed below src'],
     ],
     exitCodes: [EXIT.ok, EXIT.failed, EXIT.usage, EXIT.incomplete, ...LOOKING.slice(3)],
@@ -75,5 +77,23 @@ export const TRAVEL_COMMANDS: readonly Command[] = [
     ],
     exitCodes: LOOKING,
     load: () => import('./commands/cat.ts'),
+  }),
+  command({
+    name: 'why',
+    minor: true,
+    summary: 'Whether a path is saved, by which rule it is or is not, and when it was saved last',
+    usage: 'PATH',
+    about: [
+      'Exclusions with the line of the configuration, .git, other file systems, links, companions of databases; critical, log and append-only rules.',
+    ],
+    flags: {},
+    minArgs: 1,
+    maxArgs: 1,
+    examples: [
+      ['cora why dist/app.js', 'which pattern leaves it out'],
+      ['cora why .env', 'that it is critical, and whether the newest snapshot has it as it is'],
+    ],
+    exitCodes: LOOKING,
+    load: () => import('./commands/why.ts'),
   }),
 ];

@@ -1,11 +1,8 @@
-// `cora log`, `find`, `cat` and `diff` as lines for people and as JSON documents. Pure.
+// `cora log`, `find` and `cat` as lines for people and as JSON documents. Pure.
 
-import type { DiffResult } from '../actions/diff.ts';
-import type { FileChange } from '../actions/diff-rows.ts';
 import type { FindResult } from '../actions/find.ts';
 import type { LogResult } from '../actions/log.ts';
 import type { ChangesBelow, FoundPath, Version } from '../actions/path-history.ts';
-import type { DatabaseChange } from '../actions/snapshot-changes.ts';
 import { type Bytes, toText } from '../base/bytes.ts';
 import { formatAge, formatBytes } from '../base/units.ts';
 import type { Entry, EntryType } from '../format/file-list.ts';
@@ -32,7 +29,7 @@ const TYPE_NAMES: Readonly<Record<EntryType, string>> = {
 };
 
 /** A snapshot in a document. */
-function refDocument(ref: SnapshotRef): Document {
+export function refDocument(ref: SnapshotRef): Document {
   return { snapshot_id: ref.id, kind: ref.kind, time: new Date(timeOfId(ref.id)).toISOString() };
 }
 
@@ -142,67 +139,4 @@ export function findDocument({ found, newest, damaged }: FindResult, limit: numb
 
 function foundDocument({ path, lastSeen, entry, isGone }: FoundPath): Document {
   return { ...pathFields('path', path), gone: isGone, last_seen: refDocument(lastSeen), ...entryDocument(entry) };
-}
-
-/** Entries that a person is shown; the others are counted. */
-const DIFF_LINES = 200;
-const SIGNS = { created: '+', changed: 'M', deleted: '-' } as const;
-
-export function diffLines(result: DiffResult, stat: boolean): string[] {
-  const { before, after, files, databases } = result;
-  const title = `${before.id} -> ${after?.id ?? 'now'}`;
-  if (files.length + databases.length === 0) return [`${title}: nothing differs`];
-  const shown = stat ? [] : files.slice(0, DIFF_LINES).map(fileLine);
-  if (!stat && files.length > DIFF_LINES) shown.push(`  and ${grouped(files.length - DIFF_LINES)} more (--json lists all)`);
-  return [`${title}: ${summaryOf(result)}`, ...shown, ...databases.flatMap((database) => databaseLines(database, stat))];
-}
-
-function summaryOf({ files, databases }: DiffResult): string {
-  const count = (change: FileChange['change']) => files.filter((file) => file.change === change).length;
-  const text = `${counted(count('created'), 'file')} new, ${grouped(count('changed'))} changed, ${grouped(count('deleted'))} gone`;
-  return databases.length === 0 ? text : `${text}; ${counted(databases.length, 'database')} changed`;
-}
-
-function fileLine({ path, change, aspects, before, after }: FileChange): string {
-  const size = (entry: Entry | undefined) => (entry === undefined || entry.type === 'd' ? '' : formatBytes(entry.size));
-  const [was, is] = [size(before), size(after)];
-  const sizes = change === 'changed' && was !== is ? `${was} -> ${is}` : is === '' ? was : is;
-  const what = aspects.filter((aspect) => aspect !== 'content').join(', ');
-  return `${SIGNS[change]} ${name(path)}${after?.type === 'd' || before?.type === 'd' ? '/' : ''}  ${[sizes, what].filter((part) => part !== '').join(', ')}`.trimEnd();
-}
-
-function databaseLines({ path, change, tables, rows }: DatabaseChange, stat: boolean): string[] {
-  const number = (count: number | undefined) => (count === undefined ? 'none' : grouped(count));
-  const head = `${SIGNS[change]} ${name(path)}  database, ${number(rows.before)} -> ${number(rows.after)} rows`;
-  if (stat) return [head];
-  const inTables = tables.map(({ table: of, before, after }) => {
-    const difference = (after ?? 0) - (before ?? 0);
-    return `    ${visible(of)}: ${number(before)} -> ${number(after)} (${difference >= 0 ? '+' : '-'}${grouped(Math.abs(difference))})`;
-  });
-  return [head, ...(inTables.length === 0 && change === 'changed' ? ['    as many rows in each table as before'] : inTables)];
-}
-
-export function diffDocument({ before, after, files, databases }: DiffResult): Document {
-  const count = (change: FileChange['change']) => files.filter((file) => file.change === change).length;
-  return {
-    before: refDocument(before),
-    after: after === undefined ? null : refDocument(after),
-    different: files.length + databases.length > 0,
-    created: count('created'),
-    changed: count('changed'),
-    deleted: count('deleted'),
-    files: files.map(({ path, change, aspects, before: was, after: is }) => ({
-      ...pathFields('path', path),
-      change,
-      aspects,
-      before: was === undefined ? null : entryDocument(was),
-      after: is === undefined ? null : entryDocument(is),
-    })),
-    databases: databases.map(({ path, change, tables, rows }) => ({
-      ...pathFields('path', path),
-      change,
-      rows: { before: rows.before ?? null, after: rows.after ?? null },
-      tables: tables.map(({ table: of, before: was, after: is }) => ({ table: of, before: was ?? null, after: is ?? null })),
-    })),
-  };
 }

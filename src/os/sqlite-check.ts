@@ -57,11 +57,11 @@ export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** Sorted: SQLite lists them in no order that stays. */
-function ordinaryTables(database: Checked): string[] {
+/** Names of ordinary tables. Sorted: SQLite lists them in no order that stays. */
+export function ordinaryTables(database: Checked, of = 'main'): string[] {
   const list = database.pragma('table_list') as { schema: string; name: string; type: string }[];
   return list
-    .filter(({ schema, name, type }) => schema === 'main' && type === 'table' && !name.startsWith('sqlite_'))
+    .filter(({ schema, name, type }) => schema === of && type === 'table' && !name.startsWith('sqlite_'))
     .map(({ name }) => name)
     .toSorted();
 }

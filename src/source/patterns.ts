@@ -35,3 +35,13 @@ function quickTest(patterns: readonly string[]): RegExp | undefined {
   }
   return new RegExp(`(?:^|/)(?:${parts.join('|')})(?:/|$)`, 'i');
 }
+
+/** The one of some gitignore patterns that decides that a path matches; undefined where none does. */
+export function decidingPattern(patterns: readonly string[], path: Bytes, isDirectory: boolean): string | undefined {
+  const meant = patterns.filter((pattern) => pattern.trim() !== '' && !pattern.startsWith('#'));
+  if (meant.length === 0) return undefined;
+  const { ignored, rule } = ignore({ allowRelativePaths: true })
+    .add(meant)
+    .test(toText(path) + (isDirectory ? '/' : ''));
+  return ignored ? rule?.pattern : undefined;
+}

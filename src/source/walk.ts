@@ -51,6 +51,11 @@ export type Scan = {
 const NEVER = new Set(['.git', '.cora-restore', ARTEFACTS]);
 const TEMPORARY = '.cora-restore-';
 
+/** True for a name that no walk enters or lists, at any depth. */
+export function isNeverSaved(name: string): boolean {
+  return NEVER.has(name) || name.startsWith(TEMPORARY);
+}
+
 export const S_IFMT = 0o170000;
 export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
@@ -128,8 +133,7 @@ function walkDirectory(scan: Scan, root: Bytes, prefix: string, device: number, 
   names.sort();
   for (const name of names) {
     const path = bytes(prefix + name);
-    const excludedName = NEVER.has(name) || name.startsWith(TEMPORARY);
-    if (excludedName) continue;
+    if (isNeverSaved(name)) continue;
     const stat = onPath(bytes(`${directory}/${name}`), (full) => lstatSync(full, { throwIfNoEntry: false }));
     if (stat === undefined) continue;
     const isDirectory = (stat.mode & S_IFMT) === S_IFDIR;
