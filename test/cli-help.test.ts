@@ -8,7 +8,9 @@ import { cli } from './support/cli-run.ts';
 test('cora alone shows everything on one page', async () => {
   const run = await cli([]);
   expect(run.code).toBe(0);
-  expect(run.stdout.split('\n').length).toBeLessThanOrEqual(48);
+  expect(run.stdout.split('\n').length).toBeLessThanOrEqual(52);
+  for (const line of run.stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  for (const { name } of COMMANDS) expect(run.stdout).toMatch(new RegExp(`(?:^ {2}cora ${name} {2}|[ ]${name}(?:,|$))`, 'm'));
   expect(run.stdout).toMatchSnapshot();
   expect((await cli(['--help'])).stdout).toBe(run.stdout);
   expect((await cli(['help'])).stdout).toBe(run.stdout);

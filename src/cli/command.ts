@@ -123,8 +123,6 @@ export type CommandSpec<F extends FlagTable> = {
   readonly minArgs?: number;
   readonly examples: readonly (readonly [command: string, does: string])[];
   readonly exitCodes: readonly number[];
-  /** True for what is seldom typed: the overview names it in its closing lines and not in one of its own. */
-  readonly minor?: true;
   /** True for what changes or proves something: each run is a line in the run log. */
   readonly logged?: true;
   /** The exit code of its own failures, for a command that gives back the exit code of another one. */

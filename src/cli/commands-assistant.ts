@@ -7,7 +7,6 @@ import { type Command, command } from './command.ts';
 export const ASSISTANT_COMMANDS: readonly Command[] = [
   command({
     name: 'hook agent',
-    minor: true,
     summary: 'The hook of an AI assistant itself: saves at the start of a session, before risky acts, after each turn and at the end',
     usage: 'EVENT [ASSISTANT]',
     about: [
@@ -23,7 +22,6 @@ export const ASSISTANT_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'end',
-    minor: true,
     summary: 'End a session: save, read it back, send what waits off-site, and say it in a sentence',
     usage: '[-m NOTE] [--backup] [--no-ship]',
     about: ['Reading back is given up after a minute, and that is said; cora verify has all the time.'],

@@ -31,7 +31,6 @@ export const AUTOMATIC_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'timers status',
-    minor: true,
     summary: 'Whether the timers are armed, when they ran, and how it ended',
     usage: '[--user]',
     flags: TIMERS_FLAGS,
@@ -42,7 +41,6 @@ export const AUTOMATIC_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'timers remove',
-    minor: true,
     summary: 'Stop the timers and delete the unit files that Cora wrote',
     usage: '[--user] [--seal USER]',
     about: ['Saves and backups stay, and so do settings of your own (systemctl edit).'],
@@ -55,7 +53,6 @@ export const AUTOMATIC_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'hook pre-push',
-    minor: true,
     summary: "Git's pre-push hook itself: looks for large files, then saves",
     usage: 'REMOTE URL',
     about: [
@@ -86,7 +83,6 @@ export const AUTOMATIC_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'hooks status',
-    minor: true,
     aliases: ['hook status'],
     summary: 'Whether the hook is installed and would really run here',
     usage: '',
@@ -98,7 +94,6 @@ export const AUTOMATIC_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'hooks remove',
-    minor: true,
     aliases: ['hook remove'],
     summary: 'Take Cora out of the git hooks again',
     usage: '',

@@ -6,7 +6,6 @@ import { type Command, command } from './command.ts';
 export const DATABASE_COMMANDS: readonly Command[] = [
   command({
     name: 'db backup',
-    minor: true,
     summary: 'Copy one SQLite database, in use or not, into one verified file',
     usage: 'FILE [--backup OUT]',
     about: [
@@ -34,7 +33,6 @@ export const DATABASE_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'db restore',
-    minor: true,
     summary: 'Put a verified copy in the place of a SQLite database',
     usage: 'COPY --db TARGET [--force]',
     about: [

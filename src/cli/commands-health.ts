@@ -29,7 +29,6 @@ export const HEALTH_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'ledger rebuild',
-    minor: true,
     summary: "Make the ledger's table (ledger/cora.db) again from the vault alone",
     usage: '',
     about: ['From ledger/chain.log and the reports of the snapshots. Runs that failed stand in the table only; they are kept where it can be read.'],

@@ -27,7 +27,6 @@ export const KEY_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'key show',
-    minor: true,
     summary: 'Show what a key is for; with --secret the paper key',
     usage: '[FILE] [--secret] [--qr]',
     about: [
@@ -48,7 +47,6 @@ export const KEY_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'key test',
-    minor: true,
     summary: 'Open a real off-site copy with a real key: does what you keep open what is there?',
     usage: '[--identity FILE] [--remote REMOTE] [--deep]',
     about: [

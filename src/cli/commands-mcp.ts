@@ -6,7 +6,6 @@ import { type Command, command } from './command.ts';
 export const MCP_COMMANDS: readonly Command[] = [
   command({
     name: 'mcp',
-    minor: true,
     summary: 'Serve the project to an AI assistant (Model Context Protocol, on stdin and stdout)',
     usage: '',
     about: [

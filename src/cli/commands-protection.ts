@@ -24,7 +24,6 @@ export const PROTECTION_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'unprotect',
-    minor: true,
     summary: 'Lift a protection again; asks a person',
     usage: '[PATH or ID...]',
     about: ['Without names: every file that Cora made append-only. A backup has to be named. --yes does not answer its question.'],

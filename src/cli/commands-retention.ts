@@ -56,7 +56,6 @@ export const RETENTION_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'unpin',
-    minor: true,
     summary: 'Let the rules of retention decide about a snapshot again',
     usage: 'ID',
     flags: {},

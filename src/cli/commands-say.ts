@@ -6,7 +6,6 @@ import { type Command, command } from './command.ts';
 export const SAY_COMMANDS: readonly Command[] = [
   command({
     name: 'say',
-    minor: true,
     summary: 'Do what a phrase asks, and answer in a sentence: "save our progress", "how big are our backups?"',
     usage: 'PHRASE [--explain] | --apply PLAN',
     about: [

@@ -6,7 +6,6 @@ import { type Command, command } from './command.ts';
 export const SHELL_COMMANDS: readonly Command[] = [
   command({
     name: 'shell',
-    minor: true,
     summary: 'Completions, a prompt segment and phrases for bash, zsh and fish: prints code for your shell',
     usage: 'bash|zsh|fish|starship|tmux|claude [--prompt] [--phrases]',
     about: [
@@ -34,7 +33,6 @@ export const SHELL_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'man',
-    minor: true,
     summary: 'Print the manual page',
     usage: '',
     flags: {},

@@ -28,7 +28,6 @@ export const TRAVEL_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'log',
-    minor: true,
     summary: 'The versions of one file over all snapshots, or when something in a directory changed',
     usage: 'PATH',
     about: ['Snapshots with the same content are one line: first and last seen, size, hash. Newest last.'],
@@ -44,7 +43,6 @@ export const TRAVEL_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'find',
-    minor: true,
     summary: 'Find paths in all snapshots, those that are gone first, and where each was last seen',
     usage: 'PATTERN',
     about: ['A shell pattern: of names (*.db), or with a slash of whole paths (src/**/*.ts). Quote it.'],
@@ -64,7 +62,6 @@ export const TRAVEL_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'cat',
-    minor: true,
     summary: 'Write one file of a snapshot to stdout, its exact bytes',
     usage: 'ID | @WHEN PATH',
     about: ['Also ID:PATH. Each piece is checked before it is written. Of a database: the consistent copy.'],
@@ -80,7 +77,6 @@ export const TRAVEL_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'why',
-    minor: true,
     summary: 'Whether a path is saved, by which rule it is or is not, and when it was saved last',
     usage: 'PATH',
     about: [

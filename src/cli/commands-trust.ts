@@ -25,7 +25,6 @@ export const TRUST_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'artefact restore',
-    minor: true,
     summary: "Give a command artefact of a snapshot to its restore command (a database server's dump)",
     usage: 'NAME [ID | @WHEN]',
     about: [

@@ -97,7 +97,6 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'backup list',
-    minor: true,
     summary: 'List backups',
     usage: '[-n COUNT] [PATH]',
     flags: LIST_FLAGS,
@@ -108,7 +107,6 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'backup verify',
-    minor: true,
     summary: 'Verify a backup (the newest one by default)',
     usage: '[ID | @WHEN] [--all] [--chain] [--deep]',
     flags: VERIFY_FLAGS,
@@ -222,7 +220,6 @@ export const COMMANDS: readonly Command[] = [
   ...SHELL_COMMANDS,
   command({
     name: 'version',
-    minor: true,
     summary: 'Show the version',
     usage: '',
     flags: {},
@@ -233,7 +230,6 @@ export const COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'help',
-    minor: true,
     summary: 'Show help for Cora or one command',
     usage: '[COMMAND]',
     flags: {},

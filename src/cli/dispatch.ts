@@ -10,8 +10,9 @@ import { VERSION } from '../base/version.ts';
 import type { Command, Outcome } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { type FlagTable, GLOBAL_FLAGS, type GlobalOptions, parseFlags, takeWord, wantsJson } from './flags.ts';
-import { commandLines, overviewLines } from './help.ts';
+import { commandLines } from './help.ts';
 import { errorDocument, type Failure, failureOf, resultDocument } from './json.ts';
+import { familyLines, overviewLines } from './overview.ts';
 import { findPhrase } from './phrase-command.ts';
 import { visible } from './render.ts';
 import { isPromptCheck, type Run, startRun } from './run-record.ts';
@@ -39,7 +40,16 @@ export async function dispatch(args: readonly Bytes[], given: Host): Promise<num
       if (options.version === true) return write(host, json, 'version', { result: { version: VERSION }, lines: [`cora ${VERSION}`] }, undefined);
       if (found.group !== undefined && options.help !== true) throw needsWord(found.group);
       const members = found.group === undefined ? COMMANDS : COMMANDS.filter((member) => member.name.startsWith(`${found.group} `));
-      return write(host, json, 'help', { result: { commands: members.map((member) => member.name) }, lines: overviewLines(members) }, undefined);
+      return write(
+        host,
+        json,
+        'help',
+        {
+          result: { commands: members.map((member) => member.name) },
+          lines: found.group === undefined ? overviewLines(members) : familyLines(members),
+        },
+        undefined,
+      );
     }
     command = entry.name;
     const parsed = parseFlags(found.rest, host.env, { ...GLOBAL_FLAGS, ...entry.flags }, entry.name);

@@ -21,38 +21,6 @@ export const EXIT_MEANING: Readonly<Record<number, string>> = {
   [EXIT.interrupted]: 'interrupted',
 };
 
-/** `cora` alone: one screen. */
-export function overviewLines(commands: readonly Command[]): string[] {
-  const major = commands.filter(({ minor }) => minor !== true);
-  const shown = major.length === 0 ? commands : major;
-  const minor = commands.filter((entry) => !shown.includes(entry)).map(({ name }) => name);
-  const rows = shown.map((entry) => [`  cora ${entry.name}`, entry.summary]);
-  return [
-    'Cora saves and backs up a project: files git never held, and databases in use.',
-    '',
-    'Usage: cora COMMAND [OPTIONS]',
-    '',
-    ...table(rows),
-    ...wrapped(minor.length === 0 ? '' : `Also: ${minor.join(', ')}`, 116).map((line) => `  ${line}`),
-    '',
-    'Options of every command:',
-    ...flagLines(GLOBAL_FLAGS),
-    '',
-    'First steps: cora save, then cora status. In words: cora "save our progress". More: cora COMMAND --help',
-  ];
-}
-
-/** Lines of at most `width`, broken after commas. */
-function wrapped(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const part of text === '' ? [] : text.split(/(?<=,) /)) {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + part.length >= width) lines.push(part);
-    else lines[lines.length - 1] = `${last} ${part}`;
-  }
-  return lines;
-}
-
 /** `cora COMMAND --help`. */
 export function commandLines(entry: Command): string[] {
   const own = flagLines(entry.flags);

@@ -7,8 +7,6 @@ import { EXIT_MEANING } from './help.ts';
 
 /** `cora.1`. */
 export function manualPage(commands: readonly Command[], version: string): string {
-  const shown = commands.filter(({ minor }) => minor !== true);
-  const rest = commands.filter(({ minor }) => minor === true);
   return [
     `.TH CORA 1 "" ${quoted(`Cora ${version}`)} "User Commands"`,
     '.SH NAME',
@@ -22,7 +20,7 @@ export function manualPage(commands: readonly Command[], version: string): strin
       'A save is a cheap, deduplicated point in time. A backup is complete on its own, read back and checked. Both lie in a vault outside of the project, which can be read with tar, gzip and coreutils alone (restore.sh in the vault).',
     ),
     '.SH COMMANDS',
-    ...[...shown, ...rest].flatMap(commandSection),
+    ...commands.flatMap(commandSection),
     '.SH OPTIONS OF EVERY COMMAND',
     ...options(GLOBAL_FLAGS),
     '.SH EXIT STATUS',

@@ -4,7 +4,8 @@ import { type Bytes, toText } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
 import { nearest } from '../../base/nearest.ts';
 import type { Outcome, Session } from '../command.ts';
-import { commandDocument, commandLines, overviewLines } from '../help.ts';
+import { commandDocument, commandLines } from '../help.ts';
+import { familyLines, overviewLines } from '../overview.ts';
 
 export async function run({ args }: { readonly args: readonly Bytes[] }, session: Session): Promise<Outcome> {
   const wanted = args.map(toText).join(' ');
@@ -23,5 +24,5 @@ export async function run({ args }: { readonly args: readonly Bytes[] }, session
       hint: meant === undefined ? 'cora --help lists all commands' : `did you mean cora help ${meant}?`,
     });
   }
-  return { result, lines: found.length === 1 ? commandLines(only) : overviewLines(found) };
+  return { result, lines: wanted === '' ? overviewLines(found) : found.length === 1 ? commandLines(only) : familyLines(found) };
 }
