@@ -31,6 +31,8 @@ export default defineConfig({
     // Faults and real servers: `npm run test:faults` and `npm run test:offsite`, each with a configuration of its own.
     exclude: ['**/node_modules/**', 'test/faults/**', 'test/offsite/**'],
     pool: 'forks',
+    // Lines for people tell times of the machine's own clock.
+    env: { TZ: 'UTC' },
     maxWorkers: Math.min(2, cpus().length),
     sequence: { sequencer: QuickFirst },
     // A second try, where nobody is there to make one; the closing lines name what needed it, and why.

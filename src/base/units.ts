@@ -36,6 +36,18 @@ export function formatAge(milliseconds: number): string {
   return `${Math.floor(seconds / 86_400)} days ago`;
 }
 
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** An instant on the clock of this machine, as short as it is clear: `16:34` today, `Nov 20 16:34` this year, else `2025-11-20 16:34`. */
+export function formatWhen(time: number, now: number): string {
+  const [at, today] = [new Date(time), new Date(now)];
+  const two = (value: number) => String(value).padStart(2, '0');
+  const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  if (at.toDateString() === today.toDateString()) return clock;
+  const sameYear = at.getFullYear() === today.getFullYear();
+  return `${sameYear ? MONTHS[at.getMonth()] : `${at.getFullYear()}-${two(at.getMonth() + 1)}`}${sameYear ? ' ' : '-'}${two(at.getDate())} ${clock}`;
+}
+
 /**
  * `60s`, `5m`, `36h`, `2d`, `500ms` as milliseconds.
  * @throws CoraError usage for anything else

@@ -48,6 +48,8 @@ export type Session = {
   send(content: Uint8Array): Promise<boolean>;
   /** True where stdout is a terminal, which bytes as they are may steer. */
   readonly toTerminal: boolean;
+  /** Columns of the terminal that the result goes to; undefined where it goes to a file or a pipe. */
+  readonly width: number | undefined;
   /** Shows lines on stderr (a plan), also when stdout is JSON. */
   show(lines: readonly string[]): void;
   /** True where a person sits at a terminal and can be asked. */
@@ -125,6 +127,8 @@ export type CommandSpec<F extends FlagTable> = {
   readonly exitCodes: readonly number[];
   /** True for what changes or proves something: each run is a line in the run log. */
   readonly logged?: true;
+  /** True for what is copied or read by programs (code, keys, a file): its lines are printed as they are, in a terminal too. */
+  readonly verbatim?: true;
   /** The exit code of its own failures, for a command that gives back the exit code of another one. */
   readonly failureExit?: number;
   readonly load: () => Promise<{ readonly run: (input: Input<F>, session: Session) => Promise<Outcome> }>;

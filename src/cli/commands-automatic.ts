@@ -7,6 +7,7 @@ import { TIMERS_FLAGS } from './timers-session.ts';
 export const AUTOMATIC_COMMANDS: readonly Command[] = [
   command({
     name: 'timers install',
+    verbatim: true,
     summary: 'Save every 15 minutes and back up each night, by systemd',
     usage: '[--user] [--print | --cron] [--seal USER | --all]',
     about: [

@@ -6,6 +6,7 @@ import { type Command, command } from './command.ts';
 export const KEY_COMMANDS: readonly Command[] = [
   command({
     name: 'key new',
+    verbatim: true,
     summary: 'Make a key that off-site copies are encrypted for (docs/keys.md)',
     usage: '[--out FILE] [--write]',
     about: [
@@ -27,6 +28,7 @@ export const KEY_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'key show',
+    verbatim: true,
     summary: 'Show what a key is for; with --secret the paper key',
     usage: '[FILE] [--secret] [--qr]',
     about: [

@@ -6,6 +6,7 @@ import { type Command, command } from './command.ts';
 export const SHELL_COMMANDS: readonly Command[] = [
   command({
     name: 'shell',
+    verbatim: true,
     summary: 'Completions, a prompt segment and phrases for bash, zsh and fish: prints code for your shell',
     usage: 'bash|zsh|fish|starship|tmux|claude [--prompt] [--phrases]',
     about: [
@@ -33,6 +34,7 @@ export const SHELL_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'man',
+    verbatim: true,
     summary: 'Print the manual page',
     usage: '',
     flags: {},

@@ -62,6 +62,7 @@ export const TRAVEL_COMMANDS: readonly Command[] = [
   }),
   command({
     name: 'cat',
+    verbatim: true,
     summary: 'Write one file of a snapshot to stdout, its exact bytes',
     usage: 'ID | @WHEN PATH',
     about: ['Also ID:PATH. Each piece is checked before it is written. Of a database: the consistent copy.'],

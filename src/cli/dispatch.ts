@@ -17,7 +17,7 @@ import { findPhrase } from './phrase-command.ts';
 import { visible } from './render.ts';
 import { isPromptCheck, type Run, startRun } from './run-record.ts';
 import { type Host, openSession } from './session.ts';
-import { openTerminal, type Terminal } from './terminal.ts';
+import { fitted, openTerminal, type Terminal } from './terminal.ts';
 import { asCoraError } from './thrown.ts';
 
 /**
@@ -46,7 +46,7 @@ export async function dispatch(args: readonly Bytes[], given: Host): Promise<num
         'help',
         {
           result: { commands: members.map((member) => member.name) },
-          lines: found.group === undefined ? overviewLines(members) : familyLines(members),
+          lines: await fitted(found.group === undefined ? overviewLines(members) : familyLines(members), host.stdout, options, host.env),
         },
         undefined,
       );
@@ -55,7 +55,13 @@ export async function dispatch(args: readonly Bytes[], given: Host): Promise<num
     const parsed = parseFlags(found.rest, host.env, { ...GLOBAL_FLAGS, ...entry.flags }, entry.name);
     const globals: GlobalOptions = parsed.options;
     if (globals.help === true)
-      return write(host, json, 'help', { result: { text: commandLines(entry).join('\n') }, lines: commandLines(entry) }, undefined);
+      return write(
+        host,
+        json,
+        'help',
+        { result: { text: commandLines(entry).join('\n') }, lines: await fitted(commandLines(entry), host.stdout, globals, host.env) },
+        undefined,
+      );
     if (globals.version === true) return write(host, json, 'version', { result: { version: VERSION }, lines: [`cora ${VERSION}`] }, undefined);
     checkArguments(entry, parsed.args.length + parsed.paths.length);
     terminal = await openTerminal(host.stderr, globals, host.env, host.now);
@@ -74,7 +80,9 @@ export async function dispatch(args: readonly Bytes[], given: Host): Promise<num
     );
     terminal.finish();
     if (outcome.unlogged !== true) run?.end(outcome);
-    return write(host, json, command, globals.quiet === true && outcome.summary === true ? { ...outcome, lines: [] } : outcome, terminal);
+    const told = globals.quiet === true && outcome.summary === true ? [] : outcome.lines;
+    const lines = json || entry.verbatim === true ? told : await fitted(told, host.stdout, globals, host.env);
+    return write(host, json, command, { ...outcome, lines }, terminal);
   } catch (thrown) {
     terminal?.finish();
     const error = withExit(asCoraError(thrown, host.signal), entry?.failureExit);

@@ -1,9 +1,9 @@
 // Help texts, made from the table of commands. Pure; pinned by snapshots in test/cli-help.test.ts.
 
 import { EXIT } from '../base/errors.ts';
+import { table } from './columns.ts';
 import type { Command } from './command.ts';
 import { type FlagSpec, type FlagTable, flagName, GLOBAL_FLAGS, isOnByDefault, variableName } from './flags.ts';
-import { table } from './render.ts';
 
 /** Every exit code by number (docs/exit-codes.md). */
 export const EXIT_MEANING: Readonly<Record<number, string>> = {

@@ -16,5 +16,5 @@ export async function listSnapshots(
 ): Promise<Outcome> {
   const { location } = await session.locate();
   const result = await session.engine.list(location, { kind, path, limit: options.limit }, session.ctx);
-  return { result: listDocument(result), lines: listLines(result, session.ctx.now()) };
+  return { result: listDocument(result), lines: listLines(result, session.ctx.now(), session.width) };
 }

@@ -3,7 +3,7 @@
 
 import type { Command } from './command.ts';
 import { flagName, GLOBAL_FLAGS } from './flags.ts';
-import { table } from './render.ts';
+import { table } from './columns.ts';
 
 /** Columns of the narrowest terminal that is common. */
 const WIDTH = 80;

@@ -6,7 +6,8 @@ import type { DbRestoreResult } from '../actions/db-restore.ts';
 import type { DbRestorePlan, previewDatabaseRestore } from '../actions/db-restore-plan.ts';
 import { type Bytes, base64Of, isText, toText } from '../base/bytes.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
-import { counted, table, visible } from './render.ts';
+import { table } from './columns.ts';
+import { counted, visible } from './render.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 type Preview = Awaited<ReturnType<typeof previewDatabaseRestore>>;

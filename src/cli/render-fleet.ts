@@ -6,7 +6,8 @@ import type { RemoteHeads } from '../actions/offsite-chain.ts';
 import type { OffsiteStatus, RemotePlace, RemoteState } from '../actions/offsite-status.ts';
 import type { Rule, RulePart } from '../actions/three-two-one.ts';
 import { formatAge, formatBytes } from '../base/units.ts';
-import { counted, table, visible } from './render.ts';
+import { table } from './columns.ts';
+import { counted, visible } from './render.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 

@@ -10,7 +10,8 @@ import { type Bytes, toText } from '../base/bytes.ts';
 import { defaultConfig } from '../base/config.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
 import type { Rebuildable } from '../source/detect.ts';
-import { counted, grouped, table, visible } from './render.ts';
+import { table } from './columns.ts';
+import { counted, grouped, visible } from './render.ts';
 import { installedDocument, installedLines } from './render-timers.ts';
 import { saveDocument } from './results.ts';
 

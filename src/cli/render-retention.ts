@@ -6,7 +6,8 @@ import type { Surveyed } from '../actions/prune-survey.ts';
 import { describeRules } from '../base/retention-rules.ts';
 import { formatBytes } from '../base/units.ts';
 import type { Decision } from '../vault/retention.ts';
-import { counted, table, visible } from './render.ts';
+import { table } from './columns.ts';
+import { counted, visible } from './render.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 

@@ -6,9 +6,10 @@ import type { Problem } from '../base/context.ts';
 import { describeRules } from '../base/retention-rules.ts';
 import { formatBytes } from '../base/units.ts';
 import type { Decision } from '../vault/retention.ts';
+import { table } from './columns.ts';
 import type { Outcome } from './command.ts';
 import { failureOf } from './json.ts';
-import { counted, table, visible } from './render.ts';
+import { counted, visible } from './render.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 type Entry = Decision<RemoteCandidate>;

@@ -2,7 +2,7 @@
 
 import type { StatusResult } from '../actions/status.ts';
 import type { TimersStatus } from '../actions/timers-status.ts';
-import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
+import { formatAge, formatBytes, formatDuration, formatWhen } from '../base/units.ts';
 import type { AutomaticStatus } from './automatic-status.ts';
 import { counted, visible } from './render.ts';
 import { type Offsite, offsiteLines } from './render-fleet.ts';
@@ -54,11 +54,16 @@ function timersLine({ installed, cron, timers }: TimersStatus, now: number): str
 function drilledLine(drill: StatusResult['lastDrill'], now: number): string {
   if (drill === undefined) return 'never: cora drill';
   const time = drill.seconds === undefined ? '' : `, restored in ${formatDuration(drill.seconds * 1000)}`;
-  return `${formatAge(now - drill.time)}  ${drill.id}${drill.outcome === 'ok' ? `${drill.whole ? '' : ', a sample'}${time}` : '  NOT PROVEN'}`;
+  return `${ago(drill.time, now)}  ${drill.id}${drill.outcome === 'ok' ? `${drill.whole ? '' : ', a sample'}${time}` : '  NOT PROVEN'}`;
+}
+
+/** How long ago, and when that was. */
+function ago(time: number, now: number): string {
+  return `${formatAge(now - time)} (${formatWhen(time, now)})`;
 }
 
 function lastLine(run: StatusResult['lastSave'], none: string, now: number): string {
-  return run === undefined ? none : `${formatAge(now - run.time)}  ${run.id}${run.ok ? '' : '  NOT GOOD'}`;
+  return run === undefined ? none : `${ago(run.time, now)}  ${run.id}${run.ok ? '' : '  NOT GOOD'}`;
 }
 
 function named(title: string, items: readonly string[]): string[] {

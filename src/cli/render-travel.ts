@@ -9,8 +9,9 @@ import type { Entry, EntryType } from '../format/file-list.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import type { ListingDamage } from '../vault/history.ts';
 import { timeOfId } from '../vault/layout.ts';
+import { table } from './columns.ts';
 import type { Failure } from './json.ts';
-import { counted, grouped, table, visible } from './render.ts';
+import { counted, grouped, visible } from './render.ts';
 import { type Document, pathFields } from './results.ts';
 
 const name = (path: Bytes) => visible(toText(path));

@@ -7,10 +7,11 @@ import type { SaveResult } from '../actions/save.ts';
 import type { ShowResult } from '../actions/show.ts';
 import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
 import { pinText } from '../base/retention-rules.ts';
-import { formatAge, formatBytes, formatDuration } from '../base/units.ts';
+import { formatAge, formatBytes, formatDuration, formatWhen } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
 import type { AdoptedLayout } from '../vault/adopted.ts';
 import type { SealState } from '../vault/seal.ts';
+import { table } from './columns.ts';
 
 /** Text that cannot steer a terminal: control characters and those that turn the direction of text are shown as escapes. */
 export function visible(text: string): string {
@@ -89,17 +90,23 @@ export function sealText(seal: SealState | undefined): string {
   return `no: ${held}${seal.reason === undefined ? '' : `; ${seal.reason}`}`;
 }
 
-export function listLines(result: ListResult, now: number): string[] {
+/** @param width columns of the terminal; undefined where lines may be of any length */
+export function listLines(result: ListResult, now: number, width: number | undefined): string[] {
   if (result.snapshots.length === 0) return ['No snapshots yet. Make one: cora save'];
   const rows = result.snapshots.map((snapshot) => [
     snapshot.id,
     snapshot.kinds.join('+'),
     formatAge(now - snapshot.time),
+    formatWhen(snapshot.time, now),
     snapshot.files === undefined ? '-' : grouped(snapshot.files),
     formatBytes(snapshot.storedBytes),
     remarks(snapshot),
   ]);
-  const lines = table([['ID', 'KIND', 'AGE', 'FILES', 'SIZE', 'LABEL AND NOTE'], ...rows], new Set([3, 4]));
+  // Where there is no room the number of files goes first; last the time, which the id tells too (in UTC).
+  const lines = table([['ID', 'KIND', 'AGE', 'TIME', 'FILES', 'SIZE', 'LABEL AND NOTE'], ...rows], new Set([4, 5]), {
+    width,
+    dispensable: [4, 5, 3],
+  });
   const hidden = result.total - result.snapshots.length;
   return hidden > 0 ? [...lines, `${grouped(hidden)} older not shown`] : lines;
 }
@@ -113,21 +120,6 @@ function remarks(snapshot: SnapshotSummary): string {
   if (snapshot.label !== null) parts.push(`[${visible(snapshot.label)}]`);
   if (snapshot.note !== null) parts.push(visible(snapshot.note));
   return parts.join(' ');
-}
-
-/** Columns aligned with two spaces between; `right` names those of numbers. */
-export function table(rows: readonly (readonly string[])[], right: ReadonlySet<number> = new Set()): string[] {
-  const widths: number[] = [];
-  for (const row of rows)
-    row.forEach((cell, column) => {
-      widths[column] = Math.max(widths[column] ?? 0, cell.length);
-    });
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (right.has(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 export function showLines(result: ShowResult, now: number): string[] {

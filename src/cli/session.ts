@@ -15,7 +15,7 @@ import { COMMANDS } from './commands.ts';
 import type { Engine } from './engine.ts';
 import type { GlobalOptions } from './flags.ts';
 import { isPromptCheck, type Run, startRun } from './run-record.ts';
-import { type Stream, sendBytes, type Terminal } from './terminal.ts';
+import { type Stream, sendBytes, type Terminal, widthOf } from './terminal.ts';
 import { asCoraError } from './thrown.ts';
 
 /** Longer than any save; a backup that runs longer is worth an error that says so. */
@@ -121,6 +121,7 @@ export function openSession(
     },
     send: (content) => sendBytes(host.stdout, content),
     toTerminal: host.stdout.isTTY === true,
+    width: widthOf(host.stdout, env),
     show: (lines) => terminal.show(lines),
     interactive: host.ask !== undefined,
     confirm: async (question) => globals.yes === true || confirmInPerson(question),

@@ -4,6 +4,7 @@
 
 import type { Monitor, Problem, Progress } from '../base/context.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
+import { type Paint, paintLine, wrapLines } from './columns.ts';
 import type { GlobalOptions } from './flags.ts';
 import { grouped, visible } from './render.ts';
 
@@ -37,8 +38,29 @@ const SHOWN_PROBLEMS = 20;
 /** Phases that took less are not worth a line. */
 const LONG_PHASE_MS = 2000;
 
-type Paint = { readonly red: (text: string) => string; readonly yellow: (text: string) => string; readonly dim: (text: string) => string };
-const PLAIN: Paint = { red: (text) => text, yellow: (text) => text, dim: (text) => text };
+const same = (text: string) => text;
+const PLAIN: Paint = { red: same, yellow: same, green: same, dim: same };
+
+/** Columns of a terminal, or those that COLUMNS names; undefined for a file or a pipe. */
+export function widthOf(stream: Stream, env: Readonly<Record<string, string | undefined>>): number | undefined {
+  if (stream.isTTY === true && stream.columns !== undefined && stream.columns > 0) return stream.columns;
+  const text = env['COLUMNS'] ?? '';
+  return /^[1-9]\d{0,3}$/.test(text) ? Number(text) : undefined;
+}
+
+/** Lines of a result as they go to a stream: no wider than its terminal, and in colour where that may be. */
+export async function fitted(
+  lines: readonly string[],
+  stream: Stream,
+  globals: GlobalOptions,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<readonly string[]> {
+  const width = widthOf(stream, env);
+  const narrow = width === undefined ? lines : wrapLines(lines, width);
+  if (!wantsColor(stream, globals, env)) return narrow;
+  const paint = await loadPaint();
+  return narrow.map((line) => paintLine(line, paint));
+}
 
 /** True where colours may be sent: a terminal that knows them, and nobody said no. */
 export function wantsColor(stream: Stream, globals: GlobalOptions, env: Readonly<Record<string, string | undefined>>): boolean {
@@ -138,7 +160,12 @@ async function loadPaint(): Promise<Paint> {
   const { Chalk } = await import('chalk');
   // chalk's own guess looks at stdout and at argv; whether to colour is decided above.
   const chalk = new Chalk({ level: 1 });
-  return { red: (text) => chalk.red(text), yellow: (text) => chalk.yellow(text), dim: (text) => chalk.dim(text) };
+  return {
+    red: (text) => chalk.red(text),
+    yellow: (text) => chalk.yellow(text),
+    green: (text) => chalk.green(text),
+    dim: (text) => chalk.dim(text),
+  };
 }
 
 type Style = 'bar' | 'lines' | 'json' | 'none';

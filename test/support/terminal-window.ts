@@ -11,6 +11,7 @@ export type WindowOptions = {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   readonly columns?: number;
+  readonly rows?: number;
 };
 
 const TMUX = '/usr/bin/tmux';
@@ -26,11 +27,11 @@ export class TerminalWindow {
   }
 
   /** @param directory where the server's socket lies */
-  static async open(directory: string, { command, cwd, env, columns = 100 }: WindowOptions): Promise<TerminalWindow> {
+  static async open(directory: string, { command, cwd, env, columns = 100, rows = 40 }: WindowOptions): Promise<TerminalWindow> {
     windows += 1;
     const socket = join(directory, `tmux-${windows}`);
     const window = new TerminalWindow(socket, { TERM: 'screen', LANG: 'C.UTF-8', ...env });
-    await window.#tmux('-f', '/dev/null', 'new-session', '-d', '-x', String(columns), '-y', '40', '-c', cwd, command);
+    await window.#tmux('-f', '/dev/null', 'new-session', '-d', '-x', String(columns), '-y', String(rows), '-c', cwd, command);
     return window;
   }
 
@@ -52,6 +53,16 @@ export class TerminalWindow {
   /** What is on the screen, without empty lines at its end. */
   async screen(): Promise<string> {
     return (await this.#tmux('capture-pane', '-p')).trimEnd();
+  }
+
+  /** The same with the lines that the terminal broke in one. */
+  async joined(): Promise<string> {
+    return (await this.#tmux('capture-pane', '-p', '-J')).trimEnd();
+  }
+
+  /** The same with the escapes of its colours. */
+  colours(): Promise<string> {
+    return this.#tmux('capture-pane', '-p', '-e');
   }
 
   /** The screen once it looks as it should; throws with what it showed instead. */

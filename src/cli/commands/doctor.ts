@@ -3,8 +3,9 @@
 import { type Check, doctor } from '../../actions/doctor.ts';
 import { EXIT } from '../../base/errors.ts';
 import type { VaultLocation } from '../../vault/locate.ts';
+import { table } from '../columns.ts';
 import type { Outcome, Session } from '../command.ts';
-import { table, visible } from '../render.ts';
+import { visible } from '../render.ts';
 
 export async function run(_input: unknown, session: Session): Promise<Outcome> {
   let location: VaultLocation | undefined;
