@@ -197,6 +197,71 @@ for (const shell of SHELLS) {
   });
 }
 
+for (const shell of SHELLS) {
+  const missing = why(shell);
+  test.skipIf(missing.length > 0)(titled(`${shell}: phrases save for a person at the prompt, and for nobody else`, missing), async () => {
+    const log = join(sandbox.root, `${shell}.calls`);
+    const spy = join(sandbox.root, `cora-${shell}`);
+    const launcher = join(repository, 'bin/cora');
+    writeFileSync(spy, `#!/bin/sh\nprintf '%s\\n' "$*" >>'${log}'\nexec '${launcher}' "$@"\n`);
+    chmodSync(spy, 0o755);
+    writeFileSync(log, '');
+    const calls = () =>
+      readFileSync(log, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '');
+    const code = (await codeOf(shell, '--phrases')).replaceAll(launcher, spy);
+    const saves = async () => ((await sandbox.json(['list', '--saves'])).result['snapshots'] as unknown[]).length;
+    const typos = 'save our progrss\nsave our progress\nbackup now\n';
+    const script = join(sandbox.root, `typos.${shell}`);
+    const before = {
+      bash: `command_not_found_handle() { echo "earlier: $1"; return 127; }\nf() { save our progress; }\n`,
+      zsh: `command_not_found_handler() { echo "earlier: $1"; return 127; }\nf() { save our progress; }\n`,
+      fish: 'function f; save our progress; end\n',
+    }[shell];
+    const window = await open(shell, code, { before });
+    const enter = async (typed: string, expected: RegExp) => {
+      await window.press('C-l');
+      await window.type(`${typed}${shell === 'fish' ? '; echo rc=$status' : '; echo rc=$?'}`);
+      await window.press('Enter');
+      return window.until(expected);
+    };
+    const count = await saves();
+    writeFileSync(join(sandbox.project, 'work.txt'), `${shell}\n`);
+    expect(await enter('save our progress', /\nrc=0\n/)).toMatch(/Done|[Ss]aved/);
+    expect(await saves()).toBe(count + 1);
+    expect(calls().at(-1)).toBe('say -- save our progress');
+    writeFileSync(log, '');
+
+    // A typo, what takes something away, one word, a phrase that is not all understood.
+    for (const typed of ['gti status', 'restore everything', 'save', 'save the form in react', 'delete old backups']) {
+      await enter(typed, /\nrc=127\n/);
+    }
+    expect(calls().filter((line) => !line.startsWith('say --explain'))).toEqual([]);
+    if (shell !== 'fish') expect(await window.screen()).toContain('earlier: delete');
+    expect(calls().some((line) => line.includes('gti') || line === 'say --explain --json -- save')).toBe(false);
+
+    // Not typed at the prompt: a function, a sourced file, a pipe, a script, a script that stops at its first error.
+    writeFileSync(log, '');
+    writeFileSync(script, typos);
+    await enter('f', /\nrc=127\n/);
+    await enter(`. ${script}`, /\nrc=127\n/);
+    await enter('save our progress | cat', /\nrc=\d+\n/);
+    await enter('echo x | save our progress', /\nrc=\d+\n/);
+    expect(calls()).toEqual([]);
+    const file = join(sandbox.root, `phrases.${shell}`);
+    writeFileSync(file, code);
+    const stop = shell === 'fish' ? '' : 'set -e\n';
+    const run = await execute(`/usr/bin/${shell}`, ['-c', `. '${file}'\n${stop}save our progress\necho went on`], {
+      cwd: sandbox.project,
+      env: environment(),
+    });
+    if (shell !== 'fish') expect([run.code, run.stdout]).toEqual([127, '']);
+    expect(calls()).toEqual([]);
+    expect(await saves()).toBe(count + 1);
+  });
+}
+
 test('other programs read the same file: starship, tmux, an assistant’s status line', async () => {
   const status = join(sandbox.vault, '.cache/prompt');
   const text = readFileSync(status, 'utf8');

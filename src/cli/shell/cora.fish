@@ -273,10 +273,12 @@ if status is-interactive
             string match -qr '\s' -- $word; and set word "\"$word\""
             set -a phrase $word
         end
-        # Typed at the prompt: in no function, sourced file or pipe.
-        if test (count $argv) -ge 2; and isatty stdin; and isatty stdout; and not string match -qr 'called (?:on|from)|from sourcing' -- (status stack-trace | string match -v '*__cora_phrase*' | string collect)
+        # Typed at the prompt: not in a pipe, and three lines of calls: this function, where it is called, and the word's
+        # own. (Not in parentheses: they would be a line too.)
+        status stack-trace | read -lz calls
+        if test (count $argv) -ge 2; and isatty stdin; and isatty stdout; and test (string split -n \n -- $calls | count) -eq 3
             set -l answer "$($__cora_program say --explain --json -- "$phrase" </dev/null 2>/dev/null)"
-            if string match -q '*"needsConfirmation":false*' -- $answer; and string match -qr '"intent":"(save|backup)"' -- $answer
+            if string match -q '*"needsConfirmation":false*' -- $answer; and string match -qr '"intent":"(save|backup|end)"' -- $answer
                 $__cora_program say -- "$phrase"
                 return
             end

@@ -1,4 +1,4 @@
-# Sets __cora_phrase; true where Cora understands every word of it, and it only adds (a save or a backup).
+# Sets __cora_phrase; true where Cora understands every word of it, and it only adds: a save, a backup, the end of a session.
 __cora_is_phrase() { # WORD...
   __cora_phrase=
   for __cora_word in "$@"; do
@@ -12,6 +12,6 @@ __cora_is_phrase() { # WORD...
   esac
   __cora_answer=$("$__cora_program" say --explain --json -- "$__cora_phrase" 2>/dev/null </dev/null) || return 1
   case $__cora_answer in *'"needsConfirmation":false'*) ;; *) return 1 ;; esac
-  case $__cora_answer in *'"intent":"save"'* | *'"intent":"backup"'*) return 0 ;; esac
+  case $__cora_answer in *'"intent":"save"'* | *'"intent":"backup"'* | *'"intent":"end"'*) return 0 ;; esac
   return 1
 }
