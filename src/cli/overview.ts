@@ -1,9 +1,9 @@
 // `cora` alone: one screen of 80 columns, by what one wants to do. Pure.
 // Invariant: every command of the table is on it, in a group or in the closing lines (test/cli-help.test.ts).
 
+import { table } from './columns.ts';
 import type { Command } from './command.ts';
 import { flagName, GLOBAL_FLAGS } from './flags.ts';
-import { table } from './columns.ts';
 
 /** Columns of the narrowest terminal that is common. */
 const WIDTH = 80;
