@@ -14,16 +14,19 @@ test('there are enough of them', () => {
   expect(linesOf('not-for-cora.txt').length).toBe(100);
 });
 
-test('every phrase has its intent and its slots', () => {
-  const wrong = cases.flatMap(([intent = '', slots = '', phrase = '']) => {
-    const got = meaningOf(phrase);
-    return got.intent === intent && got.said === slots ? [] : [{ phrase, wanted: `${intent} ${slots}`, got: `${got.intent} ${got.said}` }];
-  });
+test('every phrase has its intent and its slots', async () => {
+  const wrong: object[] = [];
+  for (const [intent = '', slots = '', phrase = ''] of cases) {
+    const got = await meaningOf(phrase);
+    if (got.intent !== intent || got.said !== slots) wrong.push({ phrase, wanted: `${intent} ${slots}`, got: `${got.intent} ${got.said}` });
+  }
   expect(wrong).toEqual([]);
 });
 
-test('what is not for Cora is no intent', () => {
-  expect(linesOf('not-for-cora.txt').filter((phrase) => meaningOf(phrase).intent !== 'none')).toEqual([]);
+test('what is not for Cora is no intent', async () => {
+  const taken: string[] = [];
+  for (const phrase of linesOf('not-for-cora.txt')) if ((await meaningOf(phrase)).intent !== 'none') taken.push(phrase);
+  expect(taken).toEqual([]);
 });
 
 test.each([
@@ -32,7 +35,7 @@ test.each([
   '  save   our progress ',
   'please save our progress',
   'hey Cora, could you please save our progress? thanks',
-])('%j is a save', (phrase) => expect(meaningOf(phrase).intent).toBe('save'));
+])('%j is a save', async (phrase) => expect((await meaningOf(phrase)).intent).toBe('save'));
 
 test.each([
   ['a quoted command', '"save our progress"'],
@@ -44,33 +47,33 @@ test.each([
   ['a typographic negation', 'don’t save'],
   ['a refusal in the second part', 'save everything and delete the old backups'],
   ['a restore beside something else', 'verify the backup and restore it'],
-])('%s does nothing', (_name, phrase) => expect(meaningOf(phrase).intent).toBe('none'));
+])('%s does nothing', async (_name, phrase) => expect((await meaningOf(phrase)).intent).toBe('none'));
 
-test('what comes after "before" is a note, and not an order', () => {
-  expect(understand('save this before I delete the old backups')).toMatchObject({
+test('what comes after "before" is a note, and not an order', async () => {
+  expect(await understand('save this before I delete the old backups')).toMatchObject({
     kind: 'asked',
     clauses: [{ intent: 'save', slots: { note: 'before I delete the old backups' } }],
   });
 });
 
-test('a word that names something here is a path; elsewhere it is not understood', () => {
-  expect(understand('restore sources from yesterday').kind).toBe('none');
-  expect(understand('restore sources from yesterday', {}, (word) => word === 'sources')).toMatchObject({
+test('a word that names something here is a path; elsewhere it is not understood', async () => {
+  expect((await understand('restore sources from yesterday')).kind).toBe('none');
+  expect(await understand('restore sources from yesterday', {}, (word) => word === 'sources')).toMatchObject({
     clauses: [{ intent: 'restore', slots: { path: 'sources', moment: 'yesterday' } }],
     confidence: 0.9,
   });
 });
 
-test('phrases of the user are compared as a whole, and cannot lift a refusal', () => {
+test('phrases of the user are compared as a whole, and cannot lift a refusal', async () => {
   const own = { save: ['stash the goods'], backup: ["don't lose this"] };
-  expect(understand('please stash the goods', own)).toMatchObject({ clauses: [{ intent: 'save' }] });
-  expect(understand('stash the other goods', own).kind).toBe('none');
-  expect(understand("don't lose this", own)).toMatchObject({ kind: 'none', reason: 'negation' });
+  expect(await understand('please stash the goods', own)).toMatchObject({ clauses: [{ intent: 'save' }] });
+  expect((await understand('stash the other goods', own)).kind).toBe('none');
+  expect(await understand("don't lose this", own)).toMatchObject({ kind: 'none', reason: 'negation' });
 });
 
-test('a long and repetitive phrase takes no longer than a short one', () => {
+test('a long and repetitive phrase takes no longer than a short one', async () => {
   const started = performance.now();
-  understand('all this and that and all of this and that and all of it and this and all of that and the lot and all');
+  await understand('all this and that and all of this and that and all of it and this and all of that and the lot and all');
   expect(performance.now() - started).toBeLessThan(500);
 });
 
@@ -79,6 +82,6 @@ test('the data file names no class that it does not define', () => {
   const defined = new Set([...text.matchAll(/^([A-Z]+) = /gm)].map((match) => match[1]));
   const [, patterns = ''] = text.split('[parts]');
   const used = new Set([...patterns.matchAll(/\b[A-Z]{2,}\b/g)].map(([name]) => name));
-  const made = ['PATH', 'ID', 'MOMENT', 'NUMBER', 'QUOTED', 'TAGWORD', 'BEFORE', 'EVENT'];
+  const made = ['PATH', 'ID', 'MOMENT', 'NUMBER', 'QUOTED', 'TAGWORD', 'SPAN', 'BEFORE', 'EVENT'];
   expect([...used].filter((name) => !defined.has(name) && !made.includes(name))).toEqual([]);
 });

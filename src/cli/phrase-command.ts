@@ -19,7 +19,7 @@ export async function findPhrase(
   if (/\S\s+\S/.test(first)) return found;
   if (second === undefined) return undefined;
   const { understand } = await import('../language/intent.ts');
-  return understand(words).kind === 'asked' ? found : undefined;
+  return (await understand(words)).kind === 'asked' ? found : undefined;
 }
 
 function wordsOf(args: readonly Bytes[]): readonly [first: string | undefined, second: string | undefined, all: string] {

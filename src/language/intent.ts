@@ -2,7 +2,8 @@
 // or a network. Invariants: every word is accounted for or nothing is understood; what deletes,
 // unlocks, disables, negates, asks how, or depends on something is never an intent.
 
-import { INTENTS, type Intent, lexicon } from './lexicon.ts';
+import { isAnchored } from './anchor.ts';
+import { INTENTS, type Intent, type Lexicon, lexicon } from './lexicon.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 import { nearestIntents, type Slots, slotsOf } from './slots.ts';
 import { type Token, tokenize, type Words } from './tokens.ts';
@@ -38,8 +39,9 @@ const LEADING = ['NAME', 'GREET', 'POLITE'];
  * @param own phrases that the user added; they are compared as a whole, after greeting and politeness
  * @param isPath whether a word that means nothing else names something that is there
  */
-export function understand(phrase: string, own: OwnPhrases = {}, isPath: (word: string) => boolean = () => false): Understood {
-  const { words } = lexicon();
+export async function understand(phrase: string, own: OwnPhrases = {}, isPath: (word: string) => boolean = () => false): Promise<Understood> {
+  const known = await lexicon();
+  const { words } = known;
   const said = withoutName(phrase.normalize('NFC').trim().replace(/\s+/g, ' '), words);
   // What stands in quotation marks as a whole is told, not asked for.
   if (said === '' || said.length > LONGEST_PHRASE || /^["'“‘`].*["'”’`][.!?]?$/.test(said)) return none('unknown', []);
@@ -55,7 +57,7 @@ export function understand(phrase: string, own: OwnPhrases = {}, isPath: (word: 
     const rest = tokens.slice(start);
     if (rest.length === 0) break;
     for (const part of [rest, withoutTail(rest)]) {
-      const found = clausesOf(mergeBefore(part), MOST_CLAUSES) ?? ownClause(part, own);
+      const found = clausesOf(mergeBefore(part), MOST_CLAUSES, known) ?? ownClause(part, own, words);
       if (found !== undefined) return judged(found, part);
     }
   }
@@ -117,38 +119,43 @@ function leadingOf(tokens: readonly Token[]): { readonly greeting: number; reado
 
 /** "before I refactor the store": everything after it is one token, whatever it says. */
 function mergeBefore(tokens: readonly Token[]): Token[] {
-  const at = tokens.findIndex(({ word }, index) => index > 0 && /^(?:before|prior to|ahead of|prior|ahead)$/.test(word));
+  const at = tokens.findIndex(({ word }, index) => index > 0 && /^(?:before|prior to|ahead of|prior|ahead)(?: |$)/.test(word));
+  const first = tokens[at]?.text.replace(/^(?:before|prior to|ahead of|prior|ahead) ?/i, '') ?? '';
   const tail = tokens.slice(at + 1).filter(({ word }, index) => index > 0 || !/^(?:to|of)$/.test(word));
-  if (at < 0 || tail.length === 0 || tail.length > MOST_BEFORE) return [...tokens];
-  const text = `before ${tail.map((token) => token.text).join(' ')}`;
-  const by = /^(?:i|we|you|he|she|they|it|i'm|we're|you're)$/.test(tail[0]?.word.split(' ')[0] ?? '');
+  const words = [...(first === '' ? [] : [first]), ...tail.map((token) => token.text)];
+  if (at < 0 || words.length === 0 || words.length > MOST_BEFORE) return [...tokens];
+  const text = `before ${words.join(' ')}`;
+  const by = /^(?:i|we|you|he|she|they|it|i'm|we're|you're)$/.test(words[0]?.split(' ')[0]?.toLowerCase() ?? '');
   return [...tokens.slice(0, at), { text, word: text.toLowerCase(), classes: by ? ['BEFORE'] : ['BEFORE', 'EVENT'] }];
 }
 
 /** All of it as one clause, or as some that "and" joins, each understood by itself. */
-function clausesOf(tokens: readonly Token[], most: number): readonly Clause[] | undefined {
-  const one = clauseOf(tokens);
+function clausesOf(tokens: readonly Token[], most: number, known: Lexicon): readonly Clause[] | undefined {
+  // One word that no pattern has a place for, and nothing can match.
+  if (tokens.some(({ classes, word }) => classes.length === 0 && !known.literals.has(word))) return undefined;
+  const one = clauseOf(tokens, known);
   if (one !== undefined) return [one];
   if (most <= 1) return undefined;
   for (const [at, { word }] of tokens.entries()) {
     if (at === 0 || !/^(?:and|then|plus|also|afterwards)$/.test(word)) continue;
-    const first = clauseOf(tokens.slice(0, at));
+    const first = clauseOf(tokens.slice(0, at), known);
     if (first === undefined) continue;
     let rest = tokens.slice(at + 1);
-    while (rest.length > 1 && rest[0]?.classes.some((name) => LEADING.includes(name)) === true && clauseOf(rest) === undefined) rest = rest.slice(1);
-    const others = clausesOf(rest, most - 1);
+    while (rest.length > 1 && rest[0]?.classes.some((name) => LEADING.includes(name)) === true && clauseOf(rest, known) === undefined)
+      rest = rest.slice(1);
+    const others = clausesOf(rest, most - 1, known);
     if (others !== undefined) return [first, ...others];
   }
   return undefined;
 }
 
-function clauseOf(tokens: readonly Token[]): Clause | undefined {
-  const rule = tokens.length === 0 ? undefined : lexicon().rules.find(({ matches }) => matches(tokens));
-  return rule === undefined ? undefined : { intent: rule.intent, slots: slotsOf(rule.intent, tokens) };
+function clauseOf(tokens: readonly Token[], { rules }: Lexicon): Clause | undefined {
+  const rule = tokens.length === 0 ? undefined : rules.find(({ matches }) => matches(tokens));
+  return rule === undefined || !isAnchored(rule.intent, tokens) ? undefined : { intent: rule.intent, slots: slotsOf(rule.intent, tokens) };
 }
 
-function ownClause(tokens: readonly Token[], own: OwnPhrases): readonly Clause[] | undefined {
+function ownClause(tokens: readonly Token[], own: OwnPhrases, words: Words): readonly Clause[] | undefined {
   const said = wordsOf(tokens);
-  const intent = INTENTS.find((name) => own[name]?.some((phrase) => wordsOf(withoutTail(tokenize(phrase, lexicon().words, () => false))) === said));
+  const intent = INTENTS.find((name) => own[name]?.some((phrase) => wordsOf(withoutTail(tokenize(phrase, words, () => false))) === said));
   return intent === undefined ? undefined : [{ intent, slots: {} }];
 }

@@ -21,6 +21,12 @@ const FORMS: readonly RegExp[] = [
   SPAN,
 ].map((form) => new RegExp(`^(?:${form})$`));
 
+// Most words can be no moment's first, and most texts have nothing of one: the forms above are slow to try.
+const BEGINS = new RegExp(
+  `^(?:\\d|(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|last|this|on|the|day|at|noon|midday|midnight|today|tonight|yesterday)$|${WEEKDAY}$|${MONTH}$)`,
+);
+const HAS = /\d|ago$|ago |day|noon|night|morning|evening|mon|tue|wed|thu|fri|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|week|year/;
+
 /** No moment is longer than this many words. */
 const LONGEST = 9;
 
@@ -29,9 +35,17 @@ const LONGEST = 9;
  * @param words in lower case, without a possessive 's
  */
 export function momentLength(words: readonly string[], start: number): number {
+  if (!BEGINS.test(words[start] ?? '')) return 0;
   for (let count = Math.min(LONGEST, words.length - start); count > 0; count--) {
     const text = words.slice(start, start + count).join(' ');
-    if (FORMS.some((form) => form.test(text))) return count;
+    if (HAS.test(text) && FORMS.some((form) => form.test(text))) return count;
   }
   return 0;
+}
+
+const SPAN_FORM = new RegExp(`^${AMOUNT} (?:secs?|seconds?|mins?|minutes?|hrs?|hours?|days?|weeks?|months?)$`);
+
+/** Of "two hours" and the like, without "ago": how many words it has; 0 where none begins at `start`. */
+export function spanLength(words: readonly string[], start: number): number {
+  return [3, 2].find((count) => SPAN_FORM.test(words.slice(start, start + count).join(' '))) ?? 0;
 }

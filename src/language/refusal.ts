@@ -26,7 +26,7 @@ const CONDITION =
   /^(?:if|unless|whether|once|until|till|whenever|while|after|afterwards|every|each|hourly|automatically|regularly|tomorrow|later|soon|next|otherwise|else|should|would|might|could|suppose|imagine|assuming|provided|because|when|in)$/;
 /** These words are told apart by where they stand. */
 const HOW =
-  /^(?:how (?:do|can|could|should|would|does|did|might|must|shall|will) (?:i|we|you|one|it|cora|atlas|somebody|people|the)\b|how to\b|what happens\b|what (?:does|would|should|if|do you|kind|sort)\b|what(?:'s| is) (?:a|an|the (?:best|right|difference|way|command|point|meaning))\b|why\b|explain\b|describe\b|teach\b|should (?:i|we|you)\b|may i\b|can i\b|could i\b|am i able\b|is (?:it|there) (?:possible|safe|ok|okay|a way|any way|wise|necessary)\b|do (?:i|we) (?:need|have) to\b|does cora\b|can cora\b|does it\b|which command\b|where\b|who\b|remind me\b|show me how\b|tell me (?:how|why|about)\b|what command\b)/;
+  /^(?:how (?:do|can|could|should|would|does|did|might|must|shall|will) (?:i|we|you|one|it|cora|atlas|somebody|people|the)\b|how to\b|what happens\b|what (?:does|would|should|if|do you|kind|sort)\b|what(?:'s| is) (?:a|an|the (?:best|right|difference|way|command|point|meaning))\b|why\b|explain\b|describe\b|teach\b|should (?:i|we|you)\b|may i\b|can i (?!trust)|could i\b|am i able\b|is (?:it|there) (?:possible|safe|ok|okay|a way|any way|wise|necessary)\b|do (?:i|we) (?:need|have) to\b|does cora\b|can cora\b|does it\b|which command\b|where\b|who\b|remind me\b|show me how\b|tell me (?:how|why)\b|what command\b)/;
 
 /** Words of these classes were said on purpose in one expression, and are not taken apart. */
 const WHOLE: ReadonlySet<string> = new Set(['POLITE', 'TAILWORD', 'RISK', 'QUOTED', 'PATH', 'MOMENT', 'BEFORE', 'BYE', 'ENDV', 'LOSSES', 'DELETED']);
@@ -47,6 +47,9 @@ export function refusalOf(tokens: readonly Token[], said: string): Refusal | und
 function isConditional(words: readonly string[]): boolean {
   return words.some((word, index) => {
     if (!CONDITION.test(word)) return false;
+    // "check if the backups are good"
+    if (/^(?:if|whether)$/.test(word) && /^(?:check|verify|test|see|confirm|tell|know|checking|validate|prove)$/.test(words[index - 1] ?? ''))
+      return false;
     // "when was the last backup", "would you save": at the beginning they ask.
     if (index === 0) return !/^(?:when|could|would|should|in|next|once|each|every)$/.test(word);
     return !/^(?:when|in|would|could|once|each|every|next|while|might|should)$/.test(word) || isLate(words, index);

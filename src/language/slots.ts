@@ -42,6 +42,8 @@ export function slotsOf(intent: Intent, tokens: readonly Token[]): Slots {
   takePaths(intent, tokens, slots);
   const moment = first('MOMENT')?.text;
   if (moment !== undefined) slots.moment = moment;
+  const span = first('SPAN')?.text;
+  if (span !== undefined) slots.moment = `${span} ago`;
   const before = first('BEFORE');
   if (before !== undefined) {
     if (intent === 'save' || intent === 'backup' || intent === 'end') slots.note = before.text;

@@ -1,7 +1,7 @@
 // A phrase as tokens: words, quoted texts, paths, ids, moments, numbers. Each token says which classes
 // of the lexicon it belongs to; what it says is kept as it was typed. Pure.
 
-import { momentLength } from './moment-words.ts';
+import { momentLength, spanLength } from './moment-words.ts';
 
 export type Token = {
   /** As it was typed, without quotation marks and closing punctuation. */
@@ -56,7 +56,9 @@ export function tokenize(phrase: string, words: Words, isPath: (word: string) =>
     const moment = momentLength(plain, at);
     const known = expressionLength(raw, at, words);
     // "save" may begin no moment, and "the day before yesterday" is no "the".
-    if (moment > 0 && moment >= known) take(moment, ['MOMENT']);
+    const span = spanLength(plain, at);
+    if (moment > 0 && moment >= known) take(moment, ['MOMENT', ...(words.classes.get(joined(raw, at, moment)) ?? [])]);
+    else if (span > 0) take(span, ['SPAN']);
     else if (known > 0) take(known, words.classes.get(joined(raw, at, known)) ?? words.classes.get(plain[at] ?? '') ?? []);
     else if (ID.test(one.word)) take(1, ['ID']);
     else if (looksLikePath(one.text)) take(1, ['PATH']);

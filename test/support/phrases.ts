@@ -12,8 +12,8 @@ export function linesOf(name: string): string[] {
 }
 
 /** The intent, and the slots of the first thing asked for, or why it is none. */
-export function meaningOf(phrase: string): { readonly intent: string; readonly said: string } {
-  const understood = understand(phrase);
+export async function meaningOf(phrase: string): Promise<{ readonly intent: string; readonly said: string }> {
+  const understood = await understand(phrase);
   if (understood.kind === 'none') return { intent: 'none', said: understood.reason };
   const [first, ...others] = understood.clauses;
   const also = others.map(({ intent }) => intent);

@@ -39,7 +39,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
 /** With the user's own phrases, which are asked only where ours say nothing. */
 async function understandHere(phrase: string, session: Session): Promise<Understood> {
   const isPath = (word: string) => /^[\w@+][\w.@+/-]+$/.test(word) && exists(toText(session.absolute(fromText(word))));
-  const understood = understand(phrase, {}, isPath);
+  const understood = await understand(phrase, {}, isPath);
   if (understood.kind === 'asked' || understood.reason !== 'unknown') return understood;
   return understand(phrase, await ownPhrases(session), isPath);
 }
