@@ -1,7 +1,7 @@
 // An assistant's session in two small projects that really work, through the hooks as Claude Code calls them: what it destroys comes
 // back with the commands that `cora lost` prints, typed as printed.
 
-import { appendFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findProgram } from '../src/os/run.ts';
@@ -60,14 +60,16 @@ async function write(path: string, content: string): Promise<void> {
 
 /** What hooks left to the background has ended: each run writes its line into the log when it does. */
 async function settled(): Promise<void> {
-  for (let last = -1, tries = 0; tries < 100; tries++) {
-    const run = await execute('/bin/sh', ['-c', `pgrep -f -- '--work .* ${box.project} ' | wc -l`]);
-    const count = Number(run.stdout.trim());
-    // The shell that asks has the words of its question in its own line.
-    if (count === last && count <= 1) return;
-    last = count;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  const works = () =>
+    readdirSync('/proc').some((name) => {
+      try {
+        const words = /^\d+$/.test(name) ? readFileSync(`/proc/${name}/cmdline`, 'latin1').split('\0') : [];
+        return words.includes('--work') && words.includes(box.project);
+      } catch {
+        return false;
+      }
+    });
+  for (let tries = 0; works() && tries < 600; tries++) await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 const logged = () => readFileSync(join(box.root, 'cora.log'), 'utf8');
@@ -190,7 +192,10 @@ test('a branch switched back, a restore, and what somebody accepted or made agai
   put('a.txt', 'one\n');
   put('b.txt', 'one\n');
   put('gone/x.txt', 'x\n');
+  put('dirty.txt', 'committed\n');
   await commit();
+  // Before any save.
+  put('dirty.txt', 'work of before the session\n');
   mkdirSync(at('.claude'));
   expect((await box.cora(['init', '--agents', '--yes'])).code).toBe(0);
   await assistant.start();
@@ -198,17 +203,22 @@ test('a branch switched back, a restore, and what somebody accepted or made agai
     ((await box.json(['lost'])).result['session'] ?? null) as { gone: { path: string }[]; went_back: { path: string }[] } | null;
   expect(await lost()).toBe(null);
   expect(
-    await shell('git switch -q -c other && echo two >a.txt && git commit -q -a -m two && cora save && git switch -q - && cora save'),
+    await shell('git switch -q -c other && echo two >a.txt && git commit -q -m two a.txt && cora save && git switch -q - && cora save'),
   ).toMatchObject({ code: 0 });
   expect(await lost()).toBe(null);
-  expect(await shell('echo work >b.txt && cora save && touch b.txt && cora save && git checkout -q b.txt && rm -r gone && cora save')).toMatchObject({ code: 0 });
+  expect(await shell('echo work >b.txt && cora save && touch b.txt && cora save && git checkout -q b.txt && rm -r gone && cora save')).toMatchObject({
+    code: 0,
+  });
   expect(await lost()).toMatchObject({ gone: [{ path: 'gone' }], went_back: [{ path: 'b.txt' }] });
+  expect(await shell('git reset -q --hard && rm -r gone && cora save')).toMatchObject({ code: 0 });
+  expect(await lost()).toMatchObject({ went_back: [{ path: 'b.txt' }, { path: 'dirty.txt' }] });
   // Written again, and something else: neither is asked about any more.
   put('gone/y.txt', 'y\n');
   put('b.txt', 'newer work\n');
-  expect(await lost()).toMatchObject({ gone: [{ path: 'gone/x.txt' }], went_back: [] });
+  expect(await lost()).toMatchObject({ gone: [{ path: 'gone/x.txt' }], went_back: [{ path: 'dirty.txt' }] });
   await comeBack();
   expect(read('gone/x.txt') + read('gone/y.txt') + read('b.txt')).toBe('x\ny\nnewer work\n');
+  expect(read('dirty.txt')).toBe('work of before the session\n');
   expect(await lost()).toBe(null);
 });
 

@@ -8,6 +8,7 @@ import { type Bytes, basenameBytes, dirnameBytes, fsPath, joinBytes } from '../b
 import type { Context } from '../base/context.ts';
 import { unescapeField } from '../format/file-list.ts';
 import type { Report } from '../format/report.ts';
+import { committedFiles } from '../source/git-blobs.ts';
 import { compilePatterns } from '../source/patterns.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import type { History } from '../vault/history.ts';
@@ -45,7 +46,7 @@ export async function sessionLosses(
   const history = await historyOf(vault);
   const from = history.steps.findIndex(({ id }) => id === start.id);
   if (from < 0) return undefined;
-  const judge = new Judge(vault, project, history, from, known);
+  const judge = new Judge(vault, project, history, from, known, await committedFiles(project.root));
   const found = [...rowsSince(history, from)].flatMap(([key, rows]) => {
     const path = unescapeField(key);
     return known.has(path) ? [] : (judge.look(path, rows) ?? []);
@@ -94,24 +95,27 @@ class Judge {
   readonly #history: History;
   readonly #from: number;
   readonly #known: ReadonlySet<Bytes>;
+  readonly #isCommitted: (path: Bytes) => boolean;
   readonly #isCritical: (path: Bytes, isDirectory: boolean) => boolean;
   readonly #reports = new Map<number, Report | undefined>();
 
-  constructor(vault: Vault, project: ProjectFacts, history: History, from: number, known: ReadonlySet<Bytes>) {
+  constructor(vault: Vault, project: ProjectFacts, history: History, from: number, known: ReadonlySet<Bytes>, isCommitted: (path: Bytes) => boolean) {
     this.#vault = vault;
     this.#project = project;
     this.#history = history;
     this.#from = from;
     this.#known = known;
+    this.#isCommitted = isCommitted;
     this.#isCritical = compilePatterns(project.config.critical.patterns);
   }
 
   look(path: Bytes, rows: readonly KeyedRow[]): Found | undefined {
     const last = rows.at(-1);
     if (path === '.' || last === undefined) return undefined;
-    const thrownAway = this.#thrownAway(rows);
+    const wentBack = this.#thrownAway(rows);
+    const thrownAway = wentBack >= 0 ? wentBack : this.#reset(path, rows);
     if (last.row === undefined) return this.#gone(path, rows, thrownAway);
-    const index = thrownAway >= 0 ? thrownAway : /^\.env/.test(basenameBytes(path)) ? this.#overwritten(rows) : -1;
+    const index = thrownAway >= 0 ? thrownAway : /^\.env/.test(basenameBytes(path)) ? this.#changed(rows) : -1;
     const found = this.#found(path, rows, index, thrownAway >= 0 ? 'went-back' : 'overwritten');
     return found !== undefined && this.#isStill(path, contentOf(last.row)) ? found : undefined;
   }
@@ -153,13 +157,22 @@ class Judge {
       if (isThere && contents.at(-1) !== older) continue;
       const wasRestored = rows.slice(0, index).some(({ row }, at) => contents[at] === older && timeOf(row) === timeOf(back.row));
       if (wasRestored) continue;
-      if (this.#head(work.step) === this.#head(back.step)) return index;
+      if (this.#isSameCommit(rows, index, back.step)) return index;
     }
     return -1;
   }
 
+  /** The same where the former content is in no save: the file is what the commit has that was checked out all the while. */
+  #reset(path: Bytes, rows: readonly KeyedRow[]): number {
+    const last = rows.at(-1);
+    const index = this.#changed(rows);
+    const work = rows[index];
+    if (work === undefined || last?.row === undefined || !this.#isSameCommit(rows, index, last.step)) return -1;
+    return this.#isCommitted(path) ? index : -1;
+  }
+
   /** The newest other content that a file had in the session; -1 where there was none, or it was restored. */
-  #overwritten(rows: readonly KeyedRow[]): number {
+  #changed(rows: readonly KeyedRow[]): number {
     const last = rows.at(-1);
     const content = contentOf(last?.row);
     if (content === undefined || rows.slice(0, -1).some(({ row }) => contentOf(row) === content && timeOf(row) === timeOf(last?.row))) return -1;
@@ -183,8 +196,10 @@ class Judge {
     return this.#reports.get(step);
   }
 
-  #head(step: number): string | undefined {
-    return this.#report(step)?.git?.sha;
+  /** Whether the commit that was checked out when work was last saved still was in a later step. */
+  #isSameCommit(rows: readonly KeyedRow[], index: number, later: number): boolean {
+    const step = this.#newestOf(rows, index);
+    return step !== undefined && this.#report(step)?.git?.sha === this.#report(later)?.git?.sha;
   }
 
   /** What has a command of its own below: a database does not come back without words that a directory does not take. */
