@@ -9,6 +9,7 @@ import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { exists } from '../os/files.ts';
 import { setAgain } from '../vault/append-only.ts';
+import { NAMES } from '../vault/layout.ts';
 import { openLocated, remember, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import type { FileOwner } from '../vault/project.ts';
 import { restoreScript } from '../vault/restore-script.ts';
@@ -73,9 +74,20 @@ export function openOnce(project: ProjectFacts, location: VaultLocation, ctx: Co
 
 function openOrCreate(project: ProjectFacts, location: VaultLocation, ctx: Context): Vault {
   if (exists(location.path) || location.expectedId !== undefined) return openLocated(location);
-  const vault = createVault(location.path, project, ctx.now(), restoreScript());
+  const vault = createOrOpen(project, location, ctx);
   refuseInside(project.root, vault.root);
   return vault;
+}
+
+function createOrOpen(project: ProjectFacts, location: VaultLocation, ctx: Context): Vault {
+  try {
+    return createVault(location.path, project, ctx.now(), restoreScript());
+  } catch (error) {
+    // Another first run made it, whole by its rename, since we looked.
+    const isMade = error instanceof CoraError && error.code === 'vault_missing' && exists(`${location.path}/${NAMES.vaultJson}`);
+    if (isMade) return openLocated(location);
+    throw error;
+  }
 }
 
 const OTHER_REMOTE = 'name a directory elsewhere as offsite.remote';

@@ -17,14 +17,16 @@ import { answerOf, errorAnswer } from './answers.ts';
 import { askThrough, rootsOf } from './client.ts';
 import { monitorOf, type ProgressNotice } from './progress.ts';
 import { placeOf, requireInRoots } from './roots.ts';
-import { type Answer, type Call, type Tool, TRIGGER } from './tool.ts';
+import { type Answer, type Tool, TRIGGER } from './tool.ts';
 import { HISTORY_TOOLS } from './tools-history.ts';
 import { RESTORE_TOOLS } from './tools-restore.ts';
+import { SAY_TOOLS } from './tools-say.ts';
 import { SNAPSHOT_TOOLS } from './tools-snapshots.ts';
 import { STATE_TOOLS } from './tools-state.ts';
 import { WRITE_TOOLS } from './tools-write.ts';
+import { openTurns, type Turns } from './turns.ts';
 
-const TOOLS: readonly Tool[] = [...STATE_TOOLS, ...SNAPSHOT_TOOLS, ...HISTORY_TOOLS, ...WRITE_TOOLS, ...RESTORE_TOOLS];
+const TOOLS: readonly Tool[] = [...STATE_TOOLS, ...SNAPSHOT_TOOLS, ...HISTORY_TOOLS, ...WRITE_TOOLS, ...RESTORE_TOOLS, ...SAY_TOOLS];
 
 const INSTRUCTIONS = `Cora saves and backs up this project, databases and files that git ignores included.
 Call save before anything that can destroy work (migrations, bulk deletes, git reset, checkout or clean) and go on only if it succeeds. To get something back: list_saves, plan_restore, show the plan to the user, apply_restore; never git reset.
@@ -37,7 +39,7 @@ export async function serve(session: Session): Promise<void> {
   const server = new McpServer({ name: 'cora', title: 'Cora', version: VERSION }, { instructions: INSTRUCTIONS });
   const { input, output } = session.takeStdio();
   const tickets = ticketsInMemory();
-  const turn = inTurns();
+  const turns = openTurns();
   const running = new Set<Promise<unknown>>();
   for (const tool of TOOLS) {
     const { name, title, description, hints } = tool;
@@ -49,7 +51,7 @@ export async function serve(session: Session): Promise<void> {
       openWorldHint: hints.openWorld,
     };
     server.registerTool(name, { title, description, inputSchema: tool.input, outputSchema: tool.output, annotations }, (args, extra) => {
-      const work = answer(tool, args, extra, { server, session, tickets, turn });
+      const work = answer(tool, args, extra, { server, session, tickets, turns });
       running.add(work);
       return work.finally(() => running.delete(work));
     });
@@ -73,13 +75,14 @@ async function untilGone(server: McpServer, input: Readable, output: Writable, s
   input.destroy();
 }
 
-type Connection = { readonly server: McpServer; readonly session: Session; readonly tickets: Tickets; readonly turn: Call['turn'] };
+type Connection = { readonly server: McpServer; readonly session: Session; readonly tickets: Tickets; readonly turns: Turns };
 
 async function answer(tool: Tool, args: Readonly<Record<string, unknown>>, extra: Extra, connection: Connection): Promise<CallToolResult> {
-  const { session, turn } = connection;
+  const { session, turns } = connection;
   try {
     const work = () => call(tool, args, extra, connection);
-    return answerOf(tool, await (tool.inTurn === true ? turn(work) : work()));
+    const how = tool.inTurn === true ? turns.turn : tool.hints.readOnly ? turns.look : run;
+    return answerOf(tool, await how(work));
   } catch (thrown) {
     const error = asCoraError(thrown, AbortSignal.any([session.ctx.signal, extra.signal]));
     if (error.code === 'internal') session.ctx.monitor.note(`mcp: ${tool.name}: ${error.message}`);
@@ -91,7 +94,7 @@ async function call(
   tool: Tool,
   args: Readonly<Record<string, unknown>>,
   extra: Extra,
-  { server, session, tickets, turn }: Connection,
+  { server, session, tickets, turns }: Connection,
 ): Promise<Answer> {
   if (extra.signal.aborted) throw new CoraError('interrupted', 'Cancelled before it began');
   const { machine, ctx } = session;
@@ -102,7 +105,7 @@ async function call(
   const ask = askThrough(server, extra.signal);
   let found: Answer | undefined;
   await session.within({ command: tool.command, trigger: TRIGGER, cwd: project.root, monitor, signal: extra.signal }, async (inner) => {
-    found = await tool.run(args, inner, { ask, tickets, roots: place.roots, notes, problems, turn });
+    found = await tool.run(args, inner, { ask, tickets, roots: place.roots, notes, problems, ...turns });
     return found.outcome ?? { result: {}, lines: [] };
   });
   if (found === undefined) throw new CoraError('internal', `${tool.name} gave no answer`);
@@ -118,12 +121,7 @@ function progressOf(extra: Extra): ((notice: ProgressNotice) => void) | undefine
   };
 }
 
-/** What takes the write lock waits in this process, where it can be cancelled: the lock itself would stop the whole process. */
-function inTurns(): Call['turn'] {
-  let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const next = last.then(work, work);
-    last = next.catch(() => undefined);
-    return next;
-  };
+/** Takes its turns itself: it must not wait for a person in one. */
+function run<T>(work: () => Promise<T>): Promise<T> {
+  return work();
 }

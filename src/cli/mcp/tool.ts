@@ -6,6 +6,7 @@ import type { Tickets } from '../../actions/restore-token.ts';
 import type { Bytes } from '../../base/bytes.ts';
 import type { Problem } from '../../base/context.ts';
 import type { Outcome, Session } from '../command.ts';
+import type { Turns } from './turns.ts';
 
 /** The defaults of the protocol are the worst case, so all four are always said. */
 export type Hints = { readonly readOnly: boolean; readonly destructive: boolean; readonly idempotent: boolean; readonly openWorld: boolean };
@@ -22,7 +23,7 @@ export type Ask = (message: string, databases: boolean, timeoutMs: number) => Pr
 export type Consent = { readonly restore: boolean; readonly databases: 'live' | 'stopped' };
 
 /** What a tool may use of the connection that it is called on. */
-export type Call = {
+export type Call = Pick<Turns, 'turn' | 'alone'> & {
   readonly ask: Ask | undefined;
   readonly tickets: Tickets;
   /** Real paths of the directories that the client works in. */
@@ -30,8 +31,6 @@ export type Call = {
   /** Sentences that the command would show a person. */
   readonly notes: readonly string[];
   readonly problems: readonly Problem[];
-  /** Does what adds or changes something: one such thing at a time. */
-  turn<T>(work: () => Promise<T>): Promise<T>;
 };
 
 export type Answer = {
@@ -55,7 +54,7 @@ type Spec<I extends z.ZodObject, O extends z.ZodObject> = {
   readonly output: O;
   /** The command it stands for, for the run log. */
   readonly command: string;
-  /** True for what takes the vault's write lock itself: it waits until the one before has ended. */
+  /** For what takes the vault's write lock: it waits until the one before has ended. */
   readonly inTurn?: true;
   readonly run: (input: z.output<I>, session: Session, call: Call) => Promise<Answer>;
 };

@@ -115,7 +115,7 @@ const applyTool = tool({
   async run({ confirm_token: token }, session, call) {
     const ticket = call.tickets.take(token);
     const { project, location } = await session.open();
-    const plan = await planAgain(ticket, project, location, session.ctx);
+    const plan = await call.turn(() => planAgain(ticket, project, location, session.ctx));
     const consent = plan.inPlace ? await agree(plan, ticket, session, call) : undefined;
     return call.turn(async () => {
       // While somebody thought about it the tree may have changed, and the plan have grown too old.
@@ -172,7 +172,7 @@ async function inPlace(plan: RestorePlan, consent: Consent, session: Session, ca
     rollBack: async () => false,
     guard: guardOf(plan),
   };
-  const result = await restoreWithService(project, location, plan, how, session.machine, session.ctx);
+  const result = await call.alone(() => restoreWithService(project, location, plan, how, session.machine, session.ctx));
   const wrong = result.damaged > 0 || result.databaseChecks.some(({ ok }) => !ok);
   const document = inPlaceDocument(result);
   const outcome: Outcome = { result: document, lines: [], exitCode: wrong ? EXIT.damaged : exitCodeOf(result.problems), problems: result.problems };

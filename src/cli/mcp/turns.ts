@@ -1,0 +1,49 @@
+// Who waits for whom among the calls of one connection. The vault's locks stop the whole process while they are
+// waited for, so that two calls of one process would wait for each other in vain: they wait here, where a call
+// can be cancelled.
+
+type Work<T> = () => Promise<T>;
+
+export type Turns = {
+  /** What adds or changes something: one such thing at a time. */
+  turn<T>(work: Work<T>): Promise<T>;
+  /** What looks: at any time but while something is alone. */
+  look<T>(work: Work<T>): Promise<T>;
+  /** Within a turn, what nobody may look at meanwhile: live entries that change places. */
+  alone<T>(work: Work<T>): Promise<T>;
+};
+
+export function openTurns(): Turns {
+  let last: Promise<unknown> = Promise.resolve();
+  let shut: Promise<unknown> | undefined;
+  const looking = new Set<Promise<unknown>>();
+  return {
+    turn(work) {
+      const next = last.then(work, work);
+      last = next.catch(() => undefined);
+      return next;
+    },
+    async look(work) {
+      while (shut !== undefined) await shut;
+      const begun = work();
+      const settled = begun.catch(() => undefined);
+      looking.add(settled);
+      try {
+        return await begun;
+      } finally {
+        looking.delete(settled);
+      }
+    },
+    async alone(work) {
+      const done = Promise.withResolvers<void>();
+      shut = done.promise;
+      try {
+        await Promise.all(looking);
+        return await work();
+      } finally {
+        shut = undefined;
+        done.resolve();
+      }
+    },
+  };
+}
