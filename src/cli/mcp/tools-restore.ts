@@ -26,7 +26,8 @@ const planTool = tool({
   description:
     'What a restore would do, and a token for apply_restore; changes nothing. Show the plan to the user first. Without target: the newest good snapshot that has the paths. Never undo with git reset, checkout or clean: plan a restore.',
   hints: READ,
-  command: 'restore',
+  // Not a restore: none is in the run log before one was made.
+  command: 'show',
   input: z.strictObject({
     target: name().optional(),
     paths: z.array(path()).max(1000).describe('relative to the project; none for everything').default([]),
