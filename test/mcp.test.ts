@@ -142,6 +142,7 @@ test('looks back: what changed, the versions of a file, and where a lost one was
   const second = await call('save', { note: 'second' });
   const between = await call('diff_save', { a: first.data['snapshot_id'], b: second.data['snapshot_id'], path: 'src' });
   expect(between.data).toMatchObject({ changed: 1, deleted: 0, files: [{ path: 'src/app.ts', change: 'changed' }], files_total: 1 });
+  expect((await call('diff_save', { a: first.data['snapshot_id'], path: 'src/app.ts' })).data['unified']).toContain('+export const answer = 43;');
   const history = await call('file_history', { path: 'src/app.ts' });
   expect(history.data).toMatchObject({ present: true, total: 2, versions: [{ last: { snapshot_id: second.data['snapshot_id'] } }, {}] });
   const found = await call('find_file', { pattern: '*.md', gone: true });

@@ -144,7 +144,9 @@ function vaultOf({ vault }: GlobalOptions, absolute: (path: Bytes) => Bytes): Pi
 
 /** Nobody sits at this one: a `--yes` given to the long-running command says nothing about what is asked for within it. */
 async function runWithin(host: Host, globals: GlobalOptions, place: Within, work: (session: Session) => Promise<Outcome>): Promise<Outcome> {
-  const { yes: _yes, ...rest } = globals;
+  const { yes: _yes, ...others } = globals;
+  // A program reads the result, whole.
+  const rest: GlobalOptions = { ...others, json: true };
   const { command, trigger, cwd, monitor } = place;
   const signal = AbortSignal.any([host.signal, place.signal]);
   // The one it runs within may have taken stdout for a protocol.

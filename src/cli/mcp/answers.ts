@@ -2,14 +2,16 @@
 // and cleaned, and the facts as fields by the tool's schema.
 
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
-import type { CoraError } from '../../base/errors.ts';
+import { CoraError } from '../../base/errors.ts';
 import { visible } from '../render.ts';
 import type { Answer, Tool } from './tool.ts';
 
 const TEXT_BYTES = 1000;
 
-export function answerOf({ output }: Tool, { sentence, lines = [], data }: Answer): CallToolResult {
-  return { content: [{ type: 'text', text: shortText([sentence, ...lines]) }], structuredContent: output.parse(data) };
+export function answerOf({ name, output }: Tool, { sentence, lines = [], data }: Answer): CallToolResult {
+  const { data: fields, error } = output.safeParse(data);
+  if (fields === undefined) throw new CoraError('internal', `The answer of ${name} is not of its own form`, { cause: error });
+  return { content: [{ type: 'text', text: shortText([sentence, ...lines]) }], structuredContent: fields };
 }
 
 export function errorAnswer({ code, message, hint }: CoraError): CallToolResult {

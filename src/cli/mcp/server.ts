@@ -9,7 +9,7 @@ import type { RequestHandlerExtra } from '@modelcontextprotocol/sdk/shared/proto
 import type { CallToolResult, ServerNotification, ServerRequest } from '@modelcontextprotocol/sdk/types.js';
 import { type Tickets, ticketsInMemory } from '../../actions/restore-token.ts';
 import { bytes, fromText } from '../../base/bytes.ts';
-import { CoraError } from '../../base/errors.ts';
+import { CoraError, messageOf } from '../../base/errors.ts';
 import { VERSION } from '../../base/version.ts';
 import type { Session } from '../command.ts';
 import { asCoraError } from '../thrown.ts';
@@ -85,7 +85,7 @@ async function answer(tool: Tool, args: Readonly<Record<string, unknown>>, extra
     return answerOf(tool, await how(work));
   } catch (thrown) {
     const error = asCoraError(thrown, AbortSignal.any([session.ctx.signal, extra.signal]));
-    if (error.code === 'internal') session.ctx.monitor.note(`mcp: ${tool.name}: ${error.message}`);
+    if (error.code === 'internal') session.ctx.monitor.note(`mcp: ${tool.name}: ${error.message}: ${messageOf(error.cause)}`);
     return errorAnswer(error);
   }
 }

@@ -41,6 +41,7 @@ const diffSave = tool({
       z.object({ path: text(), change: text(), rows: difference, tables: z.array(z.object({ table: text(), ...difference.shape })) }),
     ),
     databases_total: count(),
+    unified: text().nullable().describe('where path is one file of text: its lines, at most 10,000 characters'),
   }),
   async run({ a, b, path: below }, session) {
     const args = [a, ...(b === undefined ? [] : [b])].map(fromText);
@@ -58,6 +59,7 @@ const diffSave = tool({
         files_total: files.length,
         databases: databases.slice(0, ROWS).map((one) => ({ ...one, tables: listOf(one['tables']).slice(0, ROWS) })),
         databases_total: databases.length,
+        unified: textOf(fieldsOf(data['content'])['unified'])?.slice(0, 10_000) ?? null,
       },
     };
   },
