@@ -92,10 +92,8 @@ describe('a new project', () => {
     expect(tree()).toEqual(before);
   });
 
-  test.each([
-    ['a project with a quote and a blank', "it's a project"],
-    ['one with a dollar', '$HOME'],
-  ])('%s: the hooks still find Cora', async (_, name) => {
+  test('a project with a quote and a dollar in its name: the hooks still find Cora', async () => {
+    const name = "it's a $HOME project";
     const project = join(box.root, name);
     mkdirSync(join(project, '.claude'), { recursive: true });
     writeFileSync(join(project, 'cora.toml'), '');
@@ -172,15 +170,6 @@ describe('settings that are there', () => {
       [at('.codex/hooks.json')]: before[at('.codex/hooks.json')],
     });
     expect(existsSync(at('AGENTS.md'))).toBe(true);
-    expect((await init('--undo')).code).toBe(0);
-    expect(tree()).toEqual(before);
-  });
-
-  test('CRLF and other people\u2019s hooks, from init to undo', async () => {
-    put('.claude/settings.json', JSON.stringify({ env: { A: '\u00e4' }, hooks: { PreToolUse: [mine] } }, null, 4).replaceAll('\n', '\r\n'));
-    const before = tree();
-    expect((await init()).code).toBe(0);
-    expect(settings().hooks['PreToolUse']?.[0]).toEqual(mine);
     expect((await init('--undo')).code).toBe(0);
     expect(tree()).toEqual(before);
   });
