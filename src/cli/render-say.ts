@@ -29,15 +29,13 @@ export async function answerOf({ clauses }: Asked, ran: readonly Ran[], session:
   const [only] = ran;
   if (only !== undefined && ran.length === 1) {
     if (intent === 'size') return sizeAnswer(only, slots, session);
-    if (intent === 'last') return lastAnswer(only, slots, session);
+    if (intent === 'last') return slots.moment === undefined ? lastAnswer(only, slots, session) : madeThen(slots.moment, slots, session);
+    if (intent === 'list' && slots.moment !== undefined && list(fields(only.outcome.result), 'snapshots').length === 0)
+      return { sentence: `There is none of ${visible(slots.moment)}.`, lines: [], facts: {} };
     return { facts: {}, ...stepAnswer(only) };
   }
-  const sentences = ran.map((one) => stepAnswer(one).sentence);
-  return {
-    sentence: sentences.join(' '),
-    lines: ran.flatMap(({ outcome, exitCode }) => (exitCode > 3 && exitCode !== 75 ? outcome.lines : [])),
-    facts: {},
-  };
+  const answers = ran.map(stepAnswer);
+  return { sentence: answers.map(({ sentence }) => sentence).join(' '), lines: answers.flatMap(({ lines }) => lines), facts: {} };
 }
 
 type StepAnswer = { readonly sentence: string; readonly lines: readonly string[] };
@@ -164,7 +162,11 @@ async function sizeAnswer({ outcome }: Ran, slots: Slots, session: Session): Pro
       facts: {},
     };
   if (slots.path !== undefined || (slots.largest === true && slots.kind === undefined)) return fileSizes(document, slots, session);
-  const kept = (await facts(session))?.kept ?? [];
+  const ledger = await facts(session);
+  const newest = slots.which !== 'latest' ? undefined : slots.kind === 'save' ? ledger?.lastSave : ledger?.lastBackup;
+  if (newest?.sizeBytes != null && newest.snapshotId !== null)
+    return { sentence: `${formatBytes(newest.sizeBytes)} (${newest.kind} ${newest.snapshotId}).`, lines: [], facts: { last: runDocument(newest) } };
+  const kept = ledger?.kept ?? [];
   const wanted =
     slots.kind === 'backup' ? kept.filter(({ type }) => type !== 'save') : slots.kind === 'save' ? kept.filter(({ type }) => type === 'save') : kept;
   if (wanted.length === 0) return { sentence: `There is none yet. ${OFFER}.`, lines: [], facts: { kept: [] } };
@@ -217,6 +219,23 @@ async function lastAnswer({ outcome }: Ran, slots: Slots, session: Session): Pro
   const what = slots.kind === 'save' ? 'save' : 'backup';
   if (run === undefined) return { sentence: `There was no ${what} yet. ${OFFER}.`, lines: [], facts: { last: null } };
   return { sentence: runSentence(run, what, age, now), lines: [], facts: { last: runDocument(run) } };
+}
+
+/** "did we back up today?" */
+async function madeThen(moment: string, slots: Slots, session: Session): Promise<Answer> {
+  const { rangeOf, snapshotsIn } = await import('./say-range.ts');
+  const range = await rangeOf(moment, session.ctx.now());
+  const made = await snapshotsIn(range, slots, session);
+  const newest = made.at(-1);
+  const facts = { count: made.length, from: rfc(range.from), to: rfc(range.to) };
+  const what = slots.kind === 'save' || slots.kind === 'backup' ? slots.kind : 'snapshot';
+  if (newest === undefined) return { sentence: `No: there is no ${what} of ${visible(moment)}. ${OFFER}.`, lines: [], facts };
+  const age = formatAge(session.ctx.now() - newest.time);
+  return {
+    sentence: `Yes: ${counted(made.length, what)}, the last one ${age} (${newest.id}, ${formatBytes(newest.storedBytes)}).`,
+    lines: [],
+    facts,
+  };
 }
 
 const DAY_AND_HALF = 129_600_000;

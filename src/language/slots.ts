@@ -101,6 +101,7 @@ function takeKind(intent: Intent, tokens: readonly Token[], slots: Draft, has: H
     else if (said.backup) slots.kind = 'backup';
     else if (said.save) slots.kind = 'save';
   } else if (said.save !== said.backup) slots.kind = said.save ? 'save' : 'backup';
+  if (intent === 'size' && has('RECENT') && (said.save || said.backup) && !has('BKS', 'SVS', 'BIGGEST')) slots.which = 'latest';
   if (intent === 'list' || intent === 'size') return;
   if (has('EARLIER')) slots.which = 'previous';
   else if (has('OLDEST') && intent === 'last') slots.which = 'oldest';

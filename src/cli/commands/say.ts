@@ -10,6 +10,7 @@ import { exists, readTextIfThere } from '../../os/files.ts';
 import type { Outcome, Session } from '../command.ts';
 import { answerOf } from '../render-say.ts';
 import { explainDocument, explainLines, notUnderstood } from '../say-explain.ts';
+import { listRange } from '../say-range.ts';
 import { applyPlan, sayRestore } from '../say-restore.ts';
 import { type Ran, runSteps } from '../say-run.ts';
 import { stepsOf } from '../say-steps.ts';
@@ -63,6 +64,8 @@ async function runAll(understood: Asked, phrase: string, options: Options, sessi
   const [{ intent, slots }] = understood.clauses;
   if (intent !== 'restore') {
     if (options.apply !== undefined) throw new CoraError('usage', '--apply carries out the plan of a restore', { hint: 'leave it out' });
+    if (intent === 'list' && slots.moment !== undefined && understood.clauses.length === 1)
+      return [await listRange(slots.moment, slots, phrase, session)];
     return runSteps(stepsOf(understood), phrase, session);
   }
   const [step] = stepsOf(understood);
