@@ -77,7 +77,8 @@ function writeSaves() {
   let base = new Map([...eachRow(open, first)].map((row) => [rowKey(row), row]));
   let delta = new Map();
   for (let save = 1; save < saves - 1; save++) {
-    const time = start + save * 60_000;
+    // In the past, or none of them would be good; their order is the ledger's.
+    const time = start - (saves - save) * 60_000;
     const changes = changesOf(save);
     for (const [path, content] of changes)
       delta.set(path, content === undefined ? formatRemoval(path) : rowOf(path, content, Math.floor(time / 1000)));
@@ -139,6 +140,7 @@ function measureCora() {
     ['why', changed],
     ['why', madeIn(middle)],
     ['restore', '--dry-run', '--', madeIn(middle)],
+    ['list', '-n', '5', madeIn(middle)],
   ];
   show('node -e 0', repeated(process.execPath, ['-e', '0']));
   rmSync(history, { force: true });

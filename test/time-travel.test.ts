@@ -170,7 +170,7 @@ test('diff: what came, went and changed, between snapshots and against now; exit
   const first = await box.snapshot(['save']);
   writeFileSync(at('change'), 'changed');
   rmSync(at('gone'));
-  writeFileSync(at('new'), 'new');
+  writeFileSync(at('new'), 'gone');
   const big = noise(1_400_000, 1);
   big[700_000] = (big[700_000] ?? 0) ^ 1;
   const { atime, mtime } = statSync(at('big'));
@@ -187,6 +187,7 @@ test('diff: what came, went and changed, between snapshots and against now; exit
   expect([live.code, changes(live.result)]).toEqual([0, expected]);
   const second = await box.snapshot(['save']);
   expect(changes((await box.json(['diff', first.id, second.id])).result)).toEqual(expected);
+  expect(rows(live.result['files']).map((file) => file['renamed_from'])).toEqual([undefined, undefined, undefined, 'gone']);
   expect(changes((await box.json(['diff', second.id, first.id])).result)).toEqual(
     expected.map(([path, change]) => [path, change === 'deleted' ? 'created' : change === 'created' ? 'deleted' : change]),
   );

@@ -2,7 +2,7 @@
 
 import { isArtefactPath } from '../base/artefact.ts';
 import type { Bytes } from '../base/bytes.ts';
-import { type Entry, parseRow, pieceOwner, unescapeField } from '../format/file-list.ts';
+import { EMPTY_SHA256, type Entry, parseRow, pieceOwner, unescapeField } from '../format/file-list.ts';
 import { compareRows, findRow, overlay, type RowText } from '../format/row-merge.ts';
 import { compareDeltas } from '../vault/history-writer.ts';
 import type { Layers } from '../vault/listing-text.ts';
@@ -18,6 +18,8 @@ export type FileChange = {
   /** Without pieces; undefined where there is none. */
   readonly before: Entry | undefined;
   readonly after: Entry | undefined;
+  /** Of one that came: the only path that went and had this content. */
+  readonly renamedFrom?: Bytes;
 };
 
 /**
@@ -52,7 +54,25 @@ export function compareLayers(before: Layers, now: Layers): FileChange[] {
     const change = changeOf(path, was, is, touched.has(key));
     if (change !== undefined) changes.push(change);
   }
-  return changes.sort((a, b) => (a.path < b.path ? -1 : 1));
+  return withRenames(changes.sort((a, b) => (a.path < b.path ? -1 : 1)));
+}
+
+/** One that came and one that went with the same content, which no other has, are one file under a new name. Of cut files the whole hash is not known. */
+function withRenames(changes: readonly FileChange[]): FileChange[] {
+  const contentsOf = (kind: Change): Map<string, Bytes | undefined> => {
+    const found = new Map<string, Bytes | undefined>();
+    for (const { change, path, before, after } of changes) {
+      const sha256 = (before ?? after)?.sha256;
+      if (change === kind && sha256 !== undefined && sha256 !== EMPTY_SHA256) found.set(sha256, found.has(sha256) ? undefined : path);
+    }
+    return found;
+  };
+  const [went, came] = [contentsOf('deleted'), contentsOf('created')];
+  return changes.map((one) => {
+    const sha256 = one.change === 'created' ? one.after?.sha256 : undefined;
+    const from = sha256 === undefined || came.get(sha256) !== one.path ? undefined : went.get(sha256);
+    return from === undefined ? one : { ...one, renamedFrom: from };
+  });
 }
 
 function changeOf(path: Bytes, was: string | undefined, is: string | undefined, pieces: boolean): FileChange | undefined {

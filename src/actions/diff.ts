@@ -10,7 +10,7 @@ import { readReport, resolveSnapshot, type SnapshotRef } from '../vault/catalog.
 import { quickestForm } from '../vault/history.ts';
 import { sortRows } from '../vault/history-writer.ts';
 import { type Layers, ListingReader } from '../vault/listing-text.ts';
-import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { rootOf, type Vault } from '../vault/vault.ts';
 import { checkpointEntries } from './checkpoint.ts';
 import type { ContentDiff } from './diff-content.ts';
@@ -93,6 +93,7 @@ export async function diff(location: VaultLocation, project: ProjectFacts | unde
 async function liveSide(vault: Vault, reader: ListingReader, project: ProjectFacts | undefined, problems: Problem[], ctx: Context): Promise<Side> {
   if (project === undefined)
     throw new CoraError('usage', 'There is no project here to compare with', { hint: 'name a second snapshot: cora diff A B' });
+  requireOwn(vault, project);
   const { readLive } = await import('./diff-live.ts');
   const live = await readLive(vault, reader, project, ctx);
   problems.push(...live.problems);

@@ -61,10 +61,10 @@ export type ListResult = { readonly snapshots: readonly SnapshotSummary[]; reado
 export async function list(location: VaultLocation, options: ListOptions, ctx: Context): Promise<ListResult> {
   const vault = openLocated(location);
   const groups = new Map<string, SnapshotRef[]>();
-  const holds = options.path === undefined ? undefined : new PathFinder(vault, options.path);
+  const holds = options.path === undefined ? undefined : await holderOf(vault, options.path);
   for (const ref of listSnapshots(vault)) {
     if (options.kind !== undefined && ref.kind !== options.kind) continue;
-    if (holds !== undefined && !(await holds.isIn(ref))) continue;
+    if (holds !== undefined && !(await holds(ref))) continue;
     // Set again, so that the newer form gives the place in the order.
     const group = groups.get(ref.id) ?? [];
     groups.delete(ref.id);
@@ -157,22 +157,31 @@ export function bytesBelow(directory: string | Buffer): number {
  * @param now milliseconds since 1970
  */
 export async function newestHolding(vault: Vault, path: Bytes, now: number): Promise<SnapshotRef | undefined> {
-  const holds = new PathFinder(vault, path);
-  const history = await historyOf(vault);
-  const known = new Set(history.steps.flatMap(({ id, isThere }) => (isThere ? [id] : [])));
-  const having = new Set(snapshotsWith(history, path).map(({ id }) => id));
+  const holds = await holderOf(vault, path);
   let resort: SnapshotRef | undefined;
   for (const ref of listSnapshots(vault).toReversed()) {
-    // What the history cannot answer for (a checkpoint of critical files) is looked at itself.
-    const isIn = known.has(ref.id) ? having.has(ref.id) : undefined;
-    if (isIn === false) continue;
+    // Without the path its report is not read.
+    if (!(await holds(ref))) continue;
     const report = timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref);
-    if (report === undefined || (isLastResort(report) && resort !== undefined) || !(isIn ?? (await holds.isIn(ref)))) continue;
+    if (report === undefined || (isLastResort(report) && resort !== undefined)) continue;
     if (!isLastResort(report)) return ref;
     resort = ref;
   }
   return resort;
 }
+
+/** Tells of each snapshot whether it holds a path: by the history, and where that has no answer (a checkpoint of critical files) by itself. */
+async function holderOf(vault: Vault, typed: Bytes): Promise<(ref: SnapshotRef) => Promise<boolean>> {
+  const path = plainPath(typed);
+  const history = await historyOf(vault);
+  const known = new Set(history.steps.flatMap(({ id, isThere }) => (isThere ? [id] : [])));
+  const having = new Set<string>(snapshotsWith(history, path).map(({ id }) => id));
+  const finder = new PathFinder(vault, path);
+  return async (ref) => (known.has(ref.id) ? having.has(ref.id) : finder.isIn(ref));
+}
+
+/** A path as listings have it: without `./` before and slashes behind. */
+const plainPath = (path: Bytes) => bytes(path.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '') || '.');
 
 /** Whether snapshots hold one path. A keyframe that many deltas share is read once. */
 class PathFinder {
@@ -183,7 +192,7 @@ class PathFinder {
 
   constructor(vault: Vault, path: Bytes) {
     this.#vault = vault;
-    this.#path = bytes(path.replace(/^(?:\.\/)+/, '').replace(/\/+$/, '') || '.');
+    this.#path = path;
     this.#key = escapeField(this.#path);
   }
 

@@ -13,7 +13,7 @@ import { isNeverSaved } from '../source/walk.ts';
 import { protectedPaths } from '../vault/append-only.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import type { History, ListingDamage } from '../vault/history.ts';
-import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { isLeftOut } from './artefact-dumps.ts';
 import { newestOf } from './log.ts';
 import type { ProjectFacts } from './open-project.ts';
@@ -75,6 +75,7 @@ type Verdict = { readonly reason: Reason; readonly decidedBy: Bytes; readonly se
  */
 export async function why(project: ProjectFacts, location: VaultLocation, word: Bytes, absolute: Bytes): Promise<WhyResult> {
   const vault = openLocated(location);
+  requireOwn(vault, project);
   const history = await historyOf(vault);
   const path = meantPath(project.root, history, word, absolute);
   const stat = path === undefined ? undefined : lstatOf(joinBytes(project.root, path));

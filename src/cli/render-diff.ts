@@ -38,12 +38,12 @@ function summaryOf({ files, databases }: DiffResult): string {
   return databases.length === 0 ? text : `${text}; ${counted(databases.length, 'database')} changed`;
 }
 
-function fileLine({ path, change, aspects, before, after }: FileChange): string {
+function fileLine({ path, change, aspects, before, after, renamedFrom }: FileChange): string {
   const size = (entry: Entry | undefined) => (entry === undefined || entry.type === 'd' ? '' : formatBytes(entry.size));
   const [was, is] = [size(before), size(after)];
   const sizes = change === 'changed' && was !== is ? `${was} -> ${is}` : is === '' ? was : is;
   const what = aspects.filter((aspect) => aspect !== 'content').join(', ');
-  return `${SIGNS[change]} ${name(path)}${after?.type === 'd' || before?.type === 'd' ? '/' : ''}  ${[sizes, what].filter((part) => part !== '').join(', ')}`.trimEnd();
+  return `${SIGNS[change]} ${name(path)}${after?.type === 'd' || before?.type === 'd' ? '/' : ''}  ${[sizes, what, renamedFrom === undefined ? '' : `was ${name(renamedFrom)}`].filter((part) => part !== '').join(', ')}`.trimEnd();
 }
 
 function databaseLines({ path, change, tables, rows }: DatabaseChange, stat: boolean): string[] {
@@ -124,12 +124,13 @@ export function diffDocument({ before, after, files, databases, content }: DiffR
     created: count('created'),
     changed: count('changed'),
     deleted: count('deleted'),
-    files: files.map(({ path, change, aspects, before: was, after: is }) => ({
+    files: files.map(({ path, change, aspects, before: was, after: is, renamedFrom }) => ({
       ...pathFields('path', path),
       change,
       aspects,
       before: was === undefined ? null : entryDocument(was),
       after: is === undefined ? null : entryDocument(is),
+      ...(renamedFrom === undefined ? {} : pathFields('renamed_from', renamedFrom)),
     })),
     databases: databases.map(({ path, change, tables, rows }) => ({
       ...pathFields('path', path),

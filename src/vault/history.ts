@@ -5,11 +5,11 @@
 // order of the path field: the fields of a listing's row with the path first. A cut file has for sha256 `~<number>`, which is another
 // one whenever its pieces are others (`~<number>d`: a database); a removed path has `-` alone. Snapshots that clean-up removed stay as steps on the way.
 
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { CoraError, messageOf } from '../base/errors.ts';
 import type { RowText } from '../format/row-merge.ts';
-import { replaceFile } from '../os/files.ts';
+import { exists, replaceFile } from '../os/files.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from './catalog.ts';
 import { HistoryWriter } from './history-writer.ts';
 import { NAMES } from './layout.ts';
@@ -233,6 +233,7 @@ function store(vault: Vault, segments: readonly Segment[]): void {
     parts.push(Buffer.from(`\t${id} ${form} ${stamp} ${rows.length} ${crc32(rows)}\n`), rows);
   }
   try {
+    if (!exists(`${vault.root}/${NAMES.cache}`)) mkdirSync(`${vault.root}/${NAMES.cache}`, { mode: 0o700 });
     replaceFile(`${vault.root}/${CACHE}`, Buffer.concat(parts), false);
   } catch {
     // A vault on a read-only disk answers too.
