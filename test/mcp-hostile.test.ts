@@ -167,6 +167,11 @@ test('a link that stands where a restore beside the live files would go leads no
   await call('save');
   for (const into of [undefined, 'door/in', 'door', 'dangling', 'src/../../outside/in'])
     expect((await call('plan_restore', { target: 'latest', ...(into === undefined ? {} : { into }) })).isError, String(into)).toBe(true);
+  const planned = await call('plan_restore', { target: 'latest', into: 'src/new' });
+  expect(planned.isError, planned.text).toBe(false);
+  renameSync(at('src'), at('moved'));
+  symlinkSync(outside, at('src'));
+  expect((await call('apply_restore', { confirm_token: planned.data['confirm_token'] })).raw._meta).toMatchObject({ error: { code: 'refused' } });
   expect(readdirSync(outside)).toEqual([]);
 });
 

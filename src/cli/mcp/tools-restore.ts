@@ -144,7 +144,11 @@ async function agree(plan: RestorePlan, ticket: PlanTicket, session: Session, ca
 }
 
 async function aside(plan: RestorePlan, session: Session, call: Call): Promise<Answer> {
-  makeAside((await session.open()).project.root, plan.directory);
+  const { root } = (await session.open()).project;
+  // A link may have taken the place of a directory on the way since it was planned.
+  if (requireWithin(plan.directory, [root, ...call.roots]) !== plan.directory)
+    throw new CoraError('refused', 'The way to that directory leads elsewhere now: nothing was restored', { hint: 'plan the restore again' });
+  makeAside(root, plan.directory);
   const result = await applyRestore(plan, session.ctx);
   const exitCode = result.damaged > 0 ? EXIT.damaged : exitCodeOf(result.problems);
   const outcome: Outcome = { result: restoreDocument(result), lines: [], exitCode, problems: result.problems };
