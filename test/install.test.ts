@@ -62,6 +62,8 @@ test('installed, it works without the clone and without Node in PATH; an upgrade
   expect([first.code, first.stderr]).toEqual([0, '']);
   expect(first.stdout).toContain('Cora works here');
   expect([readlinkSync(join(bin, 'cora')), readlinkSync(join(prefix, 'current'))]).toEqual([join(prefix, 'current/bin/cora'), '0.1.0']);
+  const manual = join(sandbox.root, 'share/man/man1/cora.1');
+  expect(readFileSync(manual, 'utf8')).toContain('.TH CORA 1');
   writeFileSync(join(sandbox.project, 'a.txt'), 'a\n');
   expect((await installed('backup', 'now')).code).toBe(0);
   // What hooks and timers are told to call survives the next upgrade.
@@ -77,6 +79,7 @@ test('installed, it works without the clone and without Node in PATH; an upgrade
 
   const removed = await install(repository, '--remove');
   expect([removed.code, existsSync(prefix), existsSync(join(bin, 'cora'))]).toEqual([0, false, false]);
+  expect(lstatSync(manual, { throwIfNoEntry: false })).toBeUndefined();
   expect((await sandbox.cora(['verify', '--all', '--deep'])).code).toBe(0);
 });
 

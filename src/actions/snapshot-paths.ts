@@ -29,7 +29,8 @@ export async function snapshotPaths(location: VaultLocation, name: string, typed
     const end = key.indexOf('/', at);
     const path = unescapeField(end < 0 ? key : key.slice(0, end));
     const text = toText(path);
-    if (!isText(path) || /[\x00-\x1f\x7f]/.test(text)) continue;
+    // Nor what would steer the terminal that shows the choice.
+    if (!isText(path) || /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/.test(text)) continue;
     found.add(end < 0 && !row.startsWith('d\t') ? text : `${text}/`);
     if (found.size >= MOST) break;
   }

@@ -117,7 +117,8 @@ export function statusLineSnippet(program: 'starship' | 'tmux' | 'claude', scrip
       'format = "[($output )]($style)"',
       'style = "yellow"',
     ];
-  if (program === 'tmux') return ['# ~/.tmux.conf: shows nothing when all is well', `set -ga status-right ' #(${command} "#{pane_current_path}")'`];
+  // q: tmux quotes the name of the directory, which anybody may have chosen, for the shell.
+  if (program === 'tmux') return ['# ~/.tmux.conf: shows nothing when all is well', `set -ga status-right " #(${command} #{q:pane_current_path})"`];
   return [JSON.stringify({ statusLine: { type: 'command', command: `${command} --claude` } }, null, 2)];
 }
 

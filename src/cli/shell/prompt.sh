@@ -63,7 +63,8 @@ __cora_read_status() { # FILE ROOT
       esac
     done
   } 2>/dev/null <"$1" || return 1
-  case $__cora_saved$__cora_late in '' | *[!0-9]*) return 1 ;; esac
+  # Numbers as they are written down; one that begins with 0 would be octal.
+  case /$__cora_saved/$__cora_late/ in *[!0-9/]* | */0[0-9]* | *//*) return 1 ;; esac
   [ -n "$__cora_mine" ]
 }
 
