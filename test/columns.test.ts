@@ -45,6 +45,16 @@ test('a command is never broken: half of one must not be run by a paste', () => 
   const lines = wrapLines([`warning: The file notes.db is gone since yesterday. ${command}`, `Restore: ${command}; or ask somebody who knows`], 40);
   expect(lines.filter((line) => line.includes(command))).toHaveLength(2);
   expect(lines.filter((line) => line.includes('cora restore'))).toHaveLength(2);
+  const spoken = 'cora say --apply 1a2b3c "restore notes.db, in place and at once" --live';
+  expect(
+    wrapLines([`Nothing was done yet; to go on: ${spoken}`, `or (${spoken}), when it is right`], 40).filter((line) => line.includes(spoken)),
+  ).toHaveLength(2);
+  expect(wrapLines(['warning: No copy of the vault leaves this machine. cora lost lists what went and cora status says the rest'], 40)).toEqual([
+    'warning: No copy of the vault leaves',
+    '         this machine. cora lost lists',
+    '         what went and cora status says',
+    '         the rest',
+  ]);
 });
 
 test('colour is for the words a person looks for', () => {

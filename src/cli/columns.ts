@@ -96,12 +96,18 @@ function hangingIndent(line: string, width: number): number {
     if (end <= most) indent = end;
   }
   if (indent > 0) return indent;
+  const word = /^[a-z]+: (?=\S)/i.exec(line)?.[0].length ?? 0;
+  if (word > 0 && word <= Math.min(most, NARROWEST)) return word;
   return /^\w[\w ]{8} \S/.test(line) ? 10 : 0;
 }
 
-/** Words of a text; a command up to the end of its sentence is one word. */
+/** `cora` and what stands behind it, quoted or not, up to the end of its sentence or a word that goes on with prose. */
+const COMMAND =
+  /\b(?:sudo )?cora(?:(?<![.:]) (?!(?:and|or|in|to|for|lists|shows|says|names|brings|takes|ends)\b)(?:"[^"]*"|'[^']*'|[^\s"';,()]+(?:"[^"]*")?))*/g;
+
+/** Words of a text; a command is one word. */
 function wordsOf(text: string): string[] {
-  const held = text.replace(/\b(?:sudo )?cora [a-z].*?(?=$|[;,)]|\.? {2}|\. [A-Z]| \(|:| and | in )/g, (typed) => typed.replaceAll(' ', '\0'));
+  const held = text.replace(COMMAND, (typed) => typed.replaceAll(' ', '\0'));
   return held.split(' ').map((word) => word.replaceAll('\0', ' '));
 }
 
