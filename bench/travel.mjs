@@ -6,7 +6,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytes } from '../src/base/bytes.ts';
 import { DELTA_HEADER, FILES_HEADER, formatRemoval, listingBytes, rowKey, sortedRows } from '../src/format/file-list.ts';
@@ -191,7 +191,7 @@ try {
     writeFileSync(join(project, nameOf(i)), contentOf(i, 0));
   }
   execFileSync(CORA, ['save'], { cwd: project, env });
-  let begun = Date.now();
+  const begun = Date.now();
   writeSaves();
   for (let save = 1; save < saves - 1; save++) {
     for (const [path, content] of changesOf(save)) {
@@ -203,10 +203,13 @@ try {
   execFileSync(CORA, ['save', '-m', 'the last one'], { cwd: project, env });
   execFileSync(CORA, ['save', '-m', 'once more, with trusted times'], { cwd: project, env });
   console.log(`${saves} saves of ${files} files, made in ${((Date.now() - begun) / 1000).toFixed(0)} s`);
-  begun = Date.now();
+  const load = () => console.log(`load of the machine: ${loadavg()[0].toFixed(1)}`);
+  load();
   measureCora();
+  load();
   measureGit();
   measureRestic();
+  load();
 } finally {
   if (process.env.CORA_BENCH_KEEP === '1') console.log(root);
   else {

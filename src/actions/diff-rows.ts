@@ -61,9 +61,9 @@ export function compareLayers(before: Layers, now: Layers): FileChange[] {
 function withRenames(changes: readonly FileChange[]): FileChange[] {
   const contentsOf = (kind: Change): Map<string, Bytes | undefined> => {
     const found = new Map<string, Bytes | undefined>();
-    for (const { change, path, before, after } of changes) {
+    for (const { path, before, after } of changes.filter(({ change }) => change === kind)) {
       const sha256 = (before ?? after)?.sha256;
-      if (change === kind && sha256 !== undefined && sha256 !== EMPTY_SHA256) found.set(sha256, found.has(sha256) ? undefined : path);
+      if (sha256 !== undefined && sha256 !== EMPTY_SHA256) found.set(sha256, found.has(sha256) ? undefined : path);
     }
     return found;
   };
@@ -71,34 +71,61 @@ function withRenames(changes: readonly FileChange[]): FileChange[] {
   return changes.map((one) => {
     const sha256 = one.change === 'created' ? one.after?.sha256 : undefined;
     const from = sha256 === undefined || came.get(sha256) !== one.path ? undefined : went.get(sha256);
-    return from === undefined ? one : { ...one, renamedFrom: from };
+    return from === undefined
+      ? one
+      : { path: one.path, change: one.change, aspects: one.aspects, before: one.before, after: one.after, renamedFrom: from };
   });
 }
 
-function changeOf(path: Bytes, was: string | undefined, is: string | undefined, pieces: boolean): FileChange | undefined {
-  const before = was === undefined ? undefined : parseRow(was);
-  const after = is === undefined ? undefined : parseRow(is);
-  if (before === undefined || after === undefined) {
-    return before === after ? undefined : { path, change: before === undefined ? 'created' : 'deleted', aspects: [], before, after };
+/** A change as two rows of listings. Of tens of thousands mostly few are looked at: entries are parsed when they are. */
+class RowChange implements FileChange {
+  readonly path: Bytes;
+  readonly change: Change;
+  readonly aspects: readonly Aspect[];
+  readonly #was: string | undefined;
+  readonly #is: string | undefined;
+
+  constructor(path: Bytes, was: string | undefined, is: string | undefined, aspects: readonly Aspect[]) {
+    this.path = path;
+    this.change = was === undefined ? 'created' : is === undefined ? 'deleted' : 'changed';
+    this.aspects = aspects;
+    this.#was = was;
+    this.#is = is;
   }
+
+  get before(): Entry | undefined {
+    return this.#was === undefined ? undefined : parseRow(this.#was);
+  }
+
+  get after(): Entry | undefined {
+    return this.#is === undefined ? undefined : parseRow(this.#is);
+  }
+}
+
+type Fields = readonly string[];
+const [TYPE, MODE, UID, GID, MTIME, SIZE, SHA256, LINK] = [0, 1, 2, 3, 4, 5, 6, 8];
+
+function changeOf(path: Bytes, was: string | undefined, is: string | undefined, pieces: boolean): FileChange | undefined {
+  if (was === undefined || is === undefined) return was === is ? undefined : new RowChange(path, was, is, []);
+  const [before, after] = [was.split('\t'), is.split('\t')];
   const aspects: Aspect[] = [];
   if (kindOf(before) !== kindOf(after)) aspects.push('type');
   if (hasContent(before) && hasContent(after) && !sameContent(before, after, pieces)) aspects.push('content');
-  if (before.mode !== after.mode) aspects.push('mode');
-  if (before.uid !== after.uid || before.gid !== after.gid) aspects.push('owner');
-  if (before.link !== after.link && before.type === after.type) aspects.push('target');
-  return aspects.length === 0 ? undefined : { path, change: 'changed', aspects, before, after };
+  if (before[MODE] !== after[MODE]) aspects.push('mode');
+  if (before[UID] !== after[UID] || before[GID] !== after[GID]) aspects.push('owner');
+  if (before[LINK] !== after[LINK] && before[TYPE] === after[TYPE]) aspects.push('target');
+  return aspects.length === 0 ? undefined : new RowChange(path, was, is, aspects);
 }
 
 /** @param pieces true where the lists of pieces differ, or one of the two has none */
-function sameContent(before: Entry, after: Entry, pieces: boolean): boolean {
-  if (before.size !== after.size) return false;
-  if (before.sha256 !== undefined && after.sha256 !== undefined) return before.sha256 === after.sha256;
+function sameContent(before: Fields, after: Fields, pieces: boolean): boolean {
+  if (before[SIZE] !== after[SIZE]) return false;
+  if (before[SHA256] !== '-' && after[SHA256] !== '-') return before[SHA256] === after[SHA256];
   // A backup hashes the whole, a save its pieces: between the two, sizes and times tell.
-  if (before.sha256 !== after.sha256) return before.mtime === after.mtime;
+  if (before[SHA256] !== after[SHA256]) return before[MTIME] === after[MTIME];
   return !pieces;
 }
 
-const hasContent = ({ type }: Entry) => type === 'f' || type === 'S' || type === 'h';
+const hasContent = ({ [TYPE]: type }: Fields) => type === 'f' || type === 'S' || type === 'h';
 /** A file with holes is the same file; a hard link is a type of its own, for which path holds the content may change. */
-const kindOf = ({ type }: Entry) => (type === 'S' || type === 'h' ? 'f' : type);
+const kindOf = ({ [TYPE]: type }: Fields) => (type === 'S' || type === 'h' ? 'f' : type);

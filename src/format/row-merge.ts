@@ -2,6 +2,7 @@
 // string of every row. Pure. Invariant: rows are ordered by the bytes of their path field (docs/format.md).
 
 import { CoraError } from '../base/errors.ts';
+import { rowKey } from './file-list.ts';
 
 /** Rows without the header line, each ended by a newline. */
 export type RowText = Buffer;
@@ -107,10 +108,11 @@ export function compareRows(a: RowText, b: RowText, differs: Differs): void {
       ia = start;
       if (ia >= a.length || ib >= b.length) break;
     }
-    const [before, now] = [keyAt(a, ia), keyAt(b, ib)];
-    const [rowA, rowB] = [rowAt(a, ia), rowAt(b, ib)];
-    if (before <= now) ia = after(a, ia);
-    if (now <= before) ib = after(b, ib);
+    const [endA, endB] = [after(a, ia), after(b, ib)];
+    const [rowA, rowB] = [a.toString('latin1', ia, endA - 1), b.toString('latin1', ib, endB - 1)];
+    const [before, now] = [rowKey(rowA), rowKey(rowB)];
+    if (before <= now) ia = endA;
+    if (now <= before) ib = endB;
     if (before === now) differs(before, rowA, rowB);
     else if (before < now) differs(before, rowA, undefined);
     else differs(now, undefined, rowB);
