@@ -19,7 +19,8 @@ type Options = { readonly explain?: boolean; readonly apply?: string; readonly c
 type Input = { readonly options: Options; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
 type Asked = Extract<Understood, { kind: 'asked' }>;
 
-export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
+export async function run({ options, args, paths }: Input, given: Session): Promise<Outcome> {
+  const session = openedOnce(given);
   const phrase = [...args, ...paths].map(toText).join(' ');
   if (phrase === '') {
     if (options.apply === undefined) throw new CoraError('usage', 'cora say needs a phrase', { hint: 'cora say "save our progress"' });
@@ -35,6 +36,16 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
   if (understood.kind === 'none') throw notUnderstood(phrase, understood);
   const ran = await runAll(understood, phrase, options, session);
   return outcomeOf(understood, phrase, ran, session);
+}
+
+/** Several steps and the answer look at one project: what its configuration warns of is said once. */
+function openedOnce(session: Session): Session {
+  let opened: ReturnType<Session['open']> | undefined;
+  const open: Session['open'] = () => {
+    opened ??= session.open();
+    return opened;
+  };
+  return { ...session, open, locate: session.globals.vault === undefined ? open : session.locate };
 }
 
 /** With the user's own phrases, which are asked only where ours say nothing. */
