@@ -61,6 +61,11 @@ test.each([
   ['a typographic negation', 'don’t save'],
   ['a refusal in the second part', 'save everything and delete the old backups'],
   ['a restore beside something else', 'verify the backup and restore it'],
+  ['a refusal after what it is before', 'save before the migration and delete the old backups'],
+  ['a restore after what it is before', 'save before the migration and restore notes.db'],
+  ['a no that looks like a name', 'No, save it'],
+  ['a time that looks like a name', 'Tomorrow, back up'],
+  ['a day that looks like a name', 'Monday, back up'],
 ])('%s does nothing', async (_name, phrase) => expect((await meaningOf(phrase)).intent).toBe('none'));
 
 test('what comes after "before" is a note, and not an order', async () => {

@@ -4,6 +4,7 @@
 
 import { isAnchored } from './anchor.ts';
 import { INTENTS, type Intent, type Lexicon, lexicon } from './lexicon.ts';
+import { momentLength } from './moment-words.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 import { nearestIntents, type Slots, slotsOf } from './slots.ts';
 import { type Token, tokenize, type Words } from './tokens.ts';
@@ -93,9 +94,14 @@ const wordsOf = (tokens: readonly Token[]): string => tokens.map(({ word }) => w
 
 /** `Jarvis, back up now`: one unknown name before a comma. */
 function withoutName(said: string, { classes }: Words): string {
-  const match = /^(?:(?:hey|hi|hello|ok|okay|yo),? )?([A-Za-z]+), (.+)$/i.exec(said);
-  const name = match?.[1]?.toLowerCase();
-  return match?.[2] === undefined || name === undefined || classes.has(name) || !/^[A-Z]/.test(match[1] ?? '') ? said : match[2];
+  const match =
+    /^(?:(?:hey|hi|hello|ok|okay|yo),? )?([A-Z][A-Za-z]+), (.+)$/.exec(said) ?? /^(?:Hey|Hi|Hello|Ok|Okay|Yo),? ([A-Z][A-Za-z]+), (.+)$/.exec(said);
+  const [, name = '', rest = ''] = match ?? [];
+  const word = name.toLowerCase();
+  // "No, save it", "Tomorrow, back up": these are no names.
+  const isName =
+    rest !== '' && !classes.has(word) && momentLength([word], 0) === 0 && refusalOf([{ text: name, word, classes: [] }], word) === undefined;
+  return isName ? rest : said;
 }
 
 function withoutTail(tokens: readonly Token[]): Token[] {
@@ -117,16 +123,20 @@ function leadingOf(tokens: readonly Token[]): { readonly greeting: number; reado
   return { greeting, all };
 }
 
-/** "before I refactor the store": everything after it is one token, whatever it says. */
+/** "before I refactor the store": what comes after it is one token, whatever it says. */
 function mergeBefore(tokens: readonly Token[]): Token[] {
   const at = tokens.findIndex(({ word }, index) => index > 0 && /^(?:before|prior to|ahead of|prior|ahead)(?: |$)/.test(word));
   const first = tokens[at]?.text.replace(/^(?:before|prior to|ahead of|prior|ahead) ?/i, '') ?? '';
-  const tail = tokens.slice(at + 1).filter(({ word }, index) => index > 0 || !/^(?:to|of)$/.test(word));
+  const rest = tokens.slice(at + 1);
+  // What "and" adds is said for itself, and has to be understood.
+  const end = rest.findIndex(({ word }) => /^(?:and|then|plus)$/.test(word));
+  const later = end < 0 ? [] : rest.slice(end);
+  const tail = (end < 0 ? rest : rest.slice(0, end)).filter(({ word }, index) => index > 0 || !/^(?:to|of)$/.test(word));
   const words = [...(first === '' ? [] : [first]), ...tail.map((token) => token.text)];
   if (at < 0 || words.length === 0 || words.length > MOST_BEFORE) return [...tokens];
   const text = `before ${words.join(' ')}`;
   const by = /^(?:i|we|you|he|she|they|it|i'm|we're|you're)$/.test(words[0]?.split(' ')[0]?.toLowerCase() ?? '');
-  return [...tokens.slice(0, at), { text, word: text.toLowerCase(), classes: by ? ['BEFORE'] : ['BEFORE', 'EVENT'] }];
+  return [...tokens.slice(0, at), { text, word: text.toLowerCase(), classes: by ? ['BEFORE'] : ['BEFORE', 'EVENT'] }, ...later];
 }
 
 /** All of it as one clause, or as some that "and" joins, each understood by itself. */

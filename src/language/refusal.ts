@@ -21,7 +21,7 @@ const UNLOCK = /^(?:unlock|unprotect|unseal|unpin|unfreeze|decrypt|chattr|unlock
 const DISABLE =
   /^(?:disable|disabling|deactivate|stop|stopping|pause|suspend|cancel|abort|halt|quit|skip|off|interrupt|mute|silence|terminate|unschedule|exclude|ignore)$/;
 const NEGATION =
-  /^(?:no|not|never|don't|dont|doesn't|didn't|won't|can't|cannot|shouldn't|wouldn't|couldn't|isn't|aren't|without|nothing|neither|nor|avoid|refrain|instead|except|but|rather|hold|wait|undone|unless|nobody|none)$|n't$/;
+  /^(?:no|nope|nah|not|never|don't|dont|doesn't|didn't|won't|can't|cannot|shouldn't|wouldn't|couldn't|isn't|aren't|without|nothing|neither|nor|avoid|refrain|instead|except|but|rather|hold|wait|undone|unless|nobody|none)$|n't$/;
 const CONDITION =
   /^(?:if|unless|whether|once|until|till|whenever|while|after|afterwards|every|each|hourly|automatically|regularly|tomorrow|later|soon|next|otherwise|else|should|would|might|could|suppose|imagine|assuming|provided|because|when|in)$/;
 /** These words are told apart by where they stand. */
