@@ -149,7 +149,7 @@ test('list shows every one as older history, with kind and layout', async () => 
   expect(rows[0]?.time).toBe('2025-08-23T03:15:00.000Z');
   expect(rows[2]?.time).toBe('2026-04-10T03:15:00.000Z');
   expect((await sandbox.cora(['list'])).stdout).toMatch(
-    new RegExp(`^${CORA_ID} +adopted +\\d+ days ago +- +[\\d.]+ kB +CORA backup: ${places.cora}/`, 'm'),
+    new RegExp(`^${CORA_ID} +adopted +\\d+ days ago +2025-08-23 \\d\\d:\\d\\d +- +[\\d.]+ kB +CORA backup: ${places.cora}/`, 'm'),
   );
   expect((await json(['list', '--saves'])).result['total']).toBe(1);
 });

@@ -97,7 +97,7 @@ test('a backup is restored with Cora and with restore.sh, compared, opened and m
   expect(readdirSync(join(box.vault, '.stage')).filter((name) => name.startsWith('run-'))).toEqual([]);
   expect(ledger(box)).toEqual([['backup', 'ok', expect.stringMatching(/^\d+\.\d{3}$/), 'all', '-', 'met']]);
   expect((await box.json(['status'])).result['last_drill']).toMatchObject({ snapshot_id: id, ok: true, whole: true });
-  expect((await box.cora(['status'])).stdout).toMatch(/^Drilled {3}.* ago {2}\S+, restored in /m);
+  expect((await box.cora(['status'])).stdout).toMatch(/^Drilled {3}.* ago \(.+\) {2}\S+, restored in /m);
   expect((await box.json(['verify', '--chain'])).code).toBe(0);
   // A save alone is drilled by Cora; the table of the ledger follows.
   writeFileSync(join(box.project, 'new.txt'), 'x');
