@@ -8,7 +8,7 @@ import { lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { type Bytes, bytes, fromText, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
-import { namesIn, readTextIfThere, replaceFile } from '../os/files.ts';
+import { namesIn, readCacheFile, replaceFile } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { VaultLocation } from '../vault/locate.ts';
@@ -31,6 +31,9 @@ export type PlanTicket = {
 };
 
 const TOKEN = /^plan-[0-9a-f]{16}$/;
+/** A ticket's file, and what a run that was killed left of one. */
+const TICKET = /^plan-[0-9a-f]{16}\.json(?:\.new)?$/;
+const TICKET_MOST = 1 << 26;
 const AGAIN = 'make the plan again and look at it';
 
 /**
@@ -118,15 +121,20 @@ export function ticketsInVault(vaultRoot: string, now: number): Tickets {
   const path = (token: string) => `${directory}/${token}.json`;
   return {
     keep(ticket) {
+      // A link in its place leads to files of somebody else.
+      if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) rmSync(directory, { force: true });
       mkdirSync(directory, { recursive: true, mode: 0o700 });
-      for (const name of namesIn(directory)) {
+      for (const name of namesIn(directory).filter((one) => TICKET.test(one))) {
         const old = lstatSync(`${directory}/${name}`, { throwIfNoEntry: false });
         if (old !== undefined && Math.abs(now - old.mtimeMs) > PLAN_LIFE_MS) rmSync(`${directory}/${name}`, { force: true });
       }
       replaceFile(path(ticket.token), JSON.stringify(ticket), false);
     },
     take(token) {
-      const text = TOKEN.test(token) ? readTextIfThere(path(token)) : undefined;
+      // Only what this user wrote here: what somebody else laid down was shown to nobody.
+      const status = TOKEN.test(token) ? lstatSync(path(token), { throwIfNoEntry: false }) : undefined;
+      if (status?.isFile() !== true || status.uid !== process.geteuid?.()) return unknown();
+      const text = readCacheFile(path(token), TICKET_MOST)?.toString();
       if (text === undefined) return unknown();
       try {
         // Of two runs at the same moment one removes it; the other one has nothing.

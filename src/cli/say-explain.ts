@@ -71,6 +71,9 @@ const INSTEAD: Readonly<Partial<Record<NotUnderstood['reason'], readonly [string
   disable: ['cora timers remove', 'cora hooks remove'],
 };
 
+/** Of a phrase so much is said back: longer ones are never understood. */
+const SAID_MOST = 400;
+
 /** Exit 64, with the two commands that come nearest. */
 export function notUnderstood(phrase: string, { reason, nearest }: NotUnderstood): CoraError {
   const commands =
@@ -78,8 +81,9 @@ export function notUnderstood(phrase: string, { reason, nearest }: NotUnderstood
   const distinct = [...new Set(commands)];
   if (distinct.length < 2) distinct.push(distinct[0] === 'cora status' ? 'cora list' : 'cora status');
   const [first = 'cora save', second = 'cora status'] = distinct;
-  return new CoraError('phrase_unknown', `${SENTENCES[reason]}: ${phrase}`, {
+  const said = phrase.length > SAID_MOST ? `${phrase.slice(0, SAID_MOST)}...` : phrase;
+  return new CoraError('phrase_unknown', `${SENTENCES[reason]}: ${said}`, {
     hint: reason === 'negation' ? 'nothing was done' : `${reason === 'how' ? 'see' : 'nearest:'} ${first} or ${second}`,
-    details: { phrase, reason, nearest: [first, second] },
+    details: { phrase: said, reason, nearest: [first, second] },
   });
 }

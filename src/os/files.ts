@@ -4,6 +4,7 @@
 import {
   closeSync,
   constants,
+  fstatSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -39,10 +40,13 @@ export function writeAll(fd: number, content: Uint8Array, position: number | nul
   }
 }
 
-/** Replaces a file by rename; `durable` also syncs it and its directory. */
+/**
+ * Replaces a file by rename; `durable` also syncs it and its directory. What an ended run left under the temporary name goes
+ * first: a link or a FIFO that somebody planted there is never written through.
+ */
 export function replaceFile(path: string, content: string | Uint8Array, durable: boolean): void {
   const temp = `${path}.new`;
-  const fd = openSync(temp, 'w', 0o600);
+  const fd = openNew(temp);
   try {
     writeAll(fd, typeof content === 'string' ? Buffer.from(content) : content);
     if (durable) fsyncSync(fd);
@@ -51,6 +55,17 @@ export function replaceFile(path: string, content: string | Uint8Array, durable:
   }
   renameSync(temp, path);
   if (durable) syncDirectory(dirname(path));
+}
+
+/** A run beside this one may make the same name between the two steps; then its file goes, and its rename finds ours or nothing. */
+function openNew(path: string, tries = 3): number {
+  rmSync(path, { force: true });
+  try {
+    return openSync(path, 'wx', 0o600);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST' || tries === 0) throw error;
+    return openNew(path, tries - 1);
+  }
 }
 
 /** Calls `use` and closes the descriptor, whatever happens. */
@@ -140,6 +155,22 @@ export function readTextIfThere(path: string): string | undefined {
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
+  }
+}
+
+/**
+ * What a cache or a note holds, which may be deleted or damaged at any time: undefined for all that is no file, is larger than
+ * `most` bytes, or cannot be read. Never waits, as for the other end of a FIFO.
+ */
+export function readCacheFile(path: string, most = Number.MAX_SAFE_INTEGER): Buffer | undefined {
+  try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    return closing(fd, () => {
+      const status = fstatSync(fd);
+      return status.isFile() && status.size <= most ? readFileSync(fd) : undefined;
+    });
+  } catch {
+    return undefined;
   }
 }
 

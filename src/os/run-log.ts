@@ -29,6 +29,8 @@ export type RunEntry = {
 
 /** A log of this size is moved to `<name>.1`, over the one that was there. */
 const LOG_MAX = 10_000_000;
+/** Paths are shorter, and no phrase that is longer is understood. */
+const TEXT_MOST = 5000;
 const TEXT_FIELDS = ['command', 'trigger', 'project', 'vault', 'id', 'message', 'phrase'] as const;
 
 /**
@@ -46,11 +48,20 @@ export function formatRun(entry: RunEntry): string {
   const fields = [`${new Date(entry.time).toISOString().slice(0, 19)}Z`, `level=${entry.level}`];
   for (const key of TEXT_FIELDS) {
     const value = entry[key];
-    if (value !== undefined) fields.push(`${key}=${JSON.stringify(value)}`);
+    if (value !== undefined) fields.push(`${key}=${quoted(value)}`);
   }
   if (entry.exit !== undefined) fields.push(`exit=${entry.exit}`);
   if (entry.seconds !== undefined) fields.push(`seconds=${entry.seconds.toFixed(1)}`);
   return fields.join(' ');
+}
+
+/** As JSON, with escapes too for what JSON leaves and a terminal or a pager obeys; not longer than a sentence needs. */
+function quoted(text: string): string {
+  const short = text.length > TEXT_MOST ? `${text.slice(0, TEXT_MOST)}...` : text;
+  return JSON.stringify(short).replace(
+    /[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** The entry of a line; undefined for a line that is none. Fields that we do not know are passed over. */

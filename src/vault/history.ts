@@ -5,11 +5,11 @@
 // order of the path field: the fields of a listing's row with the path first. A cut file has for sha256 `~<number>`, which is another
 // one whenever its pieces are others (`~<number>d`: a database); a removed path has `-` alone. Snapshots that clean-up removed stay as steps on the way.
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { CoraError, messageOf } from '../base/errors.ts';
 import type { RowText } from '../format/row-merge.ts';
-import { exists, replaceFile } from '../os/files.ts';
+import { exists, readCacheFile, replaceFile } from '../os/files.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from './catalog.ts';
 import { HistoryWriter } from './history-writer.ts';
 import { NAMES } from './layout.ts';
@@ -205,13 +205,8 @@ async function readMissing(
 }
 
 function readCache(vault: Vault): Segment[] {
-  let data: Buffer;
-  try {
-    data = readFileSync(`${vault.root}/${CACHE}`);
-  } catch {
-    return [];
-  }
-  if (data.toString('latin1', 0, HEADER.length) !== HEADER) return [];
+  const data = readCacheFile(`${vault.root}/${CACHE}`);
+  if (data === undefined || data.toString('latin1', 0, HEADER.length) !== HEADER) return [];
   const segments: Segment[] = [];
   for (let at = HEADER.length; at < data.length; ) {
     const end = data.indexOf(10, at);

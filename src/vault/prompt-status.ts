@@ -4,13 +4,15 @@
 
 import { dirname } from 'node:path';
 import { type Bytes, fromText, isText, toText } from '../base/bytes.ts';
-import { exists, makePath, readTextIfThere, replaceFile } from '../os/files.ts';
+import { exists, makePath, readCacheFile, replaceFile } from '../os/files.ts';
 import { NAMES } from './layout.ts';
 import type { VaultLocation } from './locate.ts';
 
 const HEADER = 'cora-prompt 1';
 /** Longer names no file system takes. */
 const NAME_MOST = 255;
+/** A status is smaller. */
+const STATUS_MOST = 1 << 16;
 const DAY = 86_400;
 /** Of a project that no timer saves: a save older than this is late. */
 const LATE_BY_HAND = DAY;
@@ -69,7 +71,7 @@ export function promptStatusPath(root: Bytes, location: VaultLocation): string |
 /** Writes down what a run changed. Never throws. */
 export function updatePromptStatus(path: string, root: string, vault: string, change: PromptChange, now: number): void {
   try {
-    const old = parsePromptStatus(readTextIfThere(path) ?? '');
+    const old = parsePromptStatus(readCacheFile(path, STATUS_MOST)?.toString() ?? '');
     const known = old?.root === root && old.vault === vault ? old : undefined;
     makePath(fromText(dirname(path)));
     replaceFile(path, formatPromptStatus(changed(known, root, vault, change, Math.floor(now / 1000))), false);

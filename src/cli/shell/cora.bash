@@ -9,7 +9,7 @@ mapfile -t __cora_rows <<'CORA_ROWS'
 CORA_ROWS
 
 # Sets __cora_ids: the newest snapshots whose id begins with PREFIX. A look at the vault's directories alone, from
-# the newest day on, until there are enough.
+# the newest day on, until there are enough. Names with other characters are no snapshots: bash puts them into the line as they are.
 __cora_list_ids() { # PREFIX
   local dir id months days saves m d n LC_ALL=C most=40
   local -a found=()
@@ -24,7 +24,7 @@ __cora_list_ids() { # PREFIX
       saves=("${days[d]}"/[0-9]*-*)
       for ((n = ${#saves[@]} - 1; n >= 0; n--)); do
         dir=$id-${saves[n]##*/}
-        [[ $dir == "$1"* && $dir != *'*'* ]] && found+=("$dir")
+        [[ $dir == "$1"* && $dir != *[!0-9A-Za-z_.-]* ]] && found+=("$dir")
       done
     done
   done
@@ -32,7 +32,7 @@ __cora_list_ids() { # PREFIX
   saves=("$__cora_vault"/[0-9]*-[0-9]*-*)
   for ((d = ${#saves[@]} - 1; d >= 0 && n < most; d--)); do
     id=${saves[d]##*/}
-    [[ $id == "$1"* && $id != *'*'* ]] && found+=("$id") && ((n++))
+    [[ $id == "$1"* && $id != *[!0-9A-Za-z_.-]* ]] && found+=("$id") && ((n++))
   done
   __cora_ids=("${found[@]:0:most}")
   [[ latest == "$1"* ]] && __cora_ids+=(latest)

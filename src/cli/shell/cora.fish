@@ -17,10 +17,10 @@ function __cora_find_status
     test -n "$__cora_root" -a "$__cora_root" != /; or set __cora_root $PWD
     set __cora_root (path resolve -- $__cora_root)
     if set -q CORA_VAULT[1]; and test -n "$CORA_VAULT"
-        test -r "$CORA_VAULT/.cache/prompt"; and set __cora_file "$CORA_VAULT/.cache/prompt"
+        test -f "$CORA_VAULT/.cache/prompt" -a -r "$CORA_VAULT/.cache/prompt"; and set __cora_file "$CORA_VAULT/.cache/prompt"
     else
         set -l file $__cora_state/prompt/(string replace -a / % -- $__cora_root)
-        test -r "$file"; and set __cora_file $file
+        test -f "$file" -a -r "$file"; and set __cora_file $file
     end
 end
 
@@ -54,7 +54,7 @@ function __cora_read_status
                 set __cora_warn (string split -n ' ' -- $part[2])
         end
     end
-    string match -qr '^\d+$' -- $__cora_saved; and string match -qr '^\d+$' -- $__cora_late
+    string match -qr '^(0|[1-9]\d{0,11})$' -- "$__cora_saved"; and string match -qr '^(0|[1-9]\d{0,11})$' -- "$__cora_late"
 end
 
 # Sets __cora_text and __cora_level.
@@ -107,9 +107,9 @@ end
 # Prints the newest snapshots, newest first. A look at the vault's directories alone.
 function __cora_list_ids
     set -l saves $__cora_vault/progress/*/*/*/*-*
-    set -l found (string replace -rf '^.*/progress/(\d+)/(\d+)/(\d+)/(\d+-[^/]*)$' '$1$2$3-$4' -- $saves)
+    set -l found (string replace -rf '^.*/progress/(\d+)/(\d+)/(\d+)/(\d+-[0-9A-Za-z_.-]*)$' '$1$2$3-$4' -- $saves)
     set -l backups $__cora_vault/*-*-*
-    set -a found (string match -rg '^.*/(\d{8}-\d{6}-[^/]*)$' -- $backups)
+    set -a found (string match -rg '^.*/(\d{8}-\d{6}-[0-9A-Za-z_.-]*)$' -- $backups)
     printf '%s\n' $found | sort -ru | head -n 40
 end
 

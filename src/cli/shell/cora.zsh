@@ -24,7 +24,8 @@ __cora_list_ids() { # PREFIX
     case $each in
       (*/*/*/*) each=${each%/*}-${each##*/} each=${each//\//} ;;
     esac
-    [[ $each == $1* ]] && ids+=($each)
+    # What has another form is no snapshot's directory, whoever made it.
+    [[ $each == $1* && $each != *[^0-9A-Za-z_.-]* ]] && ids+=($each)
   done
   reply=(${(Ou)ids})
   reply=($reply[1,40])

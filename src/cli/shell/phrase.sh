@@ -12,6 +12,8 @@ __cora_is_phrase() { # WORD...
   esac
   __cora_answer=$("$__cora_program" say --explain --json -- "$__cora_phrase" 2>/dev/null </dev/null) || return 1
   case $__cora_answer in *'"needsConfirmation":false'*) ;; *) return 1 ;; esac
+  # "save this and lock notes.md" is more than a save. In a string every quote has a backslash before it.
+  case $__cora_answer in *'"also":'*) return 1 ;; esac
   case $__cora_answer in *'"intent":"save"'* | *'"intent":"backup"'* | *'"intent":"end"'*) return 0 ;; esac
   return 1
 }

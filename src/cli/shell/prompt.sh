@@ -16,7 +16,7 @@ __cora_find_status() { # DIR
   __cora_file=
   __cora_find_root "$1"
   if [ -n "${CORA_VAULT-}" ]; then
-    [ ! -r "$CORA_VAULT/.cache/prompt" ] || __cora_file=$CORA_VAULT/.cache/prompt
+    [ ! -f "$CORA_VAULT/.cache/prompt" ] || [ ! -r "$CORA_VAULT/.cache/prompt" ] || __cora_file=$CORA_VAULT/.cache/prompt
     return 0
   fi
   __cora_rest=$__cora_root __cora_key=
@@ -26,13 +26,13 @@ __cora_find_status() { # DIR
       *) __cora_key=$__cora_key$__cora_rest && break ;;
     esac
   done
-  if [ -r "$__cora_state/prompt/$__cora_key" ]; then
+  if [ -f "$__cora_state/prompt/$__cora_key" ] && [ -r "$__cora_state/prompt/$__cora_key" ]; then
     __cora_file=$__cora_state/prompt/$__cora_key
     return 0
   fi
   # Perhaps the way here led over a link: the same directory has another name then.
   for __cora_key in "$__cora_state/prompt/"*; do
-    [ -r "$__cora_key" ] || continue
+    [ -f "$__cora_key" ] && [ -r "$__cora_key" ] || continue
     while IFS= read -r __cora_rest; do
       case $__cora_rest in
         'root '*)
@@ -65,6 +65,7 @@ __cora_read_status() { # FILE ROOT
   } 2>/dev/null <"$1" || return 1
   # Numbers as they are written down; one that begins with 0 would be octal.
   case /$__cora_saved/$__cora_late/ in *[!0-9/]* | */0[0-9]* | *//*) return 1 ;; esac
+  [ "${#__cora_saved}" -le 12 ] && [ "${#__cora_late}" -le 12 ] || return 1
   [ -n "$__cora_mine" ]
 }
 
