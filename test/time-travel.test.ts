@@ -3,6 +3,13 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { openFile } from '../src/actions/cat.ts';
+import { why } from '../src/actions/why.ts';
+import { fromText, joinBytes } from '../src/base/bytes.ts';
+import { type Context, SILENT } from '../src/base/context.ts';
+import { whyDocument } from '../src/cli/render-why.ts';
+import type { VaultLocation } from '../src/vault/locate.ts';
+import { findProject } from '../src/vault/project.ts';
 import { execute, Sandbox } from './support/sandbox.ts';
 
 const boxes: Sandbox[] = [];
@@ -14,6 +21,14 @@ function sandbox(): Sandbox {
 afterEach(async () => {
   for (const box of boxes.splice(0)) await box.remove();
 });
+
+/** For what is asked many times: the same functions that the program calls. */
+async function inProcess(box: Sandbox) {
+  const project = await findProject(fromText(box.project), undefined);
+  const location: VaultLocation = { path: box.vault, source: 'explicit', expectedId: undefined, memory: undefined };
+  const ctx: Context = { monitor: SILENT, now: Date.now, signal: new AbortController().signal, workers: 0, lockWait: 30_000, version: 'test' };
+  return { project, location, ctx };
+}
 
 type Row = Record<string, unknown>;
 const rows = (value: unknown): Row[] => value as Row[];
@@ -135,11 +150,14 @@ describe('cat', () => {
     const backup = await box.snapshot(['backup', 'now']);
     for (const name of Object.keys(contents)) writeFileSync(join(box.project, name), 'changed');
     await box.snapshot(['save']);
+    const { project, location, ctx } = await inProcess(box);
     const check = async () => {
       for (const [name, content] of [...Object.entries(contents), ['twin', contents['small'] as Buffer] as const]) {
-        const { code, result } = await box.json(['cat', backup.id, name]);
-        expect([name, code]).toEqual([name, 0]);
-        expect(Buffer.from(result['content_base64'] as string, 'base64').equals(content)).toBe(true);
+        const { file, close } = await openFile(location, backup.id, fromText(name), joinBytes(project.root, fromText(name)), ctx);
+        const parts: Uint8Array[] = [];
+        for await (const chunk of file.chunks()) parts.push(chunk);
+        close();
+        expect([name, Buffer.concat(parts).equals(content)]).toEqual([name, true]);
       }
     };
     await check();
@@ -280,7 +298,13 @@ test('why: each rule by its name, with the line of the configuration', async () 
   put('src/a.ts', 'changed');
   await box.snapshot(['save']);
   const reasons: Record<string, unknown> = {};
-  const of = async (name: string) => (await box.json(['why', name])).result;
+  const { project, location } = await inProcess(box);
+  const of = async (name: string) => {
+    const word = fromText(name);
+    return whyDocument(await why(project, location, word, name.startsWith('/') ? word : joinBytes(project.root, word)));
+  };
+  // Once by the real program, which says the same.
+  expect((await box.json(['why', 'a.tmp'])).result).toEqual(await of('a.tmp'));
   for (const name of [
     'src/a.ts',
     'node_modules/x/y.js',
