@@ -1,6 +1,6 @@
 // A restore that is asked for in words, at a terminal and from yesterday: the clock and the answers are the test's.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { bytes } from '../src/base/bytes.ts';
@@ -91,4 +91,20 @@ test('which file is meant has to be said', async () => {
 test('a backup of long ago is told with the offer of a new one', async () => {
   const run = await at('2026-11-25T10:00:00Z', ['say', 'when was the last backup?']);
   expect(run.stdout).toMatch(/That is long ago\. Say "back up now" \(cora backup now\) and one is made\.\n$/);
+});
+
+test('a name that only the vault knows comes back; one that nothing ever had is not understood', async () => {
+  const gone = join(box.project, 'Justfile');
+  writeFileSync(gone, 'test:\n');
+  expect((await at('2026-11-21T10:10:00Z', ['save'])).code).toBe(0);
+  rmSync(gone);
+  expect((await at('2026-11-21T10:20:00Z', ['save'])).code).toBe(0);
+  const explained = await at('2026-11-21T10:21:00Z', ['say', '--explain', '--json', 'get Justfile back']);
+  expect(JSON.parse(explained.stdout)).toMatchObject({ intent: 'restore', slots: { path: 'Justfile' }, needsConfirmation: true });
+  expect((await at('2026-11-21T10:21:00Z', ['say', 'get Justfile back'], 'y')).code).toBe(0);
+  expect(readFileSync(gone, 'utf8')).toBe('test:\n');
+
+  const unknown = await at('2026-11-21T10:22:00Z', ['say', 'get my coffee back']);
+  expect(unknown.code).toBe(64);
+  expect(unknown.stderr).toContain('nearest: cora restore PATH or cora lost');
 });

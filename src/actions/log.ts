@@ -44,6 +44,18 @@ export async function log(location: VaultLocation, word: Bytes, absolute: Bytes)
   });
 }
 
+/**
+ * Whether any snapshot has something under a name that is gone from the tree. Changes nothing, the cache included.
+ * @param word as it was typed
+ * @param absolute the word as a path
+ * @throws CoraError locked, io, vault_missing
+ */
+export async function everHad(location: VaultLocation, word: Bytes, absolute: Bytes): Promise<boolean> {
+  const vault = openLocated(location);
+  const history = await historyOf(vault, false);
+  return candidatePaths(rootOf(vault.info), word, absolute).some((path) => versionsOf(history, path).length > 0);
+}
+
 /** The newest snapshot that is there and can be read. */
 export function newestOf({ steps }: History): SnapshotRef | undefined {
   return steps.findLast(({ isThere, ref }) => isThere && ref !== undefined)?.ref;

@@ -10,9 +10,12 @@ import { sortRows } from '../vault/history-writer.ts';
 import type { Vault } from '../vault/vault.ts';
 import { checkpointEntries } from './checkpoint.ts';
 
-/** @throws CoraError locked, io */
-export async function historyOf(vault: Vault): Promise<History> {
-  return openHistory(vault, async (ref) => sortRows((await checkpointEntries(vault, ref)).map(formatEntry)));
+/**
+ * @param keep false: what was read is not kept in the cache
+ * @throws CoraError locked, io
+ */
+export async function historyOf(vault: Vault, keep = true): Promise<History> {
+  return openHistory(vault, async (ref) => sortRows((await checkpointEntries(vault, ref)).map(formatEntry)), keep);
 }
 
 /** A run of snapshots with one content at a path. */

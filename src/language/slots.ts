@@ -168,9 +168,29 @@ const SIGNS: Readonly<Record<Intent, readonly string[]>> = {
   end: ['BYE', 'ENDV', 'SESSIONW'],
 };
 
+/** What is named beside an intent where the words say no more. */
+const BESIDE: Readonly<Record<Intent, Intent>> = {
+  save: 'backup',
+  backup: 'save',
+  verify: 'health',
+  restore: 'lost',
+  list: 'restore',
+  size: 'list',
+  last: 'list',
+  health: 'last',
+  protect: 'save',
+  rotate: 'save',
+  lost: 'restore',
+  end: 'save',
+};
+
 /** The two intents that the words of a phrase come nearest to. */
 export function nearestIntents(tokens: readonly Token[]): readonly [Intent, Intent] {
-  const score = (intent: Intent) => tokens.filter(({ classes }) => classes.some((name) => SIGNS[intent].includes(name))).length;
+  const bringsBack = tokens.some(({ classes }) => classes.includes('BACK')) && tokens.some(({ classes }) => classes.includes('BRING'));
+  const score = (intent: Intent) => {
+    if (bringsBack && (intent === 'restore' || intent === 'backup')) return intent === 'restore' ? 2 : 0;
+    return tokens.filter(({ classes }) => classes.some((name) => SIGNS[intent].includes(name))).length;
+  };
   const [first = 'save', second = 'backup'] = INTENTS.toSorted((a, b) => score(b) - score(a));
-  return [first, second];
+  return [first, score(second) > 0 ? second : BESIDE[first]];
 }

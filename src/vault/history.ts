@@ -51,8 +51,9 @@ type Wanted = { readonly id: string; readonly own: SnapshotRef; readonly forms: 
 /**
  * The history of all snapshots; checkpoints of critical files alone are not in it (they do not say what else there was).
  * @param list reads a checkpoint's entries as rows
+ * @param keep false: what was read is not kept in the cache
  */
-export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Promise<RowText>): Promise<History> {
+export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Promise<RowText>, keep = true): Promise<History> {
   const wanted = wantedSnapshots(vault);
   const cached = readCache(vault);
   const reader = new ListingReader(vault);
@@ -68,7 +69,7 @@ export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Prom
     } finally {
       lock?.release();
     }
-    store(vault, segments);
+    if (keep) store(vault, segments);
   }
   const byId = new Map(wanted.map((one) => [one.id, one]));
   for (const { id, form } of segments) {

@@ -1,5 +1,6 @@
 // `cora say`: understand a phrase, run what it asks for, answer in a sentence.
 
+import { everHad } from '../../actions/log.ts';
 import type { Bytes } from '../../base/bytes.ts';
 import { bytes, fromText, toText } from '../../base/bytes.ts';
 import { parseConfig } from '../../base/config.ts';
@@ -50,10 +51,31 @@ function openedOnce(session: Session): Session {
 
 /** With the user's own phrases, which are asked only where ours say nothing. */
 async function understandHere(phrase: string, session: Session): Promise<Understood> {
-  const isPath = (word: string) => /^[\w@+][\w.@+/-]+$/.test(word) && exists(toText(session.absolute(fromText(word))));
+  const isPath = (word: string) => NAME.test(word) && exists(toText(session.absolute(fromText(word))));
   const understood = await understand(phrase, {}, isPath);
   if (understood.kind === 'asked' || understood.reason !== 'unknown') return understood;
-  return understand(phrase, await ownPhrases(session), isPath);
+  const own = await ownPhrases(session);
+  const withOwn = await understand(phrase, own, isPath);
+  if (withOwn.kind === 'asked' || withOwn.nearest[0] !== 'restore') return withOwn;
+  // What somebody wants back is mostly gone: a name that only the vault knows. It is asked only where one word alone is not understood.
+  const names = new Set<string>();
+  const supposed = await understand(phrase, own, (word) => isPath(word) || (NAME.test(word) && names.add(word).size > 0));
+  const [name] = names;
+  if (name === undefined || names.size > 1 || supposed.kind === 'none' || supposed.clauses[0].intent !== 'restore') return withOwn;
+  return (await wasEver(name, session)) ? supposed : withOwn;
+}
+
+/** What may be a path without looking like one. */
+const NAME = /^[\w@+][\w.@+/-]+$/;
+
+/** Without a vault, or with one that cannot be read now, nothing was. */
+async function wasEver(name: string, session: Session): Promise<boolean> {
+  try {
+    return await everHad((await session.locate()).location, fromText(name), session.absolute(fromText(name)));
+  } catch (error) {
+    if (!(error instanceof CoraError)) throw error;
+    return false;
+  }
 }
 
 /** Of the project, and of `~/.config/cora/phrases.toml`; where there is no project (HOME itself), the latter alone. */
