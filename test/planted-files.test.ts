@@ -1,7 +1,7 @@
 // What somebody else laid down where Cora keeps notes for itself: links, FIFOs, foreign tickets, directories with names
 // for a shell. Nothing of it is followed, waited for, believed or run.
 
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { replaceFile } from '../src/os/files.ts';
@@ -81,6 +81,9 @@ test('a file is never replaced through a link or a FIFO at its temporary name', 
   await execute('mkfifo', [`${target}.note.new`]);
   replaceFile(`${target}.note`, 'again', true);
   expect(readFileSync(`${target}.note`, 'utf8')).toBe('again');
+  linkSync(target, `${target}.note.new`);
+  replaceFile(`${target}.note`, 'ours', false);
+  expect([readFileSync(target, 'utf8'), readFileSync(`${target}.note`, 'utf8')]).toEqual(['theirs', 'ours']);
 });
 
 test('FIFOs and endless files in the caches stop neither a run nor a prompt', async () => {

@@ -7,6 +7,8 @@ import { CoraError } from '../base/errors.ts';
 import { exists, writeNewFile } from '../os/files.ts';
 
 const ASIDE = '.cora-restore-side';
+/** What git or Cora itself reads as instructions: the record of a restore says what the next run moves where. */
+const KEPT_CLEAR = /(?:^|\/)(?:\.git|\.cora-restore[^/]*)(?:\/|$)/;
 
 /**
  * A directory that does not exist yet. Nothing is made.
@@ -48,9 +50,9 @@ function requireDirectory(base: Bytes): void {
  */
 export function requireWithin(directory: Bytes, within: readonly Bytes[]): Bytes {
   const real = realParents(directory);
-  if (within.some((one) => real.startsWith(one === '/' ? '/' : `${one}/`)) && !/(?:^|\/)\.git(?:\/|$)/.test(real)) return real;
+  if (within.some((one) => real.startsWith(one === '/' ? '/' : `${one}/`)) && !KEPT_CLEAR.test(real)) return real;
   throw new CoraError('refused', `${printable(directory)} does not lie in a directory that may be written to: nothing was planned`, {
-    hint: `name a new directory below ${within.map(printable).join(' or ')}, outside of .git`,
+    hint: `name a new directory below ${within.map(printable).join(' or ')}, outside of .git and .cora-restore`,
   });
 }
 

@@ -100,7 +100,9 @@ function split(phrase: string): Raw[] {
       continue;
     }
     // Punctuation is no part of a word; a dot at the beginning is part of a name.
-    const word = (match[4] ?? '').replace(/^[([{,;:!?]+/, '').replace(/[)\]},;:!?.\u2026]+$/, '');
+    const bare = (match[4] ?? '').replace(/^[([{,;:!?]+/, '');
+    // The two dots of a directory above are no punctuation: without them it would be another directory.
+    const word = /(?:^|\/)\.\.$/.test(bare) ? bare : bare.replace(/[)\]},;:!?.\u2026]+$/, '');
     const dashes = /^[-\u2013\u2014&+]*$/.test(word);
     if (word === '&' || word === '+') found.push({ text: 'and', word: 'and', quoted: false });
     else if (word !== '' && !dashes) found.push({ text: word, word: word.toLowerCase(), quoted: false });

@@ -6,6 +6,7 @@ import {
   constants,
   fstatSync,
   fsyncSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -41,8 +42,8 @@ export function writeAll(fd: number, content: Uint8Array, position: number | nul
 }
 
 /**
- * Replaces a file by rename; `durable` also syncs it and its directory. What an ended run left under the temporary name goes
- * first: a link or a FIFO that somebody planted there is never written through.
+ * Replaces a file by rename; `durable` also syncs it and its directory. A link or a FIFO that somebody planted at the
+ * temporary name is never written through.
  */
 export function replaceFile(path: string, content: string | Uint8Array, durable: boolean): void {
   const temp = `${path}.new`;
@@ -57,15 +58,38 @@ export function replaceFile(path: string, content: string | Uint8Array, durable:
   if (durable) syncDirectory(dirname(path));
 }
 
-/** A run beside this one may make the same name between the two steps; then its file goes, and its rename finds ours or nothing. */
+/**
+ * The temporary file of `replaceFile`. One that is there and has this name alone is written anew: its owner may have been
+ * set on purpose. All else goes first.
+ */
 function openNew(path: string, tries = 3): number {
+  const own = openPlain(path);
+  if (own !== undefined) return own;
   rmSync(path, { force: true });
   try {
     return openSync(path, 'wx', 0o600);
   } catch (error) {
+    // A run beside this one has made it between the two steps.
     if (errnoOf(error) !== 'EEXIST' || tries === 0) throw error;
     return openNew(path, tries - 1);
   }
+}
+
+/** A regular file without other names, emptied; undefined for all else. */
+function openPlain(path: string): number | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  const status = fstatSync(fd);
+  if (status.isFile() && status.nlink === 1) {
+    ftruncateSync(fd);
+    return fd;
+  }
+  closeSync(fd);
+  return undefined;
 }
 
 /** Calls `use` and closes the descriptor, whatever happens. */

@@ -32,13 +32,15 @@ export const DONE = {
 export const covered = z.object({ path: text(), reason: text() });
 export const database = z.object({ path: text(), rows: count().nullable().optional(), stored: text().optional() });
 export const loss = z.object({ path: text(), kind: text(), before: count(), after: count(), last_good: text(), restore: text().optional() });
-export const path = () => z.string().min(1).max(4096);
+const NO_NUL = /^[^\0]*$/;
+export const path = () => z.string().min(1).max(4096).regex(NO_NUL, 'a path has no NUL');
 export const note = () => z.string().max(500).describe('why, in a few words; list_saves shows it').optional();
 export const name = () =>
   z
     .string()
     .min(1)
     .max(4096)
+    .regex(NO_NUL, 'a name has no NUL')
     .describe('a snapshot: an id or its beginning, latest, latest~1, a git sha, a label, or @WHEN ("@2 hours ago", "@yesterday 15:00")');
 
 /** How it went, as fields. A problem may be both told while the command ran and part of its outcome. */
