@@ -35,7 +35,8 @@ export function startRun(command: string, options: Readonly<Record<string, unkno
     const words = phrase === undefined ? {} : { phrase };
     if (!isPromptCheck(name) || phrase !== undefined)
       host.record({ time: now, level, command: name, trigger, ...where, exit, seconds: Math.max(0, now - started) / 1000, ...rest, ...words });
-    if (place === undefined) return;
+    // A dry run made no save that a prompt could tell of.
+    if (place === undefined || options['dryRun'] === true) return;
     const path = place.status.promptStatusPath(place.root, place.location);
     if (path === undefined) return;
     const change = promptChange({ command: name, options, exit, result }, Math.floor(now / 1000));
