@@ -222,6 +222,19 @@ test('a branch switched back, a restore, and what somebody accepted or made agai
   expect(await lost()).toBe(null);
 });
 
+test('a critical file that a reset took back and that was removed then comes back with the work, by the commands of one cora lost', async () => {
+  put('AI_WORK_LOG.md', 'committed\n');
+  await commit();
+  mkdirSync(at('.claude'));
+  expect((await box.cora(['init', '--agents', '--yes'])).code).toBe(0);
+  await assistant.start();
+  put('AI_WORK_LOG.md', 'committed\nwork of the session\n');
+  expect(await shell('cora save && git checkout -q AI_WORK_LOG.md && cora save && rm AI_WORK_LOG.md; cora save')).toMatchObject({ code: 3 });
+  await comeBack();
+  expect(read('AI_WORK_LOG.md')).toBe('committed\nwork of the session\n');
+  expect((await shell('cora save && cora lost')).stdout).toContain('Nothing is lost');
+});
+
 describe('the hook itself', () => {
   beforeEach(async () => {
     put('cora.toml', '');

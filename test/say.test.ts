@@ -88,7 +88,7 @@ test('"when was the last backup?" is answered with the run that status names', a
 
 test('a span of time is asked about, and listed', async () => {
   const today = await box.json(['say', 'did we back up today?']);
-  expect(sentenceOf(today)).toMatch(/^Yes: \d snapshots?, the last one /);
+  expect(sentenceOf(today)).toMatch(/^Yes: \d backups?, the last one /);
   expect(sentenceOf(await box.json(['say', 'did we back up yesterday?']))).toMatch(/^No: /);
   const listed = await box.json(['say', "list yesterday's backups"]);
   expect(listed).toMatchObject({ code: 0, command: 'list', result: { total: 0, snapshots: [] } });

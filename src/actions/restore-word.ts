@@ -60,6 +60,21 @@ function say({ path, id }: FoundPath, ctx: Context): RestoreWord {
   return { target: fromText(id), paths: [path] };
 }
 
+/** What cannot be looked at (a name that is too long, a directory that is closed) is nothing that a person means. */
+export function isThere(path: Bytes): boolean {
+  try {
+    return lstatSync(fsPath(path), { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** True of a word that names what is there now and no snapshot. */
+export function isLivePath(location: VaultLocation, word: Bytes, absolute: Bytes, now: number): boolean {
+  if (word.startsWith('@') || !isThere(absolute)) return false;
+  return nameOf(openLocated(location), toText(word), now) === undefined;
+}
+
 function nameOf(vault: Vault, name: string, now: number): string | undefined {
   try {
     return resolveSnapshot(vault, name, now).id;
@@ -92,8 +107,7 @@ function realOf(path: Bytes): Bytes | undefined {
  * @param anyway also where no such path is there now
  */
 async function pathOf(vault: Vault, word: Bytes, absolute: Bytes, anyway: boolean, ctx: Context): Promise<FoundPath | undefined> {
-  const live = lstatSync(fsPath(absolute), { throwIfNoEntry: false }) !== undefined;
-  if (!live && !anyway) return undefined;
+  if (!anyway && !isThere(absolute)) return undefined;
   for (const path of candidatePaths(rootOf(vault.info), word, absolute)) {
     const newest = await newestHolding(vault, path, ctx.now());
     if (newest !== undefined) return { path, id: newest.id };

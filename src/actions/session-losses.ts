@@ -49,7 +49,7 @@ export async function sessionLosses(
   const judge = new Judge(vault, project, history, from, known, await committedFiles(project.root));
   const found = [...rowsSince(history, from)].flatMap(([key, rows]) => {
     const path = unescapeField(key);
-    return known.has(path) ? [] : (judge.look(path, rows) ?? []);
+    return (known.has(path) ? judge.lookAtNamed(path, rows) : judge.look(path, rows)) ?? [];
   });
   const gone = new Map(found.filter(({ kind }) => kind === 'gone').map(({ path, id }) => [path, id]));
   const wanted = found.filter(({ path, kind, id }) => kind !== 'gone' || gone.get(dirnameBytes(path)) !== id);
@@ -118,6 +118,12 @@ class Judge {
     const index = thrownAway >= 0 ? thrownAway : /^\.env/.test(basenameBytes(path)) ? this.#changed(rows) : -1;
     const found = this.#found(path, rows, index, thrownAway >= 0 ? 'went-back' : 'overwritten');
     return found !== undefined && this.#isStill(path, contentOf(last.row)) ? found : undefined;
+  }
+
+  /** What the loss watch names as gone comes back as it was last; work that a reset took before that is older. */
+  lookAtNamed(path: Bytes, rows: readonly KeyedRow[]): Found | undefined {
+    if (rows.at(-1)?.row !== undefined) return undefined;
+    return this.#found(path, rows, this.#thrownAway(rows), 'went-back');
   }
 
   #gone(path: Bytes, rows: readonly KeyedRow[], thrownAway: number): Found | undefined {

@@ -151,7 +151,8 @@ function judge(project: ProjectFacts, path: Bytes, isDirectory: boolean): Verdic
     const name = basenameBytes(at);
     const stat = lstatOf(joinBytes(root, at));
     const isLast = end < 0;
-    const isDir = stat?.isDirectory() ?? (!isLast || isDirectory);
+    // Of what is not there a name like node_modules is meant as the directory.
+    const isDir = stat?.isDirectory() ?? (!isLast || isDirectory || defaults.has(name));
     if (isNeverSaved(name)) return { reason: 'never', decidedBy: at, sentence: neverSentence(name) };
     if (isDir && defaults.has(name)) {
       return {

@@ -9,6 +9,7 @@ import type { Slots } from '../language/slots.ts';
 import type { LoggedRun } from '../os/backup-log.ts';
 import type { Session } from './command.ts';
 import { counted, grouped, visible } from './render.ts';
+import { lastOfPath, noneListed } from './render-say-path.ts';
 import type { Ran } from './say-run.ts';
 
 type Asked = Extract<Understood, { kind: 'asked' }>;
@@ -29,9 +30,14 @@ export async function answerOf({ clauses }: Asked, ran: readonly Ran[], session:
   const [only] = ran;
   if (only !== undefined && ran.length === 1) {
     if (intent === 'size') return sizeAnswer(only, slots, session);
-    if (intent === 'last') return slots.moment === undefined ? lastAnswer(only, slots, session) : madeThen(slots.moment, slots, session);
-    if (intent === 'list' && slots.moment !== undefined && list(fields(only.outcome.result), 'snapshots').length === 0)
-      return { sentence: `There is none of ${visible(slots.moment)}.`, lines: [], facts: {} };
+    if (intent === 'last' && only.step.command === 'why')
+      return { sentence: lastOfPath(fields(only.outcome.result), session.ctx.now()), lines: [], facts: {} };
+    if (intent === 'last' && only.step.command === 'status')
+      return slots.moment === undefined ? lastAnswer(only, slots, session) : madeThen(slots.moment, slots, session);
+    if (only.step.command === 'list' && list(fields(only.outcome.result), 'snapshots').length === 0) {
+      const none = noneListed(slots);
+      if (none !== undefined) return { sentence: none, lines: [], facts: {} };
+    }
     return { facts: {}, ...stepAnswer(only) };
   }
   const answers = ran.map(stepAnswer);
@@ -78,6 +84,7 @@ function stepAnswer({ step, outcome, exitCode }: Ran): StepAnswer {
         files.length === 0 ? 'Nothing had to be cut.' : `Done: ${counted(files.length, 'file')} cut, ${formatBytes(moved)} moved to the vault.`,
       );
     }
+    case 'why':
     case 'end':
       return { sentence: `${outcome.lines[0] ?? 'The session is saved'}.`, lines: outcome.lines.slice(1) };
     default:
@@ -224,7 +231,7 @@ async function lastAnswer({ outcome }: Ran, slots: Slots, session: Session): Pro
 /** "did we back up today?" */
 async function madeThen(moment: string, slots: Slots, session: Session): Promise<Answer> {
   const { rangeOf, snapshotsIn } = await import('./say-range.ts');
-  const range = await rangeOf(moment, session.ctx.now());
+  const range = await rangeOf(slots, session.ctx.now());
   const made = await snapshotsIn(range, slots, session);
   const newest = made.at(-1);
   const facts = { count: made.length, from: rfc(range.from), to: rfc(range.to) };

@@ -20,7 +20,9 @@ export function whyLines(result: WhyResult, logCap: number, now: number): string
   const lines =
     result.reason === 'saved'
       ? [
-          `${path} is saved${result.isDatabase ? ', as a consistent copy of the database' : ''}${result.live === undefined ? ' where it is there; now it is not' : ''}`,
+          result.live === undefined
+            ? `${path} is not there now; when it is, it is saved`
+            : `${path} is saved${result.isDatabase ? ', as a consistent copy of the database' : ''}`,
         ]
       : [`${path} is ${result.isSaved ? '' : 'NOT '}saved: ${visible(result.sentence)}${where}`];
   if (result.critical !== undefined && result.isSaved)
@@ -30,7 +32,7 @@ export function whyLines(result: WhyResult, logCap: number, now: number): string
       `Log          by ${ruleText(result.log)}: over ${formatBytes(logCap)} a backup's archive has its newest part${result.isCapped ? ', as now' : ''}; saves hold it whole`,
     );
   if (result.isAppendOnly) lines.push('Append-only  cora protect made it so');
-  if (last === undefined) return [...lines, result.isSaved ? 'Last saved   never: cora save' : 'Last saved   never'];
+  if (last === undefined) return [...lines, result.isSaved && result.live !== undefined ? 'Last saved   never: cora save' : 'Last saved   never'];
   const state =
     result.changedSince === undefined ? '' : result.changedSince ? '; it has changed since, by size or time' : '; it is as it was, by size and time';
   lines.push(

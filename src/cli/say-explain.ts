@@ -74,10 +74,25 @@ const INSTEAD: Readonly<Partial<Record<NotUnderstood['reason'], readonly [string
 /** Of a phrase so much is said back: longer ones are never understood. */
 const SAID_MOST = 400;
 
+/** What no intent stands for, because it is a command of its own. */
+const LOOKS: readonly (readonly [RegExp, readonly [string, string]])[] = [
+  [/^(?:help|what can (?:you|i|we|cora) (?:do|say|ask)|commands?|usage)\b/, ['cora --help', 'cora say --help']],
+  [/\b(?:chang(?:ed?|es)|diff|differences?|differs?|compare)\b/, ['cora diff', 'cora log PATH']],
+  [/\bwhy\b.*\b(?:saved?|backed up|missing|left out|included|excluded)\b/, ['cora why PATH', 'cora status']],
+  [/^(?:who|what did|where did)\b.*\b(?:delete[ds]?|remove[ds]?|lose|lost)\b|^i (?:lost|deleted)\b/, ['cora lost', 'cora restore PATH']],
+  [/\b(?:find|search|where(?:'s| is| are| was| did)|look for)\b/, ['cora find NAME', 'cora log PATH']],
+  [/^(?:show|print|open|read|view|display)\b.*\b(?:from|as of|at|as it was)\b/, ['cora cat @WHEN PATH', 'cora log PATH']],
+  [/\b(?:upload|ship|off-?site)\b/, ['cora ship', 'cora status']],
+  [/\b(?:pin|label|tag|keep)\b.*\b(?:save|backup|snapshot|it|this|that|last)\b/, ['cora pin ID', 'cora backup now --label NAME']],
+  [/\bundo\b/, ['cora restore --undo', 'cora restore PATH']],
+];
+
 /** Exit 64, with the two commands that come nearest. */
 export function notUnderstood(phrase: string, { reason, nearest }: NotUnderstood): CoraError {
-  const commands =
-    INSTEAD[reason] ?? nearest.map((intent) => (reason === 'how' ? `${COMMANDS[intent].replace(/ PATH$/, '')} --help` : COMMANDS[intent]));
+  const looks = LOOKS.find(([asks]) => asks.test(phrase.slice(0, SAID_MOST).toLowerCase()))?.[1];
+  const isLook = reason === 'unknown' || reason === 'how' || (reason === 'delete' && looks?.[0] === 'cora lost');
+  const helpOf = (intent: Intent) => (reason === 'how' ? `${COMMANDS[intent].replace(/ PATH$/, '')} --help` : COMMANDS[intent]);
+  const commands = (isLook ? looks : undefined) ?? INSTEAD[reason] ?? nearest.map(helpOf);
   const distinct = [...new Set(commands)];
   if (distinct.length < 2) distinct.push(distinct[0] === 'cora status' ? 'cora list' : 'cora status');
   const [first = 'cora save', second = 'cora status'] = distinct;

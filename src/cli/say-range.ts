@@ -14,12 +14,12 @@ import type { Ran } from './say-run.ts';
 export type Range = { readonly said: string; readonly from: number; readonly to: number };
 
 /** @throws CoraError usage, ambiguous_moment */
-export async function rangeOf(said: string, now: number): Promise<Range> {
+export async function rangeOf({ moment: said = 'now', since }: Slots, now: number): Promise<Range> {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const when = await readWhen(said, now, zone);
   if (when.kind === 'before') return { said, from: 0, to: timeOf(when, said) - 1 };
   const from = timeOf(await readWhen(`before ${said}`, now, zone), said);
-  return { said, from, to: from === when.time ? now : when.time };
+  return { said, from, to: since === true || from === when.time ? now : when.time };
 }
 
 function timeOf(when: When, said: string): number {
@@ -37,9 +37,9 @@ export async function snapshotsIn(range: Range, slots: Slots, session: Session):
 }
 
 /** `cora list`, of a span of time. */
-export async function listRange(moment: string, slots: Slots, phrase: string, session: Session): Promise<Ran> {
+export async function listRange(slots: Slots, phrase: string, session: Session): Promise<Ran> {
   session.runAs('list', phrase);
-  const range = await rangeOf(moment, session.ctx.now());
+  const range = await rangeOf(slots, session.ctx.now());
   const snapshots = await snapshotsIn(range, slots, session);
   const result: ListResult = { snapshots: slots.count === undefined ? snapshots : snapshots.slice(-slots.count), total: snapshots.length };
   const lines = snapshots.length === 0 ? [] : listLines(result, session.ctx.now(), session.width);

@@ -39,10 +39,13 @@ function stepsOfClause({ intent, slots }: Clause): readonly Step[] {
       return [{ command: 'list', args: [...kind, ...(slots.count === undefined ? [] : ['-n', String(slots.count)]), ...pathArgs(slots)] }];
     }
     case 'size':
-    case 'last':
       return [{ command: 'status', args: [] }];
+    // Of one path the whole project's figures would be no answer.
+    case 'last':
+      if (slots.path === undefined || slots.moment !== undefined) return [{ command: 'status', args: [] }];
+      return slots.kind === 'backup' ? [{ command: 'list', args: ['--backups', '-n', '1', ...pathArgs(slots)] }] : whySteps(slots);
     case 'health':
-      return [{ command: 'health', args: [] }];
+      return slots.path === undefined ? [{ command: 'health', args: [] }] : whySteps(slots);
     case 'protect':
       return [{ command: 'protect', args: protectArgs(slots) }];
     case 'rotate':
@@ -69,6 +72,8 @@ function pathArgs({ path, paths }: Slots): string[] {
   const all = paths ?? (path === undefined ? [] : [path]);
   return all.length === 0 ? [] : ['--', ...all];
 }
+
+const whySteps = ({ path, paths }: Slots): readonly Step[] => (paths ?? [path ?? '.']).map((one): Step => ({ command: 'why', args: ['--', one] }));
 
 /** The words that name a snapshot; none where nothing names one. */
 function nameArgs({ id, moment, which }: Slots): string[] {

@@ -181,7 +181,8 @@ function styleOf(stream: Stream, globals: GlobalOptions, env: Readonly<Record<st
 export function problemText(problem: Problem): string {
   const message = visible(problem.message);
   const path = problem.path === undefined ? '' : visible(problem.path);
-  return path === '' || names(message, path) ? message : `${path}: ${message}`;
+  // A command at the end of a message names the path too: what the message is of stands in its first sentence.
+  return path === '' || names(message.split('. ')[0] ?? '', path) ? message : `${path}: ${message}`;
 }
 
 /** True where the message holds the path as a word of its own: the file `a` is not named by "pack". */

@@ -11,6 +11,8 @@ export type Slots = {
   readonly paths?: readonly string[];
   /** As it was said; src/language/when.ts reads it. */
   readonly moment?: string;
+  /** list, last: from the moment until now, not of it. */
+  readonly since?: true;
   readonly id?: string;
   readonly label?: string;
   readonly note?: string;
@@ -44,6 +46,7 @@ export function slotsOf(intent: Intent, tokens: readonly Token[]): Slots {
   if (moment !== undefined) slots.moment = moment;
   const span = first('SPAN')?.text;
   if (span !== undefined) slots.moment = `${span} ago`;
+  if (slots.moment !== undefined && (intent === 'list' || intent === 'last') && tokens.some(({ word }) => word === 'since')) slots.since = true;
   const before = first('BEFORE');
   if (before !== undefined) {
     if (intent === 'save' || intent === 'backup' || intent === 'end') slots.note = before.text;
@@ -98,7 +101,7 @@ function takeKind(intent: Intent, tokens: readonly Token[], slots: Draft, has: H
     if (has('OFFSITE') || has('COPY')) slots.kind = 'offsite';
     else if (has('DRILL', 'RESTOREV')) slots.kind = 'drill';
     else if (has('VERIFYN', 'VERIFY')) slots.kind = 'verify';
-    else if (said.backup) slots.kind = 'backup';
+    else if (said.backup || has('BACKUP')) slots.kind = 'backup';
     else if (said.save) slots.kind = 'save';
   } else if (said.save !== said.backup) slots.kind = said.save ? 'save' : 'backup';
   if (intent === 'size' && has('RECENT') && (said.save || said.backup) && !has('BKS', 'SVS', 'BIGGEST')) slots.which = 'latest';

@@ -1,6 +1,7 @@
 // `cora diff`.
 
 import { diff } from '../../actions/diff.ts';
+import { isLivePath } from '../../actions/restore-word.ts';
 import type { Bytes } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
@@ -15,15 +16,14 @@ type Input = { readonly options: OptionsOf<typeof DIFF_FLAGS>; readonly args: re
 const ROWS = 20;
 
 export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
-  // After two snapshots there can be nothing but paths.
-  const wanted = [...args.slice(2), ...paths];
+  const { names, wanted } = await wordsOf(args, paths, session);
   if (options.rows === true && wanted.length !== 1)
     throw new CoraError('usage', '--rows needs the path of one database', { hint: 'cora diff A B --rows -- PATH' });
   // Now is the project around the current directory, whatever names the vault.
-  const { project, location } = await (args.length < 2 ? session.open() : session.locate());
+  const { project, location } = await (names.length < 2 ? session.open() : session.locate());
   const name = async (word: Bytes | undefined) => (word === undefined ? undefined : (await namedSnapshot(word, {}, location, session)).target);
-  const before = (await name(args[0])) ?? 'latest';
-  const after = await name(args[1]);
+  const before = (await name(names[0])) ?? 'latest';
+  const after = await name(names[1]);
   const result = await diff(
     location,
     project,
@@ -43,4 +43,17 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
     exitCode,
     problems: result.problems,
   };
+}
+
+/** At most two snapshots, then paths. As with git, a word that is no snapshot's name and names what is there begins the paths. */
+async function wordsOf(
+  args: readonly Bytes[],
+  paths: readonly Bytes[],
+  session: Session,
+): Promise<{ readonly names: readonly Bytes[]; readonly wanted: readonly Bytes[] }> {
+  const { location } = await session.locate();
+  const now = session.ctx.now();
+  const at = args.slice(0, 2).findIndex((word) => isLivePath(location, word, session.absolute(word), now));
+  const count = at < 0 ? 2 : at;
+  return { names: args.slice(0, count), wanted: [...args.slice(count), ...paths] };
 }

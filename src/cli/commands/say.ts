@@ -11,6 +11,7 @@ import { exists, readTextIfThere } from '../../os/files.ts';
 import type { Outcome, Session } from '../command.ts';
 import { answerOf } from '../render-say.ts';
 import { explainDocument, explainLines, notUnderstood } from '../say-explain.ts';
+import { withPlaces } from '../say-places.ts';
 import { listRange } from '../say-range.ts';
 import { applyPlan, sayRestore } from '../say-restore.ts';
 import { type Ran, runSteps } from '../say-run.ts';
@@ -35,8 +36,9 @@ export async function run({ options, args, paths }: Input, given: Session): Prom
   }
   session.runAs('say', phrase);
   if (understood.kind === 'none') throw notUnderstood(phrase, understood);
-  const ran = await runAll(understood, phrase, options, session);
-  return outcomeOf(understood, phrase, ran, session);
+  const placed = await withPlaces(understood, phrase, session);
+  const ran = await runAll(placed, phrase, options, session);
+  return outcomeOf(placed, phrase, ran, session);
 }
 
 /** Several steps and the answer look at one project: what its configuration warns of is said once. */
@@ -97,8 +99,7 @@ async function runAll(understood: Asked, phrase: string, options: Options, sessi
   const [{ intent, slots }] = understood.clauses;
   if (intent !== 'restore') {
     if (options.apply !== undefined) throw new CoraError('usage', '--apply carries out the plan of a restore', { hint: 'leave it out' });
-    if (intent === 'list' && slots.moment !== undefined && understood.clauses.length === 1)
-      return [await listRange(slots.moment, slots, phrase, session)];
+    if (intent === 'list' && slots.moment !== undefined && understood.clauses.length === 1) return [await listRange(slots, phrase, session)];
     return runSteps(stepsOf(understood), phrase, session);
   }
   const [step] = stepsOf(understood);
