@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, sym
 import { join } from 'node:path';
 import type { ElicitResult } from '@modelcontextprotocol/sdk/types.js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openTurns } from '../src/cli/mcp/turns.ts';
 import { type Assistant, assistant, type Settings } from './support/mcp-client.ts';
 import { execute, Sandbox } from './support/sandbox.ts';
 
@@ -231,6 +232,35 @@ test('names, notes and messages that give orders are data, and nothing happens b
   const done = await call('apply_restore', { confirm_token: given.data['confirm_token'] });
   expect(readFileSync(join(done.data['directory'] as string, ORDER), 'utf8')).toBe(`content of ${ORDER}`);
   expect(tree()).toEqual(before);
+});
+
+test('a flood of questions is answered some at a time, and the end of the client is heard between them', async () => {
+  const turns = openTurns();
+  const gone = new AbortController();
+  const seen = { now: 0, most: 0, done: 0 };
+  const asked = Array.from({ length: 200 }, () =>
+    turns.look(async () => {
+      if (gone.signal.aborted) return;
+      seen.most = Math.max(seen.most, ++seen.now);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      seen.now--;
+      if (++seen.done === 8) setImmediate(() => gone.abort());
+    }),
+  );
+  await turns.alone(async () => expect(seen.now).toBe(0));
+  await Promise.all(asked);
+  expect(seen.most).toBe(4);
+  expect(seen.done).toBeLessThan(20);
+});
+
+test('no restore goes where git or Cora reads instructions, and no path has a NUL', async () => {
+  await sandbox.snapshot(['save']);
+  const { call } = await connect();
+  const plan = (more: Record<string, unknown>) => call('plan_restore', { paths: ['notes.md'], ...more });
+  for (const into of ['.cora-restore', '.cora-restore/run-00000000', 'src/.cora-restore-rotate-old', '.git/hooks', 'src/../.git'])
+    expect(await plan({ into })).toMatchObject({ isError: true, raw: { _meta: { error: { code: 'refused' } } } });
+  for (const wrong of [{ into: 'a\0b' }, { paths: ['a\0b'] }, { target: 'latest\0' }]) expect((await plan(wrong)).text).toContain('NUL');
+  expect((await plan({ into: '.cora-restore-side/mine' })).isError).toBe(false);
 });
 
 test('errors carry no stack, also for arguments that make no sense', async () => {

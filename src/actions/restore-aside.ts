@@ -8,7 +8,7 @@ import { exists, writeNewFile } from '../os/files.ts';
 
 const ASIDE = '.cora-restore-side';
 /** What git or Cora itself reads as instructions: the record of a restore says what the next run moves where. */
-const KEPT_CLEAR = /(?:^|\/)(?:\.git|\.cora-restore[^/]*)(?:\/|$)/;
+const KEPT_CLEAR = /(?:^|\/)(?:\.git|\.cora-restore(?!-side(?:\/|$))[^/]*)(?:\/|$)/;
 
 /**
  * A directory that does not exist yet. Nothing is made.
