@@ -3,6 +3,7 @@
 
 import { chownSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { replaceFile } from '../src/os/files.ts';
 import { findProgram } from '../src/os/run.ts';
@@ -25,7 +26,7 @@ afterAll(() => box.remove());
 /** A shell with the code of `cora shell`, in the project; killed where it hangs. */
 async function inShell(shell: string, script: string): Promise<string> {
   const code = join(box.root, `code.${shell}`);
-  writeFileSync(code, (await box.cora(['shell', shell, '--phrases'])).stdout);
+  if (!existsSync(code)) writeFileSync(code, (await box.cora(['shell', shell, '--phrases'])).stdout);
   const args = { bash: ['--norc', '-c'], zsh: ['-f', '-c'], fish: ['-N', '-c'] }[shell] ?? ['-c'];
   const env = { PATH: `${repository}/bin:${PATH}`, HOME: box.home, CORA_VAULT: box.vault, CORA_LOG: '' };
   const run = await execute('timeout', ['-s', 'KILL', '20', shell, ...args, `. ${code}; ${script}`], { cwd: box.project, env });
@@ -105,6 +106,35 @@ test('FIFOs and endless files in the caches stop neither a run nor a prompt', as
   symlinkSync('/dev/zero', cache('history.tsv'));
   expect((await box.json(['log', 'a.txt'])).code).toBe(0);
 });
+
+test('a history that was made up, sums and all, hangs nothing and steers no terminal', async () => {
+  expect((await box.cora(['find', '*'])).code).toBe(0);
+  const before = readFileSync(cache('history.tsv'));
+  const [header = ''] = before.toString('latin1').split('\n');
+  const [, id = '', , stamp = ''] = /^\t(\S+) (\S+) (\S+) /m.exec(before.toString('latin1')) ?? [];
+  const made = (...segments: readonly (readonly [string, string])[]) =>
+    `${header}\n${segments.map(([name, rows]) => `\t${name} save ${stamp} ${rows.length} ${crc32(rows)}\n${rows}`).join('')}`;
+  const row = 'a.txt\tf\t0644\t0\t0\t1\t5\tdead\t-';
+  for (const text of [
+    made([id, row]),
+    made([id, `${row}\n`], ['\x1b[31mgone', 'a.txt\t-\n']),
+    made([id, '\0\xff\n\t\t\t\n-\n~~\n']),
+    made([id, '']).replace(/ 0 0\n/, ' 99999999999 0\n'),
+    `${header}\n${'\n'.repeat(1_000_000)}`,
+  ]) {
+    writeFileSync(cache('history.tsv'), text, 'latin1');
+    for (const command of [
+      ['find', '*'],
+      ['log', 'a.txt'],
+      ['diff', 'latest'],
+    ]) {
+      const run = await box.cora(command);
+      expect([command, run.code]).not.toEqual([command, null]);
+      expect(run.stdout + run.stderr).not.toMatch(/\x1b|Internal/);
+    }
+  }
+  writeFileSync(cache('history.tsv'), before);
+}, 60_000);
 
 test('a status with numbers that no shell can take shows nothing, and says nothing', async () => {
   const before = readFileSync(cache('prompt'), 'utf8');

@@ -211,11 +211,11 @@ function readCache(vault: Vault): Segment[] {
   const segments: Segment[] = [];
   for (let at = HEADER.length; at < data.length; ) {
     const end = data.indexOf(10, at);
-    const match = /^\t(\S+) (\S+) (\S+) (\d+) (\d+)$/.exec(data.toString('latin1', at, Math.max(at, end)));
+    const match = /^\t([!-~]+) ([a-z]+) ([!-~]+) (\d+) (\d+)$/.exec(data.toString('latin1', at, Math.max(at, end)));
     const [, id, form, stamp, bytes, sum] = match ?? [];
     if (id === undefined || form === undefined || stamp === undefined) return [];
     const rows = data.subarray(end + 1, end + 1 + Number(bytes));
-    if (rows.length !== Number(bytes) || crc32(rows) !== Number(sum)) return [];
+    if (rows.length !== Number(bytes) || crc32(rows) !== Number(sum) || (rows.length > 0 && rows.at(-1) !== 10)) return [];
     segments.push({ id, form, stamp, rows });
     at = end + 1 + rows.length;
   }
