@@ -143,7 +143,7 @@ console.log(format(db.prepare('SELECT count(*) AS count FROM users').get().count
     expect({ env: read('.env'), log: read('AI_WORK_LOG.md') }).toEqual(before);
     expect((await shell(START)).stdout).toBe('v2: 200 users, 16 secret\n');
     expect(read('src/lib/extra.mjs')).toContain('x'.repeat(2000));
-    expect((await shell('cora save && cora lost')).stdout).toContain('Nothing is lost');
+    expect((await shell('cora save && cora lost')).stdout).toContain('Nothing critical is lost; ');
     await assistant.end();
     await settled();
     expect(logged()).toMatch(/command="end" trigger="assistant".* exit=0 /);
@@ -184,7 +184,7 @@ describe.skipIf(whyNoPython !== undefined)(`a project in Python${whyNoPython ===
     await comeBack();
     expect({ helper: read('helper/__init__.py'), token: read('.env.local'), history: read('memory/history.jsonl') }).toEqual(before);
     expect((await shell('python3 app.py')).stdout).toBe('500 facts TOKEN=a-long-token-that-nobody-remembers\n');
-    expect((await shell('cora save && cora lost')).stdout).toContain('Nothing is lost');
+    expect((await shell('cora save && cora lost')).stdout).toContain('Nothing critical is lost; ');
   });
 });
 
@@ -232,7 +232,7 @@ test('a critical file that a reset took back and that was removed then comes bac
   expect(await shell('cora save && git checkout -q AI_WORK_LOG.md && cora save && rm AI_WORK_LOG.md; cora save')).toMatchObject({ code: 3 });
   await comeBack();
   expect(read('AI_WORK_LOG.md')).toBe('committed\nwork of the session\n');
-  expect((await shell('cora save && cora lost')).stdout).toContain('Nothing is lost');
+  expect((await shell('cora save && cora lost')).stdout).toContain('Nothing critical is lost; ');
 });
 
 describe('the hook itself', () => {

@@ -1,10 +1,10 @@
 // Phrases about one path are answered about that path: whether it is saved, when it was, its versions, also by its bare name and from
 // below the project; and a path given to `cora diff` is no snapshot's name.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Sandbox } from './support/sandbox.ts';
+import { execute, Sandbox } from './support/sandbox.ts';
 
 let box: Sandbox;
 const at = (name: string) => join(box.project, name);
@@ -83,7 +83,41 @@ test('cora diff takes a path that is there for a path, before or after snapshots
   expect((await box.cora(['diff', 'notes.md'], { cwd: at('data') })).stdout).toContain('+two');
   expect((await box.cora(['diff', 'a'])).stdout).toContain('nothing differs');
   expect((await box.cora(['diff', 'nosuch'])).code).toBe(2);
+  const unknown = await box.cora(['diff', 'latest', '--', 'nosuch']);
+  expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('Nothing is or was at nosuch; cora find NAME')]);
+  expect((await box.cora(['diff', '--', 'notes.md'])).stderr).toContain('; cora diff -- data/notes.md');
   for (const command of ['diff', 'restore']) expect((await box.cora([command, 'n'.repeat(300)])).stderr).toContain('There is no snapshot nnn');
+});
+
+test('a save or backup that names a path says where that is not in it', async () => {
+  expect((await say('save data/notes.md')).stdout).not.toContain('in it:');
+  expect((await say('save nosuch.txt')).stdout).toMatch(/nosuch\.txt is not in it: there is no such file\.\n/);
+  expect((await say('back up node_modules')).stdout).toMatch(/^Done: .* node_modules is NOT in it: directories named node_modules/);
+});
+
+test('a vector store comes back whole by the command of cora lost', async () => {
+  const own = new Sandbox({ fast: true });
+  try {
+    writeFileSync(join(own.project, 'cora.toml'), '');
+    mkdirSync(join(own.project, 'store/abc'), { recursive: true });
+    writeFileSync(join(own.project, 'store/abc/data_level0.bin'), 'vectors');
+    const made = await execute('sqlite3', [
+      join(own.project, 'store/chroma.sqlite3'),
+      'create table embeddings (id); insert into embeddings values (1), (2);',
+    ]);
+    expect(made.code).toBe(0);
+    expect((await own.cora(['save'])).code).toBe(0);
+    rmSync(join(own.project, 'store'), { recursive: true });
+    expect((await own.cora(['save'])).code).toBe(3);
+    const [loss] = (await own.json(['lost'])).result['losses'] as { restore: string }[];
+    expect(loss?.restore).toMatch(/ --live -- store$/);
+    const id = / restore (\S+) /.exec(loss?.restore ?? '')?.[1] ?? '';
+    expect((await own.cora(['restore', id, '--yes', '--live', '--', 'store'])).code).toBe(0);
+    expect(readFileSync(join(own.project, 'store/abc/data_level0.bin'), 'utf8')).toBe('vectors');
+    expect((await own.cora(['save'])).code).toBe(0);
+  } finally {
+    await own.remove();
+  }
 });
 
 test('why: a name like node_modules is the directory, also where it is not there', async () => {

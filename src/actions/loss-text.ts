@@ -2,12 +2,14 @@
 // whatever directory it is pasted into, whatever bytes are in the names.
 
 import { ARTEFACTS, isArtefactPath } from '../base/artefact.ts';
-import { type Bytes, bytes, fromText, isText, toText } from '../base/bytes.ts';
+import { type Bytes, basenameBytes, bytes, dirnameBytes, fromText, isText, toText } from '../base/bytes.ts';
 import type { Problem } from '../base/context.ts';
 import { formatBytes } from '../base/units.ts';
 import type { LossReport } from '../format/report.ts';
 import type { Vault } from '../vault/vault.ts';
 import { keyOf } from './loss-baseline.ts';
+
+const CHROMA_DATABASE = 'chroma.sqlite3';
 
 /** Where the commands are to work. */
 export type Place = { readonly root: Bytes; readonly vault: Vault };
@@ -49,8 +51,14 @@ export function restoreCommand(loss: LossReport, place: Place): string {
   }
   const restore = `cora restore ${loss.last_good}${vaultOption(place.vault)} --yes`;
   if (loss.path === '.') return here + restore;
-  const path = quoted(keyOf(loss));
+  const path = quoted(unitOf(keyOf(loss)));
   return `${here}${restore}${loss.tables === undefined ? '' : ' --live'} -- ${path}`;
+}
+
+/** The directory of a vector store comes back as a whole: its database without the index beside it answers wrongly. */
+function unitOf(path: Bytes): Bytes {
+  const directory = dirnameBytes(path);
+  return basenameBytes(path) === CHROMA_DATABASE && directory !== '.' ? directory : path;
 }
 
 /** Brings paths back from one snapshot, in place. */

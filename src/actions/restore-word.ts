@@ -2,7 +2,7 @@
 // a path of the project, of which the newest good snapshot that has it is meant. Two readings are an error.
 
 import { lstatSync, realpathSync } from 'node:fs';
-import { type Bytes, bytes, fromBuffer, fromText, fsPath, printable, toText } from '../base/bytes.ts';
+import { type Bytes, basenameBytes, bytes, fromBuffer, fromText, fsPath, printable, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { resolveSnapshot } from '../vault/catalog.ts';
@@ -39,8 +39,14 @@ export async function readRestoreWord(location: VaultLocation, word: Bytes, abso
   }
   if (path !== undefined) return say(path, ctx);
   // What it is no name of is told by the resolver of names.
+  if (snapshot === undefined && /[./]/.test(name)) throw noSuchPath(word);
   if (snapshot === undefined) resolveSnapshot(vault, name, now);
   return { target: word, paths: [] };
+}
+
+function noSuchPath(word: Bytes): CoraError {
+  const hint = `cora find ${printable(basenameBytes(word))} looks for the name in all snapshots`;
+  return new CoraError('unknown_snapshot', `There is no snapshot ${printable(word)}, and no good one has such a path`, { hint });
 }
 
 /**
@@ -50,7 +56,9 @@ export async function readRestoreWord(location: VaultLocation, word: Bytes, abso
 export async function readRestorePath(location: VaultLocation, word: Bytes, absolute: Bytes, ctx: Context): Promise<RestoreWord> {
   const path = await pathOf(openLocated(location), word, absolute, true, ctx);
   if (path !== undefined) return say(path, ctx);
-  throw new CoraError('not_found', `No good snapshot holds ${printable(word)}`, { hint: 'paths are relative to the project; cora list PATH' });
+  throw new CoraError('not_found', `No good snapshot holds ${printable(word)}`, {
+    hint: 'cora find NAME looks for names; paths are relative to the project',
+  });
 }
 
 type FoundPath = { readonly path: Bytes; readonly id: string };

@@ -1,8 +1,8 @@
-// Answers about one path: when it was last saved, that no snapshot has it. Pure.
+// Answers about what is there and what is gone: when a path was last saved, that no snapshot has it, what was lost. Pure.
 
 import { formatAge } from '../base/units.ts';
 import type { Slots } from '../language/slots.ts';
-import { visible } from './render.ts';
+import { counted, visible } from './render.ts';
 
 /** The sentence for an empty list; undefined where nothing but the vault's emptiness explains it. */
 export function noneListed({ moment, path, since }: Slots): string | undefined {
@@ -17,4 +17,15 @@ export function lastOfPath(document: Readonly<Record<string, unknown>>, now: num
   if (last === null) return `No snapshot has ${path}; cora why -- ${path} says by which rule.`;
   const gone = document['in_newest'] === true ? '' : '; the newest snapshot does not have it';
   return `${path} was last saved ${formatAge(now - Date.parse(last.time))} (${last.snapshot_id})${gone}.`;
+}
+
+/** "what did we lose?" @param document of `cora lost` */
+export function lostAnswer(
+  document: Readonly<Record<string, unknown>>,
+  lines: readonly string[],
+): { readonly sentence: string; readonly lines: readonly string[] } {
+  const critical = (document['losses'] as readonly unknown[]).length;
+  if (critical > 0) return { sentence: `${counted(critical, 'thing')} lost; each with the way back:`, lines };
+  const [sentence = '', ...rest] = lines;
+  return { sentence: `${sentence}.`, lines: rest };
 }

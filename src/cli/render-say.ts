@@ -9,7 +9,7 @@ import type { Slots } from '../language/slots.ts';
 import type { LoggedRun } from '../os/backup-log.ts';
 import type { Session } from './command.ts';
 import { counted, grouped, visible } from './render.ts';
-import { lastOfPath, noneListed } from './render-say-path.ts';
+import { lastOfPath, lostAnswer, noneListed } from './render-say-path.ts';
 import type { Ran } from './say-run.ts';
 
 type Asked = Extract<Understood, { kind: 'asked' }>;
@@ -68,10 +68,8 @@ function stepAnswer({ step, outcome, exitCode }: Ran): StepAnswer {
       return withLines(listed(list(document, 'snapshots'), number(document, 'total')));
     case 'health':
       return healthy(document, outcome.lines);
-    case 'lost': {
-      const losses = list(document, 'losses');
-      return losses.length === 0 ? alone('Nothing is lost.') : withLines(`${counted(losses.length, 'thing')} lost; each with the way back:`);
-    }
+    case 'lost':
+      return lostAnswer(document, outcome.lines);
     case 'protect': {
       const held = list(document, 'files').filter((file) => file['append_only'] === true).length;
       const sealed = list(document, 'backups').filter((backup) => backup['protection'] === 'kernel').length;

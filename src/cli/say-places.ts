@@ -1,6 +1,8 @@
-// The paths of a phrase that looks back, as paths of the project: "versions of app.db" means data/app.db where no other has the name.
+// The paths of a phrase. One that looks back means paths of the project: "versions of app.db" is data/app.db where no other has the name. One that
+// saves names what it is about: the whole is saved, and what is not in that is said.
 
 import { saidPaths } from '../actions/said-path.ts';
+import { why } from '../actions/why.ts';
 import { fromText, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
 import type { Clause, Understood } from '../language/intent.ts';
@@ -41,4 +43,19 @@ function ambiguous(said: string, found: readonly string[], phrase: string): Cora
     `${visible(said)} can be ${visible(first)} or ${visible(second)}${found.length > 2 ? ` (${found.length} paths in all)` : ''}`,
     { hint: 'say the whole path', details: { phrase, reason: 'which', nearest: [first, second] } },
   );
+}
+
+/** Of a save or backup: the paths that were named and are not in it, a sentence each. */
+export async function leftOut({ clauses }: Asked, session: Session): Promise<readonly string[]> {
+  const named = clauses.flatMap(({ intent, slots }) =>
+    intent !== 'save' && intent !== 'backup' ? [] : (slots.paths ?? (slots.path === undefined ? [] : [slots.path])),
+  );
+  if (named.length === 0) return [];
+  const { project, location } = await session.open();
+  const results = await Promise.all(named.map(async (path) => why(project, location, fromText(path), session.absolute(fromText(path)))));
+  return results.flatMap(({ path, live, isSaved, sentence }) => {
+    const name = visible(toText(path));
+    if (!isSaved) return [`${name} is NOT in it: ${visible(sentence)}.`];
+    return live === undefined ? [`${name} is not in it: there is no such file.`] : [];
+  });
 }

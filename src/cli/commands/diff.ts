@@ -2,8 +2,10 @@
 
 import { diff } from '../../actions/diff.ts';
 import { isLivePath } from '../../actions/restore-word.ts';
-import type { Bytes } from '../../base/bytes.ts';
+import { saidPaths } from '../../actions/said-path.ts';
+import { type Bytes, basenameBytes, bytes, printable } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
+import type { VaultLocation } from '../../vault/locate.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
 import type { DIFF_FLAGS } from '../diff-flags.ts';
 import type { OptionsOf } from '../flags.ts';
@@ -36,6 +38,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
     session.ctx,
   );
   const isDifferent = result.files.length + result.databases.length > 0;
+  if (!isDifferent) await requireKnown(wanted, location, session);
   const exitCode = options.exitCode === true && isDifferent ? EXIT.failed : exitCodeOf(result.problems);
   return {
     result: session.globals.json === true ? diffDocument(result) : undefined,
@@ -56,4 +59,17 @@ async function wordsOf(
   const at = args.slice(0, 2).findIndex((word) => isLivePath(location, word, session.absolute(word), now));
   const count = at < 0 ? 2 : at;
   return { names: args.slice(0, count), wanted: [...args.slice(count), ...paths] };
+}
+
+/** "Nothing differs" is no answer about a path that never was. @throws CoraError not_found */
+async function requireKnown(wanted: readonly Bytes[], location: VaultLocation, session: Session): Promise<void> {
+  for (const word of wanted) {
+    const path = bytes(word.replace(/(?<=.)\/+$/, ''));
+    const [found] = await saidPaths(location, path, session.absolute(path));
+    const isElsewhere = found !== undefined && !word.includes('/') && basenameBytes(found) === path && found !== path;
+    if (found !== undefined && !isElsewhere) continue;
+    throw new CoraError('not_found', `Nothing is or was at ${printable(word)}`, {
+      hint: found === undefined ? 'cora find NAME looks for names; paths are relative to the project' : `cora diff -- ${printable(found)}`,
+    });
+  }
 }

@@ -21,7 +21,7 @@ export async function run({ options, args, paths }: Input, session: Session): Pr
   if (options.accept !== true) {
     if (names.length > 0) throw new CoraError('usage', 'lost takes names with --accept only', { hint: 'cora lost --accept PATH' });
     const ended = await sessionLosses(project, vault, new Set(losses.map(keyOf)), session.ctx);
-    const none = ended === undefined ? 'Nothing is lost' : 'Nothing critical is lost';
+    const none = `Nothing critical is lost${ended === undefined ? "; cora find --gone '*' lists all else that went" : ''}`;
     return {
       result: { losses: document(losses, place), session: sessionDocument(ended) },
       lines: [...(losses.length === 0 ? [none] : losses.flatMap((loss) => lossLines(loss, place))), ...sessionLines(ended, session.ctx.now())],

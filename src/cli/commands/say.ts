@@ -11,7 +11,7 @@ import { exists, readTextIfThere } from '../../os/files.ts';
 import type { Outcome, Session } from '../command.ts';
 import { answerOf } from '../render-say.ts';
 import { explainDocument, explainLines, notUnderstood } from '../say-explain.ts';
-import { withPlaces } from '../say-places.ts';
+import { leftOut, withPlaces } from '../say-places.ts';
 import { listRange } from '../say-range.ts';
 import { applyPlan, sayRestore } from '../say-restore.ts';
 import { type Ran, runSteps } from '../say-run.ts';
@@ -117,10 +117,11 @@ async function outcomeOf(understood: Asked, phrase: string, ran: readonly Ran[],
   const last = ran.at(-1);
   if (last === undefined) throw new CoraError('internal', 'The phrase ran nothing');
   const answer = await answerOf(understood, ran, session);
-  const lines = [answer.sentence, ...answer.lines];
+  const sentence = [answer.sentence, ...(await leftOut(understood, session))].join(' ');
+  const lines = [sentence, ...answer.lines];
   const problems = ran.flatMap(({ outcome }) => outcome.problems ?? []);
   const [exitCode] = ran.map((one) => one.exitCode).toSorted((a, b) => gravity(b) - gravity(a));
-  const facts = { answer: { sentence: answer.sentence, ...answer.facts } };
+  const facts = { answer: { sentence, ...answer.facts } };
   if (ran.length === 1) {
     const { failure, result } = last.outcome;
     const told = failure === undefined ? last.outcome : { ...last.outcome, failure: { ...failure, details: { ...failure.details, ...facts } } };

@@ -135,17 +135,29 @@ const lost = tool({
   name: 'lost',
   title: 'List losses',
   description:
-    'Critical files and databases that vanished, were emptied or shrank since an earlier save, each with the command that brings it back. Accepting a loss is for a person.',
+    'Critical files and databases that vanished, were emptied or shrank since an earlier save, each with the command that brings it back, and what else went in the last session of an assistant. Accepting a loss is for a person.',
   hints: READ,
   command: 'lost',
   input: z.strictObject({}),
-  output: z.object({ ...HEAD, losses: z.array(loss), losses_total: count() }),
+  output: z.object({ ...HEAD, losses: z.array(loss), losses_total: count(), session_restore: z.array(text()) }),
   async run(_input, session) {
-    const losses = listOf(fieldsOf((await runLost({ options: {}, args: [], paths: [] }, session)).result)['losses']).map(fieldsOf);
+    const document = fieldsOf((await runLost({ options: {}, args: [], paths: [] }, session)).result);
+    const losses = listOf(document['losses']).map(fieldsOf);
+    // What went in the last session and is not critical; the commands name it.
+    const besides = listOf(fieldsOf(document['session'])['restore']).map(String);
+    const named = losses.length === 0 ? 'Nothing critical is lost' : `${counted(losses.length, 'loss', 'losses')}, each with the way back`;
     return {
-      sentence: losses.length === 0 ? 'Nothing is lost' : `${counted(losses.length, 'loss', 'losses')}, each with the way back`,
-      lines: losses.map(({ path: gone, kind, restore }) => visible(`${String(gone)}: ${String(kind)}; back: ${String(restore)}`)),
-      data: { ...(await headOf(textOf(losses[0]?.['last_good']), session)), losses: losses.slice(0, ROWS), losses_total: losses.length },
+      sentence: besides.length === 0 ? named : `${named}; besides, in the last session of an assistant, what these commands bring back`,
+      lines: [
+        ...losses.map(({ path: gone, kind, restore }) => visible(`${String(gone)}: ${String(kind)}; back: ${String(restore)}`)),
+        ...besides.map((command) => `back: ${visible(command)}`),
+      ],
+      data: {
+        ...(await headOf(textOf(losses[0]?.['last_good']), session)),
+        losses: losses.slice(0, ROWS),
+        losses_total: losses.length,
+        session_restore: besides.slice(0, ROWS),
+      },
     };
   },
 });
