@@ -77,7 +77,8 @@ export class Assistant {
           milliseconds: performance.now() - begun,
         }),
       );
-      child.stdin.on('error', reject);
+      // A hook that has nothing to do ends without reading its input.
+      child.stdin.on('error', (error: NodeJS.ErrnoException) => (error.code === 'EPIPE' ? undefined : reject(error)));
       child.stdin.end(input);
     });
   }
