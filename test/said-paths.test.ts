@@ -68,6 +68,8 @@ test.each([
   ['I lost data/notes.md', 'cora lost'],
   ['what did the agent delete?', 'cora lost'],
   ['help', 'cora --help'],
+  ['go back two saves', 'cora list'],
+  ['go back one save', 'cora list'],
   ['upload my backups', 'cora ship'],
   ['pin the last backup', 'cora pin ID'],
   ['delete old backups', 'cora prune'],

@@ -75,7 +75,7 @@ test('"how big are your backups?" is answered from the ledger, as list has it', 
   const { kept } = asked.result['answer'] as { kept: { type: string; count: number; size: number }[] };
   const listed = (await box.json(['list', '--backups'])).result['snapshots'] as { size: number }[];
   expect(kept).toMatchObject([{ type: 'manual', count: listed.length, size: listed.reduce((sum, { size }) => sum + size, 0) }]);
-  expect(sentenceOf(asked)).toContain(`1 manual (${formatBytes(kept[0]?.size ?? 0)})`);
+  expect(sentenceOf(asked)).toContain(`1 manual backup (${formatBytes(kept[0]?.size ?? 0)})`);
 });
 
 test('"when was the last backup?" is answered with the run that status names', async () => {

@@ -138,7 +138,7 @@ function listed(rows: readonly Fields[], total: number): string {
 }
 
 function named(type: string, count: number): string {
-  return type === 'save' ? counted(count, 'save') : `${grouped(count)} ${type}`;
+  return type === 'save' ? counted(count, 'save') : type === 'manual' ? counted(count, 'manual backup') : `${grouped(count)} ${type}`;
 }
 
 function healthy(document: Fields, lines: readonly string[]): StepAnswer {

@@ -84,6 +84,7 @@ const LOOKS: readonly (readonly [RegExp, readonly [string, string]])[] = [
   [/^(?:show|print|open|read|view|display)\b.*\b(?:from|as of|at|as it was)\b/, ['cora cat @WHEN PATH', 'cora log PATH']],
   [/\b(?:upload|ship|off-?site)\b/, ['cora ship', 'cora status']],
   [/\b(?:pin|label|tag|keep)\b.*\b(?:save|backup|snapshot|it|this|that|last)\b/, ['cora pin ID', 'cora backup now --label NAME']],
+  [/\b(?:go|roll) back\b.*\b(?:\d+|one|two|three|four|five)\b/, ['cora list', 'cora restore latest~1 --dry-run']],
   [/\bundo\b/, ['cora restore --undo', 'cora restore PATH']],
 ];
 

@@ -161,7 +161,14 @@ function clausesOf(tokens: readonly Token[], most: number, known: Lexicon): read
 
 function clauseOf(tokens: readonly Token[], { rules }: Lexicon): Clause | undefined {
   const rule = tokens.length === 0 ? undefined : rules.find(({ matches }) => matches(tokens));
+  if (rule?.intent === 'restore' && countsSnapshots(tokens)) return undefined;
   return rule === undefined || !isAnchored(rule.intent, tokens) ? undefined : { intent: rule.intent, slots: slotsOf(rule.intent, tokens) };
+}
+
+/** "go back two saves": which one that is was not said, and the newest is not meant. */
+function countsSnapshots(tokens: readonly Token[]): boolean {
+  const isSnapshot = (token: Token | undefined) => token?.classes.some((name) => /^(?:BKS?|SVS?)$/.test(name)) === true;
+  return tokens.some(({ word, classes }, index) => (classes.includes('NUMBER') || word === 'one') && isSnapshot(tokens[index + 1]));
 }
 
 function ownClause(tokens: readonly Token[], own: OwnPhrases, words: Words): readonly Clause[] | undefined {
