@@ -85,6 +85,7 @@ test('cora diff takes a path that is there for a path, before or after snapshots
   expect((await box.cora(['diff', 'notes.md'], { cwd: at('data') })).stdout).toContain('+two');
   expect((await box.cora(['diff', 'a'])).stdout).toContain('nothing differs');
   expect((await box.cora(['diff', 'nosuch'])).code).toBe(2);
+  expect((await box.cora(['diff', 'same.txt'], { cwd: at('b') })).stdout).toContain('nothing differs');
   const unknown = await box.cora(['diff', 'latest', '--', 'nosuch']);
   expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('Nothing is or was at nosuch; cora find NAME')]);
   expect((await box.cora(['diff', '--', 'notes.md'])).stderr).toContain('; cora diff -- data/notes.md');

@@ -1,7 +1,7 @@
 // The paths of a phrase. One that looks back means paths of the project: "versions of app.db" is data/app.db where no other has the name. One that
 // saves names what it is about: the whole is saved, and what is not in that is said.
 
-import { saidPaths } from '../actions/said-path.ts';
+import { saidPath } from '../actions/said-path.ts';
 import { why } from '../actions/why.ts';
 import { fromText, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
@@ -25,7 +25,8 @@ export async function withPlaces(understood: Asked, phrase: string, session: Ses
     return { ...clause, slots: { ...clause.slots, path: first, ...(paths === undefined ? {} : { paths: all }) } };
   };
   const placeOf = async (said: string): Promise<string> => {
-    const [found, ...others] = (await saidPaths(location, fromText(said), session.absolute(fromText(said)))).map(toText);
+    const { exact, elsewhere } = await saidPath(location, fromText(said), session.absolute(fromText(said)));
+    const [found, ...others] = (exact === undefined ? elsewhere : [exact]).map(toText);
     if (others.length > 0) throw ambiguous(said, [found ?? said, ...others], phrase);
     if (found !== undefined && found !== said) session.ctx.monitor.note(`${said} = ${found}`);
     return found ?? said;

@@ -2,8 +2,8 @@
 
 import { diff } from '../../actions/diff.ts';
 import { isLivePath } from '../../actions/restore-word.ts';
-import { saidPaths } from '../../actions/said-path.ts';
-import { type Bytes, basenameBytes, bytes, printable } from '../../base/bytes.ts';
+import { saidPath } from '../../actions/said-path.ts';
+import { type Bytes, bytes, printable } from '../../base/bytes.ts';
 import { CoraError, EXIT } from '../../base/errors.ts';
 import type { VaultLocation } from '../../vault/locate.ts';
 import { exitCodeOf, type Outcome, type Session } from '../command.ts';
@@ -65,9 +65,9 @@ async function wordsOf(
 async function requireKnown(wanted: readonly Bytes[], location: VaultLocation, session: Session): Promise<void> {
   for (const word of wanted) {
     const path = bytes(word.replace(/(?<=.)\/+$/, ''));
-    const [found] = await saidPaths(location, path, session.absolute(path));
-    const isElsewhere = found !== undefined && !word.includes('/') && basenameBytes(found) === path && found !== path;
-    if (found !== undefined && !isElsewhere) continue;
+    const { exact, elsewhere } = await saidPath(location, path, session.absolute(path));
+    if (exact !== undefined) continue;
+    const [found] = elsewhere;
     throw new CoraError('not_found', `Nothing is or was at ${printable(word)}`, {
       hint: found === undefined ? 'cora find NAME looks for names; paths are relative to the project' : `cora diff -- ${printable(found)}`,
     });
