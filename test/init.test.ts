@@ -299,7 +299,7 @@ describe('in a large, foreign or failing place', () => {
   });
 
   test.skipIf(!isRoot)('a save that fails leaves the tree as it was, hook and configuration too', async () => {
-    await shell(`${GIT} && head -c 4000000 /dev/urandom > big`);
+    await shell(`${GIT} && head -c 4000000 /dev/urandom > big && mkdir .claude`);
     const small = join(sandbox.root, 'small');
     mkdirSync(small);
     const before = await fingerprint(sandbox.project);

@@ -270,10 +270,10 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
   test('init arms timers that find the vault that was named, and its undo takes everything away but the vault', async () => {
     const [project, vault] = ['/srv/cora-init', '/srv/elsewhere'];
     await machine.must(`mkdir ${project} && cd ${project} && echo 1 > a && sqlite3 n.db 'create table t(a); insert into t values (1)'`);
-    const made = await result(`init --yes --vault ${vault}`, project);
+    const made = await result(`init --yes --no-agents --vault ${vault}`, project);
     expect(made).toMatchObject({ code: 0, timers: { started: true }, restore_test: { file: 'a', database: 'n.db', rows: 1 } });
     expect(await machine.must('cat /etc/cora/cora-init.toml')).toContain(`vault = "${vault}"`);
-    expect(await result(`init --yes --vault ${vault}`, project)).toMatchObject({ code: 0, save: { outcome: 'unchanged' } });
+    expect(await result(`init --yes --no-agents --vault ${vault}`, project)).toMatchObject({ code: 0, save: { outcome: 'unchanged' } });
     expect(await result('timers status', project)).toMatchObject({ code: 0, installed: true, warnings: [] });
     await machine.must(`echo 2 > ${project}/b && systemctl start cora-save.service`);
     expect(await result('list', project)).toMatchObject({ total: 2 });

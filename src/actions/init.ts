@@ -33,6 +33,7 @@ import { openForWriting, type ProjectFacts } from './open-project.ts';
 import { type SaveResult, save } from './save.ts';
 import { type InstalledTimers, installTimers } from './timers.ts';
 import { placeOf, slotFor, type TimersMachine, type TimersOptions } from './timers-plan.ts';
+import { undoAgents } from './undo-agents.ts';
 
 /** What became of a file: `same` as an earlier init wrote it, `kept` because it is the user's or was edited since. */
 export type FileOutcome = { readonly path: string; readonly action: 'written' | 'same' | 'kept' | 'failed'; readonly reason?: string };
@@ -94,12 +95,13 @@ export async function init(facts: InitFacts, steps: InitSteps, ctx: Context): Pr
     const location = steps.recorded ? chosen : opened.location;
     if (location.path !== vault.root && location.path !== answers.vault) throw otherVault(location.path, answers.vault);
     const hooks = answers.hooks ? wireHooks(facts, steps, vault, ctx, problem) : undefined;
+    const agents = steps.agents === undefined ? undefined : applyAgents(project.root, vault, steps.agents, ctx, problem);
+    // After all that is written into the project, so that the next save has nothing new to find.
     const saved = await save(project, location, { trigger: 'init' }, ctx);
     problems.push(...saved.problems);
     const proof = await proveRestore(project, location, saved.id, ctx);
     const timers = answers.timers ? wireTimers({ project, location }, steps, vault, ctx, problem) : undefined;
     const key = answers.key && facts.key !== undefined ? await wireKey(project, steps, vault, ctx, problem) : undefined;
-    const agents = steps.agents === undefined ? undefined : applyAgents(project.root, vault, steps.agents, ctx, problem);
     return { location, files, save: saved, proof, hooks, timers, key, agents, problems };
   } catch (error) {
     takeBack(facts, steps, written, before, vault);
@@ -161,6 +163,9 @@ function takeBack(facts: InitFacts, steps: InitSteps, written: readonly WrittenF
   if (!hasInitRecord(vault)) return;
   // What was thrown before is what a person must see; what cannot be taken back now stays in the record.
   const now = { ...readInitRecord(vault, 0), files: before.files, hooks: before.hooks };
+  const agents = before.agents ?? [];
+  const added = (now.agents ?? []).filter(({ path }) => !agents.some((one) => one.path === path));
+  now.agents = [...agents, ...undoAgents(facts.project.root, added).left];
   if (readInitRecord(vault, 0).hooks && !before.hooks) {
     try {
       removeHooks(facts.project.root, steps.machine);

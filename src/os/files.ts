@@ -16,6 +16,7 @@ import {
   rmSync,
   statfsSync,
   statSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
@@ -65,7 +66,12 @@ export function replaceFile(path: string, content: string | Uint8Array, durable:
 function openNew(path: string, tries = 3): number {
   const own = openPlain(path);
   if (own !== undefined) return own;
-  rmSync(path, { force: true });
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    // A directory stays, and is an error with its name.
+    if (errnoOf(error) !== 'ENOENT') throw error;
+  }
   try {
     return openSync(path, 'wx', 0o600);
   } catch (error) {
