@@ -61,6 +61,9 @@ describe('a new project', () => {
     expect((await box.cora(['init', '--yes', '--no-timers'])).code).toBe(0);
     expect(existsSync(at('AGENTS.md'))).toBe(true);
     expect((await box.cora(['init', '--undo', '--yes'])).code).toBe(0);
+    // AGENTS.md is critical; what Cora took out on request is no loss.
+    const after = await box.cora(['save']);
+    expect([after.code, after.stderr]).toEqual([0, '']);
     expect(tree()).toEqual(before);
     expect((await box.json(['init', '--yes', '--no-timers', '--no-agents'])).result).toMatchObject({ agents: null });
     expect(tree()).toEqual(before);

@@ -17,7 +17,7 @@ import type { ProjectFacts } from './open-project.ts';
 import { unprotect } from './protect.ts';
 import { removeTimers } from './timers.ts';
 import type { TimersMachine } from './timers-plan.ts';
-import { undoAgents } from './undo-agents.ts';
+import { undoAgentsOnRequest } from './undo-agents.ts';
 
 export type UndoPlan = {
   readonly files: readonly { readonly path: string; readonly action: 'remove' | 'keep' }[];
@@ -140,7 +140,7 @@ export function applyUndo(
     }
     if (!isRecipientThere(recipient)) left = { ...left, recipient: null };
   }
-  const agents = undoAgents(project.root, plan.record.agents ?? []);
+  const agents = undoAgentsOnRequest(vault, project.root, plan.record.agents ?? [], ctx);
   removed.push(...agents.removed);
   kept.push(...agents.kept);
   const remaining = plan.record.files.filter((file) => stateOfFile(file) === 'same');

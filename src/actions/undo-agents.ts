@@ -1,12 +1,17 @@
 // The way back of `cora init --agents`: what it put in goes, and what others wrote since stays. A file that init made
 // goes where nothing else is left in it.
 
-import { type Bytes, toText } from '../base/bytes.ts';
+import { type Bytes, fromText, toText } from '../base/bytes.ts';
+import type { Context } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
 import { findAgentBlock } from '../source/agent-block.ts';
 import { SettingsRefusal, takeOutHooks } from '../source/agent-settings.ts';
+import { appendLine, readHead } from '../vault/chain.ts';
 import type { WrittenForAgents } from '../vault/init-record.ts';
+import { lockForWriting, type Vault } from '../vault/vault.ts';
 import { lookAt, removeAt, writeAt } from './agent-files.ts';
+import { newestSave } from './loss-baseline.ts';
+import { encodePath } from './loss-ledger.ts';
 
 export type AgentsUndone = {
   /** Absolute paths. */
@@ -18,6 +23,25 @@ export type AgentsUndone = {
 
 /** Stands for a reason that a person must see. */
 class Kept extends Error {}
+
+/**
+ * The same where a person asked for it: the ledger has their word first, so that no save calls it a loss (AGENTS.md is critical).
+ * @throws CoraError locked, io
+ */
+export function undoAgentsOnRequest(vault: Vault, project: Bytes, written: readonly WrittenForAgents[], ctx: Context): AgentsUndone {
+  const lock = lockForWriting(vault, ctx.lockWait);
+  try {
+    const last = newestSave(vault);
+    if (last !== undefined && written.length > 0) {
+      const extra = written.map(({ path }) => encodePath(fromText(path))).join(',');
+      const line = { kind: 'accept', id: last.snapshot_id, time: new Date(ctx.now()).toISOString(), sums: '-', extra };
+      appendLine(vault.root, readHead(vault.root), line);
+    }
+    return undoAgents(project, written);
+  } finally {
+    lock.release();
+  }
+}
 
 export function undoAgents(project: Bytes, written: readonly WrittenForAgents[]): AgentsUndone {
   const root = toText(project);

@@ -3,7 +3,7 @@
 import { removeEmpty } from '../actions/init.ts';
 import { type AgentPlan, applyAgents, planAgents } from '../actions/init-agents.ts';
 import { openForWriting } from '../actions/open-project.ts';
-import { undoAgents } from '../actions/undo-agents.ts';
+import { undoAgentsOnRequest } from '../actions/undo-agents.ts';
 import type { Problem } from '../base/context.ts';
 import { CoraError, EXIT } from '../base/errors.ts';
 import { exists } from '../os/files.ts';
@@ -74,7 +74,7 @@ async function undo(options: Options, project: Project, location: VaultLocation,
   if (!(await session.confirm('Undo that?'))) {
     throw new CoraError('refused', 'Nothing was undone: that needs a yes', { hint: 'cora init --agents --undo --yes' });
   }
-  const { removed, kept, left } = undoAgents(project.root, written);
+  const { removed, kept, left } = undoAgentsOnRequest(vault, project.root, written, ctx);
   const rest = { ...record, agents: left, directories: removeEmpty(record.directories) };
   if (isUndone(rest)) removeInitRecord(vault);
   else writeInitRecord(vault, rest);
