@@ -5,26 +5,26 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renam
 import { join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Compaction } from '../src/actions/compact.ts';
-import { contentOf } from '../src/actions/contents.ts';
-import { bytesBelow } from '../src/actions/list.ts';
-import { save } from '../src/actions/save.ts';
-import { fromText } from '../src/base/bytes.ts';
-import { defaultConfig } from '../src/base/config.ts';
-import { findProgram } from '../src/os/run.ts';
-import { appendSegment, openIndex } from '../src/store/object-index.ts';
-import { ObjectReader } from '../src/store/object-reader.ts';
-import { listPacks, listSnapshots } from '../src/vault/catalog.ts';
-import { eachRow, loadEntries } from '../src/vault/listing.ts';
-import { lockForReading, openVault } from '../src/vault/vault.ts';
-import { compareTrees, readTree, type TreeEntry } from './helpers/compare-trees.ts';
-import { CTX, dropSaves } from './support/compact-driver.ts';
-import { execute, Sandbox } from './support/sandbox.ts';
+import type { Compaction } from '../../src/actions/compact.ts';
+import { contentOf } from '../../src/actions/contents.ts';
+import { bytesBelow } from '../../src/actions/list.ts';
+import { save } from '../../src/actions/save.ts';
+import { fromText } from '../../src/base/bytes.ts';
+import { defaultConfig } from '../../src/base/config.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { appendSegment, openIndex } from '../../src/store/object-index.ts';
+import { ObjectReader } from '../../src/store/object-reader.ts';
+import { listPacks, listSnapshots } from '../../src/vault/catalog.ts';
+import { eachRow, loadEntries } from '../../src/vault/listing.ts';
+import { lockForReading, openVault } from '../../src/vault/vault.ts';
+import { compareTrees, readTree, type TreeEntry } from '../helpers/compare-trees.ts';
+import { CTX, dropSaves } from '../support/compact-driver.ts';
+import { execute, Sandbox } from '../support/sandbox.ts';
 
 const SLOW = process.env['CORA_TEST_SLOW'] === '1';
 /** Everything that changes the disk. */
 const CALLS = 'write,pwrite64,rename,unlink,unlinkat,rmdir,mkdir,ftruncate,fsync';
-const DRIVER = join(import.meta.dirname, 'support/compact-driver.ts');
+const DRIVER = join(import.meta.dirname, '../support/compact-driver.ts');
 
 type Tree = Map<string, TreeEntry>;
 type Saved = { readonly id: string; readonly path: string; readonly tree: Tree };

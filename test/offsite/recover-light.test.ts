@@ -5,14 +5,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findProgram } from '../src/os/run.ts';
-import { waitFor } from './support/container.ts';
-import { configureOffsite, copyPath } from './support/offsite.ts';
-import { s3Remote } from './support/remotes.ts';
-import { execute, isRoot, type Run, Sandbox } from './support/sandbox.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { waitFor } from '../support/container.ts';
+import { configureOffsite, copyPath } from '../support/offsite.ts';
+import { s3Remote } from '../support/remotes.ts';
+import { execute, isRoot, type Run, Sandbox } from '../support/sandbox.ts';
 
 const missing = ['rclone', 'git', 'sqlite3', 'age-keygen'].filter((program) => findProgram(program) === undefined);
-const repository = join(import.meta.dirname, '..');
+const repository = join(import.meta.dirname, '../..');
 /** Over the size from which a download goes on in the middle of a file. */
 const LARGE = 9 << 20;
 const slow = process.env['CORA_TEST_SLOW'] === '1';

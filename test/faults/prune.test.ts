@@ -5,13 +5,13 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { findProgram } from '../src/os/run.ts';
-import { listSnapshots } from '../src/vault/catalog.ts';
-import { openVault } from '../src/vault/vault.ts';
-import { type Document, execute, isRoot, Sandbox } from './support/sandbox.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { listSnapshots } from '../../src/vault/catalog.ts';
+import { openVault } from '../../src/vault/vault.ts';
+import { type Document, execute, isRoot, Sandbox } from '../support/sandbox.ts';
 
 const faketime = findProgram('faketime');
-const CORA = join(import.meta.dirname, '..', 'bin', 'cora');
+const CORA = join(import.meta.dirname, '../..', 'bin', 'cora');
 
 type Entry = { readonly snapshot_id: string; readonly kind: string; readonly reason: string };
 type Pruned = Document & { readonly code: number | null; readonly result: { readonly [key: string]: unknown } };

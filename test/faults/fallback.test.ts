@@ -16,11 +16,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { DEFAULT_EXCLUDES, defaultConfig } from '../src/base/config.ts';
-import { findProgram } from '../src/os/run.ts';
-import { type Document, execute, isRoot, type Run, Sandbox, whyNotNobody } from './support/sandbox.ts';
+import { DEFAULT_EXCLUDES, defaultConfig } from '../../src/base/config.ts';
+import { findProgram } from '../../src/os/run.ts';
+import { type Document, execute, isRoot, type Run, Sandbox, whyNotNobody } from '../support/sandbox.ts';
 
-const repository = join(import.meta.dirname, '..');
+const repository = join(import.meta.dirname, '../..');
 const TOOLS =
   'sh base64 cat chmod chown comm cp cut date df dirname env find flock grep gzip head iconv id join mkdir mktemp mv od readlink rm sed sha256sum sort sqlite3 stat sync tail tar timeout touch tr truncate uname wc xargs';
 
