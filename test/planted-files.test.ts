@@ -207,3 +207,19 @@ test("an assistant's words of any size and shape cost its hook no time, and prin
   // The first of them alone took a shell fifteen seconds when every line of it was read.
   expect(Date.now() - started).toBeLessThan(15_000);
 });
+
+test('a FIFO in the place of a configuration keeps nothing waiting', async () => {
+  const own = new Sandbox({ fast: true });
+  try {
+    await own.snapshot(['save']);
+    expect((await execute('mkfifo', [join(own.project, 'cora.toml')])).code).toBe(0);
+    const run = await own.json(['save']);
+    expect([run.code, run.error.code]).toEqual([2, 'config_invalid']);
+    rmSync(join(own.project, 'cora.toml'));
+    mkdirSync(join(own.home, '.config/cora'), { recursive: true });
+    expect((await execute('mkfifo', [join(own.home, '.config/cora/phrases.toml')])).code).toBe(0);
+    expect((await own.cora(['say', 'frobnicate the widget'])).code).toBe(64);
+  } finally {
+    await own.remove();
+  }
+});

@@ -178,10 +178,12 @@ export function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** The file's text, or undefined where it does not exist. */
+const READ_NOW = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/** The file's text, or undefined where it does not exist. Never waits: a FIFO that nobody writes to is empty. */
 export function readTextIfThere(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path, { encoding: 'utf8', flag: READ_NOW });
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
@@ -194,7 +196,7 @@ export function readTextIfThere(path: string): string | undefined {
  */
 export function readCacheFile(path: string, most = Number.MAX_SAFE_INTEGER): Buffer | undefined {
   try {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const fd = openSync(path, READ_NOW);
     return closing(fd, () => {
       const status = fstatSync(fd);
       return status.isFile() && status.size <= most ? readFileSync(fd) : undefined;

@@ -3,7 +3,7 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { type Bytes, basenameBytes, dirnameBytes, fromBuffer, fromText, fsPath, joinBytes, toText } from '../base/bytes.ts';
+import { type Bytes, basenameBytes, dirnameBytes, fromBuffer, fromText, fsPath, joinBytes, printable, toText } from '../base/bytes.ts';
 import { type Config, mergeConfig, type PartialConfig, parseConfig, withoutPrivilegedKeys } from '../base/config.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
 import { PROJECT_FILE } from '../base/user-command.ts';
@@ -115,13 +115,17 @@ async function machineFile(name: string, home: Bytes | undefined, owners: Record
 function readOwned(path: Bytes): { readonly text: string; readonly owner: FileOwner } | undefined {
   let fd: number;
   try {
-    fd = openSync(fsPath(path), constants.O_RDONLY);
+    // A FIFO in its place must not keep every command waiting for its other end.
+    fd = openSync(fsPath(path), constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
   }
   try {
-    const { uid, mode } = fstatSync(fd);
+    const status = fstatSync(fd);
+    const { uid, mode } = status;
+    if (!status.isFile())
+      throw new CoraError('config_invalid', `${printable(path)} is not a regular file`, { hint: 'put a file there, or remove it' });
     return { text: readFileSync(fd, 'utf8'), owner: { path: toText(path), uid, sharedWrite: (mode & 0o022) !== 0 } };
   } finally {
     closeSync(fd);
