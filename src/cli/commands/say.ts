@@ -1,6 +1,6 @@
-// `cora say`: understand a phrase, run what it asks for, answer in a sentence.
+// `cora say`: understand a phrase, run what it asks for, answer in a sentence. What runs is loaded when it is asked for: --explain
+// is typed by shells, while somebody waits.
 
-import { everHad } from '../../actions/log.ts';
 import type { Bytes } from '../../base/bytes.ts';
 import { bytes, fromText, toText } from '../../base/bytes.ts';
 import { parseConfig } from '../../base/config.ts';
@@ -9,11 +9,7 @@ import { type OwnPhrases, type Understood, understand } from '../../language/int
 import { INTENTS } from '../../language/lexicon.ts';
 import { exists, readTextIfThere } from '../../os/files.ts';
 import type { Outcome, Session } from '../command.ts';
-import { answerOf } from '../render-say.ts';
 import { explainDocument, explainLines, notUnderstood } from '../say-explain.ts';
-import { leftOut, withPlaces } from '../say-places.ts';
-import { listRange } from '../say-range.ts';
-import { applyPlan, sayRestore } from '../say-restore.ts';
 import { type Ran, runSteps } from '../say-run.ts';
 import { stepsOf } from '../say-steps.ts';
 
@@ -26,6 +22,7 @@ export async function run({ options, args, paths }: Input, given: Session): Prom
   const phrase = [...args, ...paths].map(toText).join(' ');
   if (phrase === '') {
     if (options.apply === undefined) throw new CoraError('usage', 'cora say needs a phrase', { hint: 'cora say "save our progress"' });
+    const { applyPlan } = await import('../say-restore.ts');
     return (await applyPlan(options.apply, undefined, '', options, session)).outcome;
   }
   const understood = await understandHere(phrase, session);
@@ -36,6 +33,7 @@ export async function run({ options, args, paths }: Input, given: Session): Prom
   }
   session.runAs('say', phrase);
   if (understood.kind === 'none') throw notUnderstood(phrase, understood);
+  const { withPlaces } = await import('../say-places.ts');
   const placed = await withPlaces(understood, phrase, session);
   const ran = await runAll(placed, phrase, options, session);
   return outcomeOf(placed, phrase, ran, session);
@@ -73,6 +71,7 @@ const NAME = /^[\w@+][\w.@+/-]+$/;
 /** Without a vault, or with one that cannot be read now, nothing was. */
 async function wasEver(name: string, session: Session): Promise<boolean> {
   try {
+    const { everHad } = await import('../../actions/log.ts');
     return await everHad((await session.locate()).location, fromText(name), session.absolute(fromText(name)));
   } catch (error) {
     if (!(error instanceof CoraError)) throw error;
@@ -99,7 +98,10 @@ async function runAll(understood: Asked, phrase: string, options: Options, sessi
   const [{ intent, slots }] = understood.clauses;
   if (intent !== 'restore') {
     if (options.apply !== undefined) throw new CoraError('usage', '--apply carries out the plan of a restore', { hint: 'leave it out' });
-    if (intent === 'list' && slots.moment !== undefined && understood.clauses.length === 1) return [await listRange(slots, phrase, session)];
+    if (intent === 'list' && slots.moment !== undefined && understood.clauses.length === 1) {
+      const { listRange } = await import('../say-range.ts');
+      return [await listRange(slots, phrase, session)];
+    }
     return runSteps(stepsOf(understood), phrase, session);
   }
   const [step] = stepsOf(understood);
@@ -109,6 +111,7 @@ async function runAll(understood: Asked, phrase: string, options: Options, sessi
       details: { phrase, reason: 'which', nearest: ['cora lost', 'cora restore PATH'] },
     });
   }
+  const { applyPlan, sayRestore } = await import('../say-restore.ts');
   if (options.apply !== undefined) return [await applyPlan(options.apply, step, phrase, options, session)];
   return [await sayRestore(step, phrase, options, session)];
 }
@@ -116,6 +119,8 @@ async function runAll(understood: Asked, phrase: string, options: Options, sessi
 async function outcomeOf(understood: Asked, phrase: string, ran: readonly Ran[], session: Session): Promise<Outcome> {
   const last = ran.at(-1);
   if (last === undefined) throw new CoraError('internal', 'The phrase ran nothing');
+  const { answerOf } = await import('../render-say.ts');
+  const { leftOut } = await import('../say-places.ts');
   const answer = await answerOf(understood, ran, session);
   const sentence = [answer.sentence, ...(await leftOut(understood, session))].join(' ');
   const lines = [sentence, ...answer.lines];
