@@ -230,7 +230,7 @@ test('a loss is told by the push that finds it', async () => {
   expect(run.code).toBe(0);
   expect(run.stderr.split('\n')).toEqual([
     expect.stringMatching(/^cora: (Backup|Saved) /),
-    expect.stringMatching(/^cora: LOST: .*cora restore .* -- AI_WORK_LOG\.md/),
+    expect.stringMatching(/^cora: AI_WORK_LOG\.md: LOST: .*cora restore .* -- AI_WORK_LOG\.md/),
     expect.stringMatching(/^cora: SUSPECT: /),
     '',
   ]);
