@@ -70,6 +70,16 @@ test('"back yourself up" makes a labelled backup, with the figures of its docume
   expect(JSON.parse(readFileSync(join(path, 'REPORT.json'), 'utf8'))).toMatchObject({ trigger: 'say', label: 'user-requested' });
 });
 
+test('of a moment: this size, this list, and what a command cannot leave out is said', async () => {
+  const size = await box.json(['say', "how big were today's backups, I'm running low on disk?"]);
+  expect(sentenceOf(size)).toMatch(/^\d+ backups? of today: [\d.]+ kB/);
+  expect(sentenceOf(await box.json(['say', "tell me how large yesterday's backup was"]))).toBe('There is no backup of yesterday.');
+  const week = await box.json(['say', 'show me all the saves from this week']);
+  expect((week.result['snapshots'] as unknown[]).length).toBeGreaterThan(0);
+  expect(sentenceOf(await box.json(['say', 'did any files go missing since yesterday']))).toContain('"yesterday" was left out');
+  expect(sentenceOf(await box.json(['say', 'did any files go missing']))).not.toContain('left out');
+});
+
 test('"how big are your backups?" is answered from the ledger, as list has it', async () => {
   const asked = await box.json(['say', 'how big are your backups?']);
   const { kept } = asked.result['answer'] as { kept: { type: string; count: number; size: number }[] };

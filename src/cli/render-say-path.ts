@@ -29,3 +29,7 @@ export function lostAnswer(
   const [sentence = '', ...rest] = lines;
   return { sentence: `${sentence}.`, lines: rest };
 }
+
+/** `cora lost` knows no "since yesterday", which must not look like an answer to it. */
+export const lostWhenever = (moment: string): string =>
+  `("${visible(moment)}" was left out: cora lost says all that is missing now, whenever it went.)`;

@@ -9,7 +9,7 @@ import type { Slots } from '../language/slots.ts';
 import type { LoggedRun } from '../os/backup-log.ts';
 import type { Session } from './command.ts';
 import { counted, grouped, visible } from './render.ts';
-import { lastOfPath, lostAnswer, noneListed } from './render-say-path.ts';
+import { lastOfPath, lostAnswer, lostWhenever, noneListed } from './render-say-path.ts';
 import type { Ran } from './say-run.ts';
 
 type Asked = Extract<Understood, { kind: 'asked' }>;
@@ -29,6 +29,8 @@ export async function answerOf({ clauses }: Asked, ran: readonly Ran[], session:
   const [{ intent, slots }] = clauses;
   const [only] = ran;
   if (only !== undefined && ran.length === 1) {
+    if (intent === 'size' && slots.moment !== undefined && slots.path === undefined)
+      return { lines: [], ...(await (await import('./say-range.ts')).sizeOfRange(slots, session)) };
     if (intent === 'size') return sizeAnswer(only, slots, session);
     if (intent === 'last' && only.step.command === 'why')
       return { sentence: lastOfPath(fields(only.outcome.result), session.ctx.now()), lines: [], facts: {} };
@@ -38,7 +40,8 @@ export async function answerOf({ clauses }: Asked, ran: readonly Ran[], session:
       const none = noneListed(slots);
       if (none !== undefined) return { sentence: none, lines: [], facts: {} };
     }
-    return { facts: {}, ...stepAnswer(only) };
+    const answer = { facts: {}, ...stepAnswer(only) };
+    return intent === 'lost' && slots.moment !== undefined ? { ...answer, sentence: `${answer.sentence} ${lostWhenever(slots.moment)}` } : answer;
   }
   const answers = ran.map(stepAnswer);
   return { sentence: answers.map(({ sentence }) => sentence).join(' '), lines: answers.flatMap(({ lines }) => lines), facts: {} };
