@@ -23,23 +23,29 @@ test('every phrase has its intent and its slots', async () => {
   expect(wrong).toEqual([]);
 });
 
-test('of the unseen hundred none is taken for something else', async () => {
+// At least what the rules reach now, which is no score: that of the one try stands in each file.
+test.each([
+  ['unseen.tsv', 94],
+  ['unseen-2.tsv', 99],
+] as const)('of the unseen hundred of %s none is taken for something else', async (name, least) => {
   let right = 0;
   const wrong: string[] = [];
-  for (const line of linesOf('unseen.tsv')) {
+  for (const line of linesOf(name)) {
     const [intent, phrase = ''] = line.split('\t');
     const got = (await meaningOf(phrase)).intent;
     if (got === intent) right++;
     else if (got !== 'none') wrong.push(`${phrase}: ${got}`);
   }
   expect(wrong).toEqual([]);
-  // The score of the one try (see the file); it may only become better.
-  expect(right).toBeGreaterThanOrEqual(77);
+  expect(right).toBeGreaterThanOrEqual(least);
 });
 
-test('what is not for Cora is no intent', async () => {
+test.each(['not-for-cora.txt', 'not-for-cora-2.txt'])('what is not for Cora is no intent: %s', async (name) => {
   const taken: string[] = [];
-  for (const phrase of linesOf('not-for-cora.txt')) if ((await meaningOf(phrase)).intent !== 'none') taken.push(phrase);
+  for (const phrase of linesOf(name)) {
+    const got = (await meaningOf(phrase)).intent;
+    if (got !== 'none') taken.push(`${phrase}: ${got}`);
+  }
   expect(taken).toEqual([]);
 });
 

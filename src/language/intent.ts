@@ -6,6 +6,7 @@ import { isAnchored } from './anchor.ts';
 import { INTENTS, type Intent, type Lexicon, lexicon } from './lexicon.ts';
 import { momentLength } from './moment-words.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
+import { coresOf, fits, quotedName } from './remark.ts';
 import { nearestIntents, type Slots, slotsOf } from './slots.ts';
 import { type Token, tokenize, type Words } from './tokens.ts';
 
@@ -34,6 +35,7 @@ const LONGEST_PHRASE = 400;
 const MOST_TOKENS = 40;
 const MOST_CLAUSES = 3;
 const MOST_BEFORE = 10;
+const MOST_REMARKS = 3;
 const LEADING = ['NAME', 'GREET', 'POLITE'];
 
 /**
@@ -43,7 +45,25 @@ const LEADING = ['NAME', 'GREET', 'POLITE'];
 export async function understand(phrase: string, own: OwnPhrases = {}, isPath: (word: string) => boolean = () => false): Promise<Understood> {
   const known = await lexicon();
   const { words } = known;
-  const said = withoutName(phrase.normalize('NFC').trim().replace(/\s+/g, ' '), words);
+  const whole = withoutName(phrase.normalize('NFC').trim().replace(/\s+/g, ' '), words);
+  const understood = read(whole, own, isPath, known);
+  if (understood.kind === 'asked' || whole.length > LONGEST_PHRASE) return understood;
+  // The order alone, with what was said beside it left out; refusals are looked for in each again.
+  let left = [{ said: whole, only: undefined as readonly Intent[] | undefined, names: false }];
+  for (let round = 0; round < MOST_REMARKS && left.length > 0; round++) {
+    for (const core of left) {
+      for (const text of [core.said, quotedName(core.said)]) {
+        const found = text === undefined ? understood : read(withoutName(text, words), own, isPath, known);
+        if (found.kind === 'asked' && fits(core, found.clauses)) return found;
+      }
+    }
+    left = left.flatMap((core) => coresOf(core.said).map((next) => ({ ...next, only: core.only ?? next.only, names: core.names || next.names })));
+  }
+  return understood;
+}
+
+function read(said: string, own: OwnPhrases, isPath: (word: string) => boolean, known: Lexicon): Understood {
+  const { words } = known;
   // What stands in quotation marks as a whole is told, not asked for.
   if (said === '' || said.length > LONGEST_PHRASE || /^["'“‘`].*["'”’`][.!?]?$/.test(said)) return none('unknown', []);
   const tokens = tokenize(said, words, isPath);
@@ -125,7 +145,11 @@ function leadingOf(tokens: readonly Token[]): { readonly greeting: number; reado
 
 /** "before I refactor the store": what comes after it is one token, whatever it says. */
 function mergeBefore(tokens: readonly Token[]): Token[] {
-  const at = tokens.findIndex(({ word }, index) => index > 0 && /^(?:before|prior to|ahead of|prior|ahead)(?: |$)/.test(word));
+  // The snapshot labelled "before the migration" is that one, and not what was before it.
+  const isName = (token: Token, lead: Token | undefined) => token.classes.includes('QUOTED') && lead?.classes.includes('LABELKEY') === true;
+  const at = tokens.findIndex(
+    (token, index) => index > 0 && /^(?:before|prior to|ahead of|prior|ahead)(?: |$)/.test(token.word) && !isName(token, tokens[index - 1]),
+  );
   const first = tokens[at]?.text.replace(/^(?:before|prior to|ahead of|prior|ahead) ?/i, '') ?? '';
   const rest = tokens.slice(at + 1);
   // What "and" adds is said for itself, and has to be understood.
@@ -162,8 +186,16 @@ function clausesOf(tokens: readonly Token[], most: number, known: Lexicon): read
 function clauseOf(tokens: readonly Token[], { rules }: Lexicon): Clause | undefined {
   const rule = tokens.length === 0 ? undefined : rules.find(({ matches }) => matches(tokens));
   if (rule?.intent === 'restore' && countsSnapshots(tokens)) return undefined;
-  return rule === undefined || !isAnchored(rule.intent, tokens) ? undefined : { intent: rule.intent, slots: slotsOf(rule.intent, tokens) };
+  if (/^(?:restore|verify|protect)$/.test(rule?.intent ?? '') && tokens.some(isSpan)) return undefined;
+  if (rule === undefined || !isAnchored(rule.intent, tokens)) return undefined;
+  const slots = slotsOf(rule.intent, tokens);
+  // A name that cannot be looked up is not left out: the newest would be restored instead.
+  if (rule.intent === 'restore' && slots.id === undefined && tokens.some(({ classes }) => classes.includes('LABELKEY'))) return undefined;
+  return { intent: rule.intent, slots };
 }
+
+/** "restore notes.db from this week": many are of it, and none was named. */
+const isSpan = ({ classes, text }: Token): boolean => classes.includes('MOMENT') && /^this (?:week|month|year)$/i.test(text);
 
 /** "go back two saves": which one that is was not said, and the newest is not meant. */
 function countsSnapshots(tokens: readonly Token[]): boolean {

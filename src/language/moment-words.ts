@@ -12,7 +12,7 @@ const CLOCK = String.raw`(?:at )?(?:${TIME})|at \d{1,2}(?: o'?clock)?`;
 const ISO = String.raw`\d{4}-\d\d-\d\d(?:t\d\d?:\d\d(?::\d\d)?(?:z|[+-]\d\d:?\d\d)?)?|\d{4}-\d\d|\d{1,2}[/.]\d{1,2}(?:[/.]\d{2,4})?`;
 const WRITTEN = String.raw`(?:the )?\d{1,2}(?:st|nd|rd|th)?(?: of)? ${MONTH}(?: \d{4})?|${MONTH} \d{1,2}(?:st|nd|rd|th)?(?: \d{4})?|${MONTH} \d{4}|(?:the )?\d{1,2}(?:st|nd|rd|th)`;
 const DAY = `(?:last |this |on )?${WEEKDAY}|today|yesterday|(?:the )?day before yesterday|${ISO}|${WRITTEN}`;
-const SPAN = `last (?:week|month|year)|last night|tonight|this ${PART}|yesterday ${PART}`;
+const SPAN = `(?:last|this) (?:week|month|year)|last night|tonight|this ${PART}|yesterday ${PART}`;
 
 const FORMS: readonly RegExp[] = [
   `${AMOUNT} ?${UNIT}(?:,? and ${AMOUNT} ?${UNIT})? ago(?: (?:${CLOCK}))?`,

@@ -54,6 +54,7 @@ export function slotsOf(intent: Intent, tokens: readonly Token[]): Slots {
   }
   const id = first('ID')?.text;
   if (id !== undefined) slots.id = id;
+  else if (intent === 'restore') takeNamed(tokens, slots);
   takeNote(intent, tokens, slots);
   takeTarget(intent, tokens, slots, has);
   const number = first('NUMBER')?.text;
@@ -132,6 +133,14 @@ function takePaths(intent: Intent, tokens: readonly Token[], slots: Draft): void
   if (paths.length > 1) slots.paths = paths;
 }
 
+/** "the snapshot labelled X": its name is looked up by the command. */
+function takeNamed(tokens: readonly Token[], slots: Draft): void {
+  const at = tokens.findIndex(({ classes }) => classes.includes('LABELKEY'));
+  const name = tokens[at + 1];
+  const isName = name?.classes.some((one) => one === 'QUOTED' || one === 'TAGWORD') === true && !name.classes.includes('PATH');
+  if (at >= 0 && name !== undefined && isName && /^\w/.test(name.text)) slots.id = name.text;
+}
+
 /** A quoted text, or the word after "called" and "with label". */
 function takeNote(intent: Intent, tokens: readonly Token[], slots: Draft): void {
   if (intent !== 'save' && intent !== 'backup' && intent !== 'end') return;
@@ -149,6 +158,7 @@ function takeTarget(intent: Intent, tokens: readonly Token[], slots: Draft, has:
   else if (has('DBS') && slots.path === undefined) slots.target = 'database';
   else if (intent === 'rotate' && has('LOGS') && slots.path === undefined) slots.target = 'logs';
   else if (slots.path !== undefined || slots.id !== undefined) return;
+  else if (intent === 'verify' && has('BK', 'SV') && tokens.some(({ word }) => /^(?:every|each)$/.test(word))) slots.target = 'everything';
   else if (has('VAULT') && /^(?:verify|size|protect|list)$/.test(intent)) slots.target = 'vault';
   else if (intent === 'restore' && has('FILE') && !has('ALLW')) slots.target = 'file';
   else if (tokens.some(({ word }) => /^(?:everything|all|all of it|the lot|whole|entire|project|system|all of them|anything)$/.test(word))) {
