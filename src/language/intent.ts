@@ -6,7 +6,7 @@ import { isAnchored } from './anchor.ts';
 import { INTENTS, type Intent, type Lexicon, lexicon } from './lexicon.ts';
 import { momentLength } from './moment-words.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
-import { coresOf, fits, quotedName } from './remark.ts';
+import { both, type Core, coresOf, fits, quotedName } from './remark.ts';
 import { nearestIntents, type Slots, slotsOf } from './slots.ts';
 import { type Token, tokenize, type Words } from './tokens.ts';
 
@@ -49,7 +49,7 @@ export async function understand(phrase: string, own: OwnPhrases = {}, isPath: (
   const understood = read(whole, own, isPath, known);
   if (understood.kind === 'asked' || whole.length > LONGEST_PHRASE) return understood;
   // The order alone, with what was said beside it left out; refusals are looked for in each again.
-  let left = [{ said: whole, only: undefined as readonly Intent[] | undefined, names: false }];
+  let left: readonly Core[] = [{ said: whole, only: undefined, names: false }];
   for (let round = 0; round < MOST_REMARKS && left.length > 0; round++) {
     for (const core of left) {
       for (const text of [core.said, quotedName(core.said)]) {
@@ -57,7 +57,7 @@ export async function understand(phrase: string, own: OwnPhrases = {}, isPath: (
         if (found.kind === 'asked' && fits(core, found.clauses)) return found;
       }
     }
-    left = left.flatMap((core) => coresOf(core.said).map((next) => ({ ...next, only: core.only ?? next.only, names: core.names || next.names })));
+    left = left.flatMap((core) => coresOf(core.said).map((next) => both(core, next)));
   }
   return understood;
 }

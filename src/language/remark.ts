@@ -1,7 +1,8 @@
 // What is said beside an order and changes nothing of it: a reason ("..., I'm about to run the migration"), a worry,
 // an accident, whom a seal is against. By a closed grammar; what it does not know stays, and is asked about. Pure.
 
-import type { Intent } from './lexicon.ts';
+import { INTENTS, type Intent } from './lexicon.ts';
+import type { Slots } from './slots.ts';
 
 /** A phrase without some of its remarks. */
 export type Core = {
@@ -18,8 +19,13 @@ const IT = '(?:it|this|that|them|things|everything|anything|something|stuff|all 
 /** Words that would make it an order, a condition or an exception, and those that are Cora's own. */
 const STOP =
   /(?:^| )(?:and|or|but|not|no|never|without|except|excluding|unless|only|if|whether|after|until|till|once|when|while|before|instead|rather|then|so|because|just|also|plus|\w*n't|cannot|delete|remove|wipe|purge|drop|erase|destroy|clear|prune|empty|overwrite|stop|disable|cancel|unlock|save|saves|back|backup|backups|snapshot|snapshots|restore|recover|revert|undo|verify|check|rotate|protect|seal|lock|exclude|ignore|skip|upload|ship|copy|send|archive|trim|prune|every|each|cora|please)(?= |$)/;
-/** "I'm going to" may be an offer to do it oneself. */
-const OFFER = /^(?:do|make|take|handle|want|need|wait|be|have|tell|ask|let|see|think|say|keep) /;
+/** What one is about to do to one's own work; any other verb may say what is wanted ("use the one from monday"). */
+const OWN_DOING =
+  /^(?:refactor|rewrite|rework|redo|restructure|reorganize|reorganise|upgrade|update|change|edit|touch|run|rip|tear|replace|migrate|deploy|release|publish|try|test|merge|rebase|reboot|restart|reinstall|install|rename|split|convert|port|switch|move|start|begin|commit|push|apply|experiment|break|build|train|leave(?=$| for | now$| early$)|travel|fly|go(?= (?:on|to|home|away|for|offline) )|head out|log off)(?= |$)/;
+/** Said of what is asked for, even behind such a verb. */
+const OF_IT =
+  /(?:^| )(?:-\S+|from|alone|one|ones|out of|left|rest|part|half|parts|those|which|what|yesterday|old|older|other|label|note|later|daily|weekly|monthly|nightly|hourly)(?= |$)/;
+const EXCEPT_RESTORE = INTENTS.filter((intent) => intent !== 'restore');
 
 const REASONS = [
   String.raw`${SELF} (?:just )?(?:about|going) to (?<free>[\w./+-]+(?: [\w./+'-]+){0,7})`,
@@ -68,9 +74,9 @@ export function coresOf(phrase: string): readonly Core[] {
   };
   const behind = BEHIND.exec(low)?.groups;
   const free = [behind?.['free'], behind?.['last']].filter((text) => text !== undefined);
-  const harmless = free.every((text) => !STOP.test(text) && !OFFER.test(`${text} `));
+  const harmless = free.every((text) => OWN_DOING.test(text) && !STOP.test(text) && !OF_IT.test(text));
   return [
-    ...cut(harmless ? behind?.['core'] : undefined, 'start'),
+    ...cut(harmless ? behind?.['core'] : undefined, 'start', free.length > 0 ? EXCEPT_RESTORE : undefined),
     ...cut(BEFOREHAND.exec(low)?.groups?.['core'], 'end', undefined, true),
     ...cut(BEHIND_ACCIDENT.exec(low)?.groups?.['core'], 'start', undefined, true),
     ...cut(SEAL.exec(low)?.groups?.['core'], 'start', ['protect']),
@@ -78,11 +84,19 @@ export function coresOf(phrase: string): readonly Core[] {
   ];
 }
 
+/** Both remarks are beside it. */
+export function both(first: Core, second: Core): Core {
+  const only = first.only === undefined ? second.only : first.only.filter((intent) => second.only?.includes(intent) !== false);
+  return { said: second.said, only, names: first.names || second.names };
+}
+
 /** Whether what the rest asks for is the same with the remark. */
-export function fits({ only, names, said }: Core, clauses: readonly { readonly intent: Intent }[]): boolean {
+export function fits({ only, names, said }: Core, clauses: readonly { readonly intent: Intent; readonly slots: Slots }[]): boolean {
   if (only !== undefined && !clauses.every(({ intent }) => only.includes(intent))) return false;
   // "I broke something, restore it": what is meant was not said.
-  return !names || !clauses.some(({ intent }) => intent === 'restore') || !/\b(?:it|them|that|those)\b/i.test(said);
+  const isSaid = ({ path, id, moment, target }: Slots) =>
+    (path ?? id ?? moment) !== undefined || (target !== undefined && /^(?:everything|database|critical|vectors)$/.test(target));
+  return !names || clauses.every(({ intent, slots }) => intent !== 'restore' || (isSaid(slots) && !/\b(?:it|them|that|those)\b/i.test(said)));
 }
 
 const NAMING =
