@@ -133,12 +133,12 @@ function takePaths(intent: Intent, tokens: readonly Token[], slots: Draft): void
   if (paths.length > 1) slots.paths = paths;
 }
 
-/** "the snapshot labelled X": its name is looked up by the command. */
+/** "the snapshot labelled X": its name is looked up by the command. Not of what is a word of its own or a path here, which would be restored. */
 function takeNamed(tokens: readonly Token[], slots: Draft): void {
   const at = tokens.findIndex(({ classes }) => classes.includes('LABELKEY'));
   const name = tokens[at + 1];
-  const isName = name?.classes.some((one) => one === 'QUOTED' || one === 'TAGWORD') === true && !name.classes.includes('PATH');
-  if (at >= 0 && name !== undefined && isName && /^\w/.test(name.text)) slots.id = name.text;
+  const isName = name !== undefined && name.classes.length > 0 && name.classes.every((one) => one === 'QUOTED' || one === 'TAGWORD');
+  if (at >= 0 && isName && /^\w/.test(name.text)) slots.id = name.text;
 }
 
 /** A quoted text, or the word after "called" and "with label". */
