@@ -64,21 +64,20 @@ export function replaceFile(path: string, content: string | Uint8Array, durable:
  * set on purpose. All else goes first.
  */
 function openNew(path: string, tries = 3): number {
+  try {
+    return openSync(path, 'wx', 0o600);
+  } catch (error) {
+    if (errnoOf(error) !== 'EEXIST' || tries === 0) throw error;
+  }
   const own = openPlain(path);
   if (own !== undefined) return own;
   try {
     unlinkSync(path);
   } catch (error) {
-    // A directory stays, and is an error with its name.
+    // A directory stays, and is an error with its name; a run beside this one may have been quicker.
     if (errnoOf(error) !== 'ENOENT') throw error;
   }
-  try {
-    return openSync(path, 'wx', 0o600);
-  } catch (error) {
-    // A run beside this one has made it between the two steps.
-    if (errnoOf(error) !== 'EEXIST' || tries === 0) throw error;
-    return openNew(path, tries - 1);
-  }
+  return openNew(path, tries - 1);
 }
 
 /** A regular file without other names, emptied; undefined for all else. */
