@@ -267,6 +267,13 @@ describe('the hook itself', () => {
     expect(await saves()).toBe(6);
   });
 
+  test.each(['git difftool -y', 'rg --pre ./script word'])('%s runs a program: it is no reading', async (command) => {
+    for (const reading of ['git diff', 'git diff HEAD', 'rg -n word']) await assistant.before('Bash', { command: reading });
+    expect(await saves()).toBe(0);
+    await assistant.before('Bash', { command });
+    expect(await saves()).toBe(1);
+  });
+
   test('with an old save an ordinary command saves first, and a timer’s save counts', async () => {
     await assistant.before('Bash', { command: 'npm test 2>&1 | tail' });
     expect(await saves()).toBe(1);
