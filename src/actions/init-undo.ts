@@ -140,11 +140,15 @@ export function applyUndo(
     }
     if (!isRecipientThere(recipient)) left = { ...left, recipient: null };
   }
-  const agents = undoAgentsOnRequest(vault, project.root, plan.record.agents ?? [], ctx);
-  removed.push(...agents.removed);
-  kept.push(...agents.kept);
+  // Last, because it waits for the vault, and what was done before it must be in the record all the same.
+  attempt('what was written for assistants', () => {
+    const agents = undoAgentsOnRequest(vault, project.root, plan.record.agents ?? [], ctx);
+    removed.push(...agents.removed);
+    kept.push(...agents.kept);
+    left = { ...left, agents: agents.left };
+  });
   const remaining = plan.record.files.filter((file) => stateOfFile(file) === 'same');
-  left = { ...left, files: remaining, agents: agents.left, directories: removeEmpty(plan.record.directories) };
+  left = { ...left, files: remaining, directories: removeEmpty(plan.record.directories) };
   if (isUndone(left)) removeInitRecord(vault);
   else writeInitRecord(vault, left);
   return { removed, kept, lifted, key: plan.key, vault: vault.root };

@@ -2,6 +2,7 @@
 
 import { type Bytes, isText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
+import { steers } from '../base/steering.ts';
 import { escapeField, rowKey, unescapeField } from '../format/file-list.ts';
 import { resolveSnapshot } from '../vault/catalog.ts';
 import { eachRow } from '../vault/listing.ts';
@@ -30,7 +31,7 @@ export async function snapshotPaths(location: VaultLocation, name: string, typed
     const path = unescapeField(end < 0 ? key : key.slice(0, end));
     const text = toText(path);
     // Nor what would steer the terminal that shows the choice.
-    if (!isText(path) || /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/.test(text)) continue;
+    if (!isText(path) || steers(text)) continue;
     found.add(end < 0 && !row.startsWith('d\t') ? text : `${text}/`);
     if (found.size >= MOST) break;
   }

@@ -7,6 +7,7 @@ import type { SaveResult } from '../actions/save.ts';
 import type { ShowResult } from '../actions/show.ts';
 import type { VerifiedSnapshot, VerifyResult } from '../actions/verify.ts';
 import { pinText } from '../base/retention-rules.ts';
+import { escapeSteering } from '../base/steering.ts';
 import { formatAge, formatBytes, formatDuration, formatWhen } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
 import type { AdoptedLayout } from '../vault/adopted.ts';
@@ -15,10 +16,7 @@ import { table } from './columns.ts';
 
 /** Text that cannot steer a terminal: control characters and those that turn the direction of text are shown as escapes. */
 export function visible(text: string): string {
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (c) => {
-    const code = c.charCodeAt(0);
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
-  });
+  return escapeSteering(text, (code) => (code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`));
 }
 
 /** What people call the layouts of adopted backups. */

@@ -4,6 +4,7 @@
 import { appendFileSync, closeSync, fstatSync, openSync, readSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fromText } from '../base/bytes.ts';
+import { escapeSteering } from '../base/steering.ts';
 import { makePath } from './files.ts';
 
 export type RunLevel = 'info' | 'warn' | 'error';
@@ -58,10 +59,7 @@ export function formatRun(entry: RunEntry): string {
 /** As JSON, with escapes too for what JSON leaves and a terminal or a pager obeys; not longer than a sentence needs. */
 function quoted(text: string): string {
   const short = text.length > TEXT_MOST ? `${text.slice(0, TEXT_MOST)}...` : text;
-  return JSON.stringify(short).replace(
-    /[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return escapeSteering(JSON.stringify(short), (code) => `\\u${code.toString(16).padStart(4, '0')}`);
 }
 
 /** The entry of a line; undefined for a line that is none. Fields that we do not know are passed over. */

@@ -33,10 +33,23 @@ function script(event: Event, assistant: AssistantName, launcher: string): strin
 /** For those that run hooks in the user's own shell, which may be fish. */
 const wrapped = (event: Event, assistant: AssistantName, launcher: string) => `/bin/sh -c ${shellQuoted(script(event, assistant, launcher))}`;
 
-/** Claude Code's form, which Codex and Gemini CLI share. */
-function group(event: string, command: string, timeout: number, matcher?: string): HookEntry {
-  return { event, entry: { ...(matcher === undefined ? {} : { matcher }), hooks: [{ type: 'command', command, timeout }] } };
+/** Claude Code's form, which Codex and Gemini CLI share: event by event what is called, and how long it may take. */
+function groups(call: (event: Event) => string, tools: readonly [event: string, matcher: string], second: number, ends: Ends): readonly HookEntry[] {
+  const group = (event: string, ours: Event, seconds: number, matcher?: string): HookEntry => ({
+    event,
+    entry: { ...(matcher === undefined ? {} : { matcher }), hooks: [{ type: 'command', command: call(ours), timeout: seconds * second }] },
+  });
+  return [
+    group('SessionStart', 'session-start', 15),
+    group(tools[0], 'pre-tool', 20, tools[1]),
+    group(ends.compact, 'stop', 5),
+    group(ends.turn, 'stop', 5),
+    group('SessionEnd', 'session-end', ends.seconds),
+  ];
 }
+
+/** Names of the events before the context is compacted and after a turn, and the seconds that the end of a session has. */
+type Ends = { readonly compact: string; readonly turn: string; readonly seconds: number };
 
 /** Time limits are the assistants' own: ours are in hooks/agent, and shorter. */
 export const ASSISTANTS: readonly Assistant[] = [
@@ -47,13 +60,12 @@ export const ASSISTANTS: readonly Assistant[] = [
     settings: '.claude/settings.json',
     rest: {},
     skill: '.claude/skills/cora/SKILL.md',
-    entries: (launcher) => [
-      group('SessionStart', script('session-start', 'claude', launcher), 15),
-      group('PreToolUse', script('pre-tool', 'claude', launcher), 20, 'Bash|Write|Edit|MultiEdit|NotebookEdit|mcp__.*'),
-      group('PreCompact', script('stop', 'claude', launcher), 5),
-      group('Stop', script('stop', 'claude', launcher), 5),
-      group('SessionEnd', script('session-end', 'claude', launcher), 5),
-    ],
+    entries: (launcher) =>
+      groups((event) => script(event, 'claude', launcher), ['PreToolUse', 'Bash|Write|Edit|MultiEdit|NotebookEdit|mcp__.*'], 1, {
+        compact: 'PreCompact',
+        turn: 'Stop',
+        seconds: 5,
+      }),
   },
   {
     name: 'codex',
@@ -62,13 +74,12 @@ export const ASSISTANTS: readonly Assistant[] = [
     settings: '.codex/hooks.json',
     rest: {},
     note: 'Codex runs hooks of a project only after you trusted them: /hooks in Codex',
-    entries: (launcher) => [
-      group('SessionStart', wrapped('session-start', 'codex', launcher), 15),
-      group('PreToolUse', wrapped('pre-tool', 'codex', launcher), 20, 'Bash|apply_patch|mcp__.*'),
-      group('PreCompact', wrapped('stop', 'codex', launcher), 5),
-      group('Stop', wrapped('stop', 'codex', launcher), 5),
-      group('SessionEnd', wrapped('session-end', 'codex', launcher), 3),
-    ],
+    entries: (launcher) =>
+      groups((event) => wrapped(event, 'codex', launcher), ['PreToolUse', 'Bash|apply_patch|mcp__.*'], 1, {
+        compact: 'PreCompact',
+        turn: 'Stop',
+        seconds: 3,
+      }),
   },
   {
     name: 'gemini',
@@ -76,13 +87,13 @@ export const ASSISTANTS: readonly Assistant[] = [
     directory: '.gemini',
     settings: '.gemini/settings.json',
     rest: {},
-    entries: (launcher) => [
-      group('SessionStart', script('session-start', 'gemini', launcher), 15_000),
-      group('BeforeTool', script('pre-tool', 'gemini', launcher), 20_000, 'run_shell_command|write_file|replace|mcp_.*'),
-      group('PreCompress', script('stop', 'gemini', launcher), 5000),
-      group('AfterAgent', script('stop', 'gemini', launcher), 5000),
-      group('SessionEnd', script('session-end', 'gemini', launcher), 5000),
-    ],
+    // Its limits are in milliseconds.
+    entries: (launcher) =>
+      groups((event) => script(event, 'gemini', launcher), ['BeforeTool', 'run_shell_command|write_file|replace|mcp_.*'], 1000, {
+        compact: 'PreCompress',
+        turn: 'AfterAgent',
+        seconds: 5,
+      }),
   },
   {
     name: 'cursor',
