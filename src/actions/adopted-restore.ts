@@ -9,7 +9,7 @@ import { pathFields } from '../base/path-fields.ts';
 import { freeBytes, makePath } from '../os/files.ts';
 import { tame } from '../os/foreign-tar.ts';
 import { onPath } from '../os/long-path.ts';
-import { findProgram, runSync } from '../os/run.ts';
+import { syncFileSystem } from '../os/sync.ts';
 import { temporaryName } from '../store/read-jobs.ts';
 import type { AdoptedSnapshot } from '../vault/adopted.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -120,8 +120,7 @@ async function intoPlace<T>(to: Bytes, size: number, fill: (stage: Bytes) => Pro
   for (const directory of [around, stage]) mkdirSync(fsPath(directory), { mode: 0o700 });
   try {
     const result = await fill(stage);
-    const sync = findProgram('sync');
-    if (sync !== undefined) runSync(sync, ['-f', '--', '.'], { cwd: toText(stage), timeout: 600_000 });
+    syncFileSystem(stage);
     if (there) {
       for (const name of readdirSync(fsPath(stage), { encoding: 'latin1' }).map(bytes)) {
         onPath(joinBytes(stage, name), (from) => renameSync(from, fsPath(joinBytes(to, name))));

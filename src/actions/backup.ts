@@ -2,12 +2,13 @@
 // (both show one instant), read back from the disk, and committed only if everything validates.
 
 import { readdirSync, statSync } from 'node:fs';
+import { fromText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
 import type { Entry } from '../format/file-list.ts';
 import type { DatabaseReport, Report } from '../format/report.ts';
 import { exists, freeBytes } from '../os/files.ts';
-import { findProgram, runSync } from '../os/run.ts';
+import { syncFileSystem } from '../os/sync.ts';
 import { openIndex } from '../store/object-index.ts';
 import { WorkerPool } from '../store/pool.ts';
 import { listPacks, listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
@@ -191,8 +192,7 @@ async function exportBackup(vault: Vault, project: ProjectFacts, options: Backup
     );
     const exported = await work.perform();
     // One syncfs for all files; the directories follow in the commit.
-    const sync = findProgram('sync');
-    if (sync !== undefined) runSync(sync, ['-f', '--', stage.path], { timeout: 600_000 });
+    syncFileSystem(fromText(stage.path));
     const lock = lockForWriting(vault, Math.max(ctx.lockWait, 60_000));
     try {
       const made = commitBackup({ vault, project, options, saved, exported, stage: stage.path, described }, ctx);

@@ -12,12 +12,12 @@ import { decryptFile } from '../os/age-decrypt.ts';
 import { type IdentityFile, readIdentityFile } from '../os/age-keys.ts';
 import { exists, namesIn, syncDirectory } from '../os/files.ts';
 import { requireProgram, run } from '../os/run.ts';
+import { syncFileSystem } from '../os/sync.ts';
 import { NAMES } from '../vault/layout.ts';
 import { bytesBelow } from './list.ts';
 import { listObjects, type Remote, type RemoteCopy } from './offsite-remote.ts';
 import { downloadObject, type FetchProgress } from './recover-download.ts';
 import { compare, damagedCopy, type Fetched, filesBelow, finishFiles, refuseDamaged, requireRoom, requireSums, safeSums } from './recover-fetch.ts';
-import { syncFileSystem } from './restore-write.ts';
 import { stopIfAborted } from './settle.ts';
 
 const HOUR = 3_600_000;

@@ -12,11 +12,11 @@ import { parseSums, type Sum } from '../format/checksums.ts';
 import { COMPLETE } from '../format/complete.ts';
 import { readCold } from '../os/cold-read.ts';
 import { freeBytes, syncTreeDirectories } from '../os/files.ts';
+import { syncFileSystem } from '../os/sync.ts';
 import { NAMES } from '../vault/layout.ts';
 import { bytesBelow } from './list.ts';
 import { listObjects, type Remote, type RemoteCopy } from './offsite-remote.ts';
 import { downloadDirectory, downloadObject, type FetchProgress, makeRunnable, readWhole } from './recover-download.ts';
-import { syncFileSystem } from './restore-write.ts';
 import { stopIfAborted } from './settle.ts';
 
 export type Fetched = {

@@ -37,7 +37,7 @@ import {
   writeJournal,
   writeMoves,
 } from './restore-journal.ts';
-import { makeRoom, moveBackward, moveForward, refuseHeld, requireWays } from './restore-moves.ts';
+import { makeRoom, moveBackward, moveForward, refuseHeld, requireWays, syncRun } from './restore-moves.ts';
 import type { RestorePlan } from './restore-plan.ts';
 import { recordRestore } from './restore-record.ts';
 import { keepUnsaved, saveBefore } from './restore-safety.ts';
@@ -232,6 +232,8 @@ async function swap(run: Run, plan: RestorePlan, journal: Journal, moves: Moves,
     liftForRestore(vault, run.root, touchedPaths(plan, moves));
     const before = readJournal(run.root);
     try {
+      // The record must never name moves, or places for what is moved away, that a power cut could still take.
+      syncRun(run);
       writeJournal(run.root, journal);
       await moveForward(run, moves);
       writeJournal(run.root, { ...journal, phase: 'done' });

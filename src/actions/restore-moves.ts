@@ -7,10 +7,10 @@ import { CoraError, errnoOf } from '../base/errors.ts';
 import { findDatabaseHolders } from '../os/database-files.ts';
 import { closing, makePath } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
+import { syncFileSystem } from '../os/sync.ts';
 import { setExactTimes } from '../os/times.ts';
 import { contentBackward, contentForward, isContentMove } from './restore-content.ts';
 import { type DirectoryChange, type DirectoryState, type Move, type Moves, partPath, type Run } from './restore-journal.ts';
-import { syncFileSystem } from './restore-write.ts';
 
 /** What SQLite keeps beside a database. */
 export const SIDECARS = ['-wal', '-shm', '-journal'] as const;
@@ -22,7 +22,7 @@ export async function moveForward(run: Run, { moves, directories }: Moves): Prom
   for (const { path, after, before } of deepestFirst(directories))
     if (after === undefined && before !== undefined) removeIfEmpty(joinBytes(run.root, path));
   applyDirectories(run, directories, ({ after }) => after);
-  syncAll(run);
+  syncRun(run);
 }
 
 /** @throws as `moveForward` */
@@ -31,7 +31,7 @@ export async function moveBackward(run: Run, { moves, directories }: Moves): Pro
   for (const { path } of gone) makePath(joinBytes(run.root, path));
   for (const move of inOrder(moves)) await backward(run, move);
   applyDirectories(run, directories, ({ before }) => before);
-  syncAll(run);
+  syncRun(run);
 }
 
 function inOrder(moves: readonly Move[]): Move[] {
@@ -196,6 +196,7 @@ function applyDirectories(run: Run, directories: readonly DirectoryChange[], whi
   setExactTimes(times);
 }
 
-function syncAll(run: Run): void {
+/** All that the run has written and moved, on each of its file systems. */
+export function syncRun(run: Run): void {
   for (const base of [run.root, ...run.mounts.map((mount) => joinBytes(run.root, mount))]) syncFileSystem(base);
 }

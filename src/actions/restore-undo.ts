@@ -26,7 +26,7 @@ import {
   runOf,
   writeJournal,
 } from './restore-journal.ts';
-import { isThere, makeRoom, moveBackward, moveForward, refuseHeld, requireWays } from './restore-moves.ts';
+import { isThere, makeRoom, moveBackward, moveForward, refuseHeld, requireWays, syncRun } from './restore-moves.ts';
 import { recordUndo } from './restore-record.ts';
 import { vaultOf } from './restore-recover.ts';
 import { keepUnsaved, saveBefore } from './restore-safety.ts';
@@ -153,6 +153,7 @@ async function swapBack(run: Run, journal: Journal, moves: Moves, direction: 'un
         root,
         paths.filter((path) => exists(toText(joinBytes(root, path)))),
       );
+    syncRun(run);
     writeJournal(root, { ...journal, phase: direction === 'undo' ? 'undoing' : 'swapping' });
     if (direction === 'undo') await moveBackward(run, moves);
     else await moveForward(run, moves);

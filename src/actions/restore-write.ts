@@ -24,6 +24,7 @@ import { makePath } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { findProgram, runSync } from '../os/run.ts';
 import { setJournalMode } from '../os/sqlite.ts';
+import { syncFileSystem } from '../os/sync.ts';
 import { setExactTimes } from '../os/times.ts';
 import { temporaryName } from '../store/read-jobs.ts';
 import { restoreFromArchive } from './restore-archive.ts';
@@ -270,10 +271,4 @@ export function setAllTimes(root: Bytes, entries: readonly Entry[], problem: (pr
       severity: 'warning',
     });
   }
-}
-
-/** One syncfs for everything that was written. */
-export function syncFileSystem(directory: Bytes): void {
-  const sync = findProgram('sync');
-  if (sync !== undefined) runSync(sync, ['-f', '--', '.'], { cwd: toText(directory), timeout: 600_000 });
 }

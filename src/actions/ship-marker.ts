@@ -2,12 +2,15 @@
 
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { fromText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
-import { CoraError } from '../base/errors.ts';
+import { CoraError, messageOf } from '../base/errors.ts';
 import { COMPLETE, type Complete, type CompleteObject, formatComplete } from '../format/complete.ts';
-import { writeNewFile } from '../os/files.ts';
+import { exists, readTextIfThere, writeNewFile } from '../os/files.ts';
 import { rclone } from '../os/rclone.ts';
-import { findProgram, runSync } from '../os/run.ts';
+import { localDirectoryOf } from '../os/rclone-places.ts';
+import { syncFileSystem } from '../os/sync.ts';
 import { readHead } from '../vault/chain.ts';
 import { below, failure, type Remote } from './offsite-remote.ts';
 import type { Arrived, Shipment } from './ship-copy.ts';
@@ -46,8 +49,17 @@ export async function writeMarker(
 
 /** A disk has what was written to it in its cache for half a minute; a marker that outlives its files in a power cut would lie. */
 function syncLocal(remote: Remote, directory: string): void {
-  const sync = remote.type === 'local' ? findProgram('sync') : undefined;
-  if (sync !== undefined) runSync(sync, ['-f', '--', below(remote, directory)], { timeout: 600_000 });
+  const { rcloneConfig } = remote.credentials;
+  const config = rcloneConfig === undefined ? undefined : readTextIfThere(rcloneConfig);
+  let place = localDirectoryOf(below(remote, directory), config ?? '', undefined);
+  if (place === undefined) return;
+  // A remote that encrypts names has none of this name; its file system is that of the directory around it.
+  while (!exists(place)) place = dirname(place);
+  try {
+    syncFileSystem(fromText(place));
+  } catch (error) {
+    throw new CoraError('remote_failed', messageOf(error), { hint: 'check that disk (dmesg), then run cora ship again', cause: error });
+  }
 }
 
 function describe(shipment: Shipment, { files, bytes }: Arrived, encrypted: Encrypted | undefined, ctx: Context): Complete {

@@ -116,7 +116,7 @@ export function syncDirectory(path: string | Buffer): void {
   }
 }
 
-export function syncFile(path: string): void {
+export function syncFile(path: string | Buffer): void {
   const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);

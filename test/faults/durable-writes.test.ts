@@ -1,0 +1,159 @@
+// What Cora claims is on the disk when it claims it: each command under strace, and a model of a power cut that forgives
+// nothing. A journal that happens to carry a name along (ext4, xfs) hides a missing fsync from a real cut; not from this.
+
+import { appendFileSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findProgram } from '../../src/os/run.ts';
+import { CORA } from '../support/run-cora.ts';
+import { execute, isRoot, PATH, Sandbox } from '../support/sandbox.ts';
+import { type SyncRun, syncTrace } from '../support/sync-trace.ts';
+import { canTrace } from '../support/trace-opens.ts';
+
+const why = canTrace ? '' : ' (needs strace, and to be allowed to trace)';
+
+describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`, () => {
+  let sandbox: Sandbox;
+  let number = 0;
+
+  beforeAll(() => {
+    sandbox = new Sandbox();
+    const { project } = sandbox;
+    mkdirSync(join(project, 'src/deep'), { recursive: true });
+    writeFileSync(join(project, 'a.txt'), 'a');
+    writeFileSync(join(project, 'src/deep/big.bin'), Buffer.alloc(3 << 20, 7));
+    writeFileSync(join(project, 'src/holes.bin'), 'x');
+    truncateSync(join(project, 'src/holes.bin'), 4 << 20);
+    writeFileSync(join(project, 'app.log'), 'a line\n'.repeat(60_000));
+    const database = new DatabaseSync(join(project, 'app.db'));
+    database.exec("CREATE TABLE t (a); INSERT INTO t VALUES ('one')");
+    database.close();
+    writeFileSync(join(project, 'cora.toml'), '[critical]\npatterns = ["a.txt"]\n');
+  });
+  afterAll(() => sandbox.remove());
+
+  const change = () => writeFileSync(join(sandbox.project, 'a.txt'), `${number++}`);
+
+  async function trace(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<SyncRun> {
+    const run = await syncTrace(sandbox, args, env === undefined ? {} : { env });
+    expect(run.unsafe).toEqual([]);
+    return run;
+  }
+
+  async function works(...args: readonly string[]): Promise<SyncRun> {
+    const run = await trace(args);
+    expect({ code: run.code, stderr: run.code === 0 ? '' : run.stderr }).toEqual({ code: 0, stderr: '' });
+    return run;
+  }
+
+  it('the first save, and the vault that it makes', async () => {
+    expect((await works('save')).syncs).toBeGreaterThan(10);
+  });
+
+  it('a save of a change, and one that finds nothing', async () => {
+    change();
+    await works('save');
+    await works('save');
+    await works('save', '-m', 'a note');
+  });
+
+  it('a backup, its plain copies, its archive and its seal', async () => {
+    change();
+    await works('backup', 'now', '--label', 'one');
+  });
+
+  it('verification, which writes a line of the ledger', () => works('verify', '--all'));
+
+  it('what is restored to a new directory, from a save and from a backup', async () => {
+    await works('restore', 'latest', '--to', join(sandbox.root, 'out'));
+    change();
+    await works('save');
+    await works('restore', 'latest', '--to', join(sandbox.root, 'out-of-save'));
+  });
+
+  it('what is restored in place, what it moved away, and the way back', async () => {
+    change();
+    await works('restore', 'latest~1', '--yes', '--confirm-service-stopped');
+    await works('restore', '--undo', '--yes', '--confirm-service-stopped');
+  });
+
+  it('a log that was cut, and what was cut off', async () => {
+    appendFileSync(join(sandbox.project, 'app.log'), 'more\n');
+    await works('rotate', 'app.log');
+  });
+
+  it('pins', async () => {
+    await works('pin', 'latest');
+    await works('unpin', 'latest');
+  });
+
+  it.skipIf(!isRoot)(`append-only flags${isRoot ? '' : ' (needs root)'}`, async () => {
+    writeFileSync(join(sandbox.project, 'only-grows.log'), 'x');
+    await trace(['protect', 'only-grows.log']);
+    await execute('chattr', ['-a', join(sandbox.project, 'only-grows.log')]);
+  });
+
+  it('clean-up: packs and keyframes gathered before saves are removed', async () => {
+    for (let round = 0; round < 3; round++) {
+      change();
+      writeFileSync(join(sandbox.project, `round-${round}`), 'kept '.repeat(2000 + round));
+      expect((await sandbox.cora(['save'])).code).toBe(0);
+    }
+    await works('prune', '--keep-last', '1', '--confirm', '--yes');
+    expect((await sandbox.cora(['verify', '--all'])).code).toBe(0);
+  });
+
+  it('copies of single databases, and those that are restored', async () => {
+    const copy = join(sandbox.root, 'copy.db');
+    await works('db', 'backup', 'app.db', '--backup', copy);
+    await works('db', 'restore', copy, 'app.db', '--force');
+    await works('db', 'restore', copy, 'other.db');
+  });
+
+  it('a loss that was accepted', async () => {
+    change();
+    expect((await sandbox.cora(['save'])).code).toBe(0);
+    await execute('rm', [join(sandbox.project, 'a.txt')]);
+    await sandbox.cora(['save']);
+    await trace(['lost', '--accept', 'a.txt', '--yes']);
+    change();
+    await sandbox.cora(['save']);
+  });
+
+  it('trust in the commands of a project', async () => {
+    appendFileSync(join(sandbox.project, 'cora.toml'), '[[checks]]\nname = "c"\ncommand = "true"\n');
+    await trace(['trust', '--yes']);
+  });
+
+  // rclone's threads under strace take their time.
+  const asked = process.env['CORA_TEST_SLOW'] === '1' || process.env['CORA_TEST_MUTANTS'] === '1';
+  const whyNot = findProgram('rclone') === undefined ? ' (needs rclone)' : asked ? '' : ' (slow)';
+  it.skipIf(whyNot !== '')(`copies at a remote that is a directory, and what comes back from them${whyNot}`, async () => {
+    const remote = join(sandbox.root, 'remote');
+    mkdirSync(remote);
+    appendFileSync(join(sandbox.project, 'cora.toml'), `[offsite]\nremote = "${remote}"\n`);
+    await works('ship', '--saves');
+    const vault = join(sandbox.root, 'vault-again');
+    await trace(['recover', remote, '--vault', vault, '--to', join(sandbox.root, 'out-recovered'), '--yes']);
+  });
+
+  it('the ledger that was made again', () => works('ledger', 'rebuild'));
+
+  it.each([
+    ['a backup', ['backup', 'now', '--label', 'refused']],
+    ['a restore', ['restore', 'latest', '--to', 'OUT']],
+  ])('%s whose sync the disk refuses has failed, and says so', async (_, args) => {
+    change();
+    const before = (await sandbox.json(['list'])).result['snapshots'];
+    const refused = args.map((word) => (word === 'OUT' ? join(sandbox.root, 'refused') : word));
+    const strace = ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=syncfs', '-e', 'inject=syncfs:error=EIO'];
+    const env = { PATH, HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' };
+    const run = await execute('/usr/bin/env', ['strace', ...strace, CORA, ...refused], { cwd: sandbox.project, env });
+    expect(run.stderr).toMatch(/The disk did not take all that was written below .*Input\/output error/);
+    expect(run.code).toBe(1);
+    // The save that a backup is made of was there before the sync.
+    const backups = (list: unknown) => (list as { kind: string }[]).filter(({ kind }) => kind === 'backup').length;
+    expect(backups((await sandbox.json(['list'])).result['snapshots'])).toBe(backups(before));
+  });
+});

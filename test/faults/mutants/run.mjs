@@ -1,0 +1,249 @@
+// The mutation check: takes each sync, rename, read-back, check, lock and flag out of a copy of the product in turn, and
+// asks the tests. A mutant that no test notices is a survivor: either a test is missing, or survivors.json says why it
+// changes nothing that anybody could see.
+//
+//   node test/faults/mutants/run.mjs list                    the points, one a line
+//   node test/faults/mutants/run.mjs cover [FILE...]         which test comes by which point (minutes; kept)
+//   node test/faults/mutants/run.mjs run [--kind K] [--only TEXT] [--part 1/4] [--again]
+//   node test/faults/mutants/run.mjs report                  counts, and survivors without a reason
+//
+// --results DIR (default /tmp/cora-mutants): cover.jsonl and results.jsonl, one line a test file or mutant. A run goes on where
+// the last one stopped, so it may be ended at any time; --again forgets what survived.
+
+import { spawn } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { parseArgs } from 'node:util';
+import { listPoints } from './points.mjs';
+import { makeTree } from './tree.mjs';
+
+const root = join(import.meta.dirname, '../../..');
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    results: { type: 'string', default: '/tmp/cora-mutants' },
+    kind: { type: 'string' },
+    only: { type: 'string' },
+    part: { type: 'string', default: '1/1' },
+    again: { type: 'boolean', default: false },
+    budget: { type: 'string', default: '240' },
+  },
+});
+const [command = 'report', ...files] = positionals;
+const COVER = join(values.results, 'cover.jsonl');
+const RESULTS = join(values.results, 'results.jsonl');
+
+/** Tests whose subject no mutant touches; what they print or parse is not what is kept. */
+const NOT_ASKED =
+  /^test\/(?:architecture|cli-|columns|docs|when|moments|say|phrases|shell|mcp|main-line|package-lock|launcher|systemd|timers|postgres|chroma|exit-codes|prompt-status|assistant|agents|install|start\.|init\.)/;
+
+function points() {
+  return listPoints(root);
+}
+
+function lines(path) {
+  return existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line))
+    : [];
+}
+
+/** Runs vitest in the copy; never longer than `seconds`. */
+function vitest(tree, args, seconds) {
+  const output = join(tree.root, 'vitest.json');
+  rmSync(output, { force: true });
+  const program = join(tree.root, 'node_modules/vitest/vitest.mjs');
+  const home = join(tree.root, 'home');
+  mkdirSync(home, { recursive: true });
+  const child = spawn(process.execPath, [program, 'run', '--config', 'vitest.mutants.config.ts', `--outputFile=${output}`, ...args], {
+    cwd: tree.root,
+    env: { PATH: process.env['PATH'], HOME: home, TZ: 'UTC', MUTANT_TIMEOUT: '60000', CORA_TEST_MUTANTS: '1' },
+    stdio: 'ignore',
+    detached: true,
+  });
+  const stop = () => {
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch {
+      // It has just ended.
+    }
+  };
+  const timer = setTimeout(stop, seconds * 1000);
+  running.add(stop);
+  return new Promise((resolve) => {
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      running.delete(stop);
+      const text = existsSync(output) ? readFileSync(output, 'utf8') : '';
+      const tests = text === '' ? [] : JSON.parse(text).testResults.flatMap(testsOf(tree));
+      resolve({ code, tests, ended: text !== '' });
+    });
+  });
+}
+
+const running = new Set();
+
+const testsOf =
+  (tree) =>
+  ({ name, assertionResults, status, message }) => {
+    const file = relative(tree.root, name);
+    const tests = assertionResults.map((one) => ({
+      file,
+      name: one.fullName.replace(/\n/g, ' ').trim(),
+      state: one.status,
+      seconds: (one.duration ?? 0) / 1000,
+      why: (one.failureMessages?.[0] ?? '').split('\n')[0].slice(0, 200),
+    }));
+    // A hook or an import that failed belongs to no test.
+    if (status === 'failed' && !tests.some(({ state }) => state === 'failed'))
+      tests.push({ file, name: '', state: 'failed', seconds: 0, why: (message ?? '').slice(0, 200) });
+    return tests;
+  };
+
+/** @returns {Promise<void>} */
+async function withTree(list, use) {
+  mkdirSync(values.results, { recursive: true });
+  const tree = makeTree(root, list);
+  const stop = () => {
+    for (const end of running) end();
+    tree.remove();
+    process.exit(130);
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  try {
+    await use(tree);
+  } catch (error) {
+    console.error(error);
+    process.exitCode = 1;
+  }
+  tree.remove();
+}
+
+async function cover(asked) {
+  const list = points();
+  await withTree(list, async (tree) => {
+    const all = asked.length > 0 ? asked : testFiles(tree);
+    const known = new Set(asked.length > 0 ? [] : lines(COVER).map(({ file }) => file));
+    for (const file of all.filter((one) => !known.has(one))) {
+      const hits = join(tree.root, 'HITS');
+      rmSync(hits, { recursive: true, force: true });
+      mkdirSync(hits);
+      writeFileSync(join(hits, 'on'), '');
+      const { tests, ended } = await vitest(tree, [file], 900);
+      const came = new Map();
+      for (const line of existsSync(join(hits, 'hits')) ? readFileSync(join(hits, 'hits'), 'utf8').split('\n') : []) {
+        const [where, rest = ''] = line.split('\t');
+        const at = rest.lastIndexOf(' ');
+        if (where !== file || at < 0) continue;
+        const name = rest.slice(0, at).trim();
+        const id = list[Number(rest.slice(at + 1))]?.id;
+        if (id !== undefined) came.set(name, [...(came.get(name) ?? []), id]);
+      }
+      const found = tests.map(({ name, state, seconds }) => ({ name, state, seconds, points: came.get(name) ?? [] }));
+      appendFileSync(COVER, `${JSON.stringify({ file, ended, everywhere: came.get('') ?? [], tests: found })}\n`);
+      console.log(`${file}: ${tests.length} tests, ${tests.filter(({ state }) => state === 'failed').length} failed, ended ${ended}`);
+    }
+  });
+}
+
+function testFiles(tree) {
+  const out = [];
+  for (const line of readFileSync(join(tree.root, 'FILES'), 'utf8').split('\n')) {
+    if (/^test\/(?:faults\/)?(?:[^/]+|inputs\/[^/]+)\.test\.ts$/.test(line) && !NOT_ASKED.test(line)) out.push(line);
+  }
+  return out;
+}
+
+/** By point: the tests that come by it and pass without a mutant, the quickest first. */
+function covering() {
+  const files = new Map(lines(COVER).map((one) => [one.file, one]));
+  const byPoint = new Map();
+  for (const { file, everywhere, tests } of files.values()) {
+    for (const { name, state, seconds, points: ids } of tests) {
+      if (state !== 'passed') continue;
+      for (const id of new Set([...ids, ...everywhere])) byPoint.set(id, [...(byPoint.get(id) ?? []), { file, name, seconds }]);
+    }
+  }
+  for (const list of byPoint.values()) list.sort((a, b) => worth(a) - worth(b));
+  return byPoint;
+}
+
+/** The tests that were made to see a missing sync come first; all others by their time. */
+const worth = ({ file, seconds }) => (/durable-writes/.test(file) ? seconds / 100 : seconds);
+
+async function mutate() {
+  const list = points();
+  const tests = covering();
+  const done = new Map(lines(RESULTS).map((one) => [one.id, one]));
+  const [part, parts] = values.part.split('/').map(Number);
+  const asked = list
+    .map((point, number) => ({ ...point, number }))
+    .filter(({ id, kind }) => (values.kind === undefined || values.kind === kind) && (values.only === undefined || id.includes(values.only)))
+    .filter(({ id }) => !done.has(id) || (values.again && done.get(id).state === 'survived'))
+    .filter((_, at) => at % parts === part - 1);
+  console.log(`${asked.length} mutants of ${list.length}`);
+  await withTree(list, async (tree) => {
+    for (const point of asked) {
+      const result = await judge(tree, point, tests.get(point.id) ?? []);
+      appendFileSync(RESULTS, `${JSON.stringify({ id: point.id, kind: point.kind, file: point.file, line: point.line, ...result })}\n`);
+      console.log(`${result.state}: ${point.id}${result.by === undefined ? '' : ` (${result.by})`}`);
+    }
+  });
+}
+
+/** Quickest tests first, in growing batches; the first that fails, and does not fail without the mutant, ends it. */
+async function judge(tree, point, tests) {
+  const begun = Date.now();
+  if (tests.length === 0) return { state: 'survived', asked: 0, why: 'no test comes by' };
+  let asked = 0;
+  let spent = 0;
+  for (let at = 0, size = 4; at < tests.length; at += size, size = 12) {
+    if (spent > Number(values.budget)) break;
+    const batch = [];
+    for (let next = at; next < tests.length && next < at + size; next++) batch.push(tests[next]);
+    const expected = batch.reduce((sum, { seconds }) => sum + seconds, 0);
+    spent += expected;
+    const args = [...new Set(batch.map(({ file }) => file)), '--bail=1', '-t', `^(?:${batch.map(({ name }) => escaped(name)).join('|')})$`];
+    tree.choose(point.number);
+    const run = await vitest(tree, args, 60 + expected * 6);
+    tree.choose(-1);
+    asked += batch.length;
+    const failed = run.tests.find(({ state }) => state === 'failed');
+    if (failed === undefined && run.ended) continue;
+    const by = failed === undefined ? 'it never ended' : `${failed.file}: ${failed.name}`;
+    // A machine that is busy fails tests too: the same tests must pass without the mutant.
+    if (failed === undefined || /timed out|Timeout/i.test(failed.why)) {
+      const again = await vitest(tree, args, 120 + expected * 10);
+      if (!again.ended || again.tests.some(({ state }) => state === 'failed')) continue;
+    }
+    return { state: 'caught', asked, by, why: failed?.why, seconds: (Date.now() - begun) / 1000 };
+  }
+  return { state: 'survived', asked, of: tests.length, seconds: (Date.now() - begun) / 1000 };
+}
+
+const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&').replace(/\s+/g, '\\s+');
+
+function report() {
+  const list = points();
+  const known = new Map(lines(RESULTS).map((one) => [one.id, one]));
+  const reasons = JSON.parse(readFileSync(join(import.meta.dirname, 'survivors.json'), 'utf8'));
+  const counts = {};
+  const open = [];
+  for (const { id, kind } of list) {
+    const state = known.get(id)?.state ?? 'not run';
+    const told = state === 'survived' && reasons[id] !== undefined ? 'explained' : state;
+    counts[kind] ??= {};
+    counts[kind][told] = (counts[kind][told] ?? 0) + 1;
+    if (told === 'survived') open.push(id);
+  }
+  console.table(counts);
+  for (const id of open) console.log(`survived: ${id} (${known.get(id).asked} of ${known.get(id).of ?? 0} tests)`);
+}
+
+if (command === 'list') for (const { id } of points()) console.log(id);
+else if (command === 'cover') await cover(files);
+else if (command === 'run') await mutate();
+else report();
