@@ -44,7 +44,7 @@ export type CapturedDatabase =
 /**
  * Captures one database into `target`, a new file.
  * @param source absolute; @param relative its path in the project
- * @throws CoraError db_integrity_check_failed where the copy of a healthy source fails its check; no_space and the like of our own disk
+ * @throws CoraError db_integrity_check_failed where the copy of a healthy source fails its check; no_space, io and the like of our own disk
  */
 export async function captureDatabase(source: Bytes, relative: Bytes, target: string, options: CaptureOptions): Promise<CapturedDatabase> {
   const problem = (code: string, message: string, severity: Problem['severity'] = 'error'): Problem => ({
@@ -72,6 +72,7 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
       };
     }
     if (code === 'SQLITE_NOTADB' || code?.startsWith('SQLITE_CORRUPT') === true) {
+      await stopIfSound(source, relative, target, options.check, error);
       return takeRaw(
         source,
         relative,
@@ -85,11 +86,13 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
     if (code?.startsWith('SQLITE_NOMEM') === true) return { outcome: 'failed', problem: problem('db_out_of_memory', OUT_OF_MEMORY) };
     if (errnoOf(error) === 'ENOSPC' || code === 'SQLITE_FULL') throw Object.assign(new Error(messageOf(error)), { code: 'ENOSPC' });
     const other = await copyAnotherWay(source, target);
-    if (other === undefined)
+    if (other === undefined) {
+      await stopIfSound(source, relative, target, options.check, error);
       return {
         outcome: 'failed',
         problem: problem('db_unreadable', `The database cannot be opened (${messageOf(error)}); it is not in this snapshot`),
       };
+    }
     facts = other.facts;
     if (other.rolledBack)
       hot = problem('db_hot_journal', 'Its program died in the middle of a write; the copy is as SQLite rolls it back', 'warning');
@@ -130,6 +133,20 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
       ? undefined
       : problem('db_unchecked', `Tables that only their own program can check were copied unchecked: ${checked.unchecked.slice(0, 300)}`, 'warning'));
   return note === undefined ? { outcome: 'copied', report } : { outcome: 'copied', report, problem: note };
+}
+
+/**
+ * A copy that could not be made says nothing about a database that is sound: then our own disk failed, and there is no snapshot.
+ * @throws CoraError io
+ */
+async function stopIfSound(source: Bytes, relative: Bytes, target: string, check: CaptureOptions['check'], cause: unknown): Promise<void> {
+  const sound = await isHealthy(source, `${target}-link`, check);
+  removeCopy(target);
+  if (!sound) return;
+  throw new CoraError('io', `${toText(relative)} could not be copied although the database is sound: ${messageOf(cause)}`, {
+    hint: "check the vault's disk (dmesg, smartctl), then run the command again",
+    cause,
+  });
 }
 
 /** True where a -wal with content lies beside the database. */
