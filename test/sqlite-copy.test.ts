@@ -354,6 +354,18 @@ test('a copy that fails its check while its database is sound ends the run; so d
   expect(readdirSync(stage).filter((name) => name.endsWith('-link'))).toEqual([]);
 });
 
+test('a copy that our own disk refuses ends the snapshot where the database is sound, and is a problem of the database where it is not', async () => {
+  const path = join(live, 'ours.db');
+  const database = new Database(path);
+  database.exec('CREATE TABLE t (x); INSERT INTO t VALUES (1)');
+  database.close();
+  const capture = (target: string) => captureDatabase(fromText(path), fromText('ours.db'), target, { timeout: 400, check: 'quick_check', checkCopy });
+  await expect(capture(join(stage, 'missing/copy'))).rejects.toMatchObject({ code: 'io', message: expect.stringContaining('is sound') as string });
+  expect(readdirSync(stage)).toEqual([]);
+  writeFileSync(path, Buffer.alloc(4096, 7), { flag: 'r+' });
+  expect((await capture(join(stage, 'copy'))).outcome).toBe('raw');
+});
+
 test('a file with the header that SQLite does not take for a database is stored raw', async () => {
   const path = join(live, 'odd.db');
   writeFileSync(path, Buffer.concat([Buffer.from('SQLite format 3\0'), randomBytes(8192 - 16)]));

@@ -156,7 +156,7 @@ async function checkRestore(
 ): Promise<void> {
   try {
     const tree = await restored(cora, places, snapshot);
-    const nearest = nearestOf(trees, tree, (path) => missing.some((name) => path === name || path.startsWith(`${name}/`))) ?? ['none was expected'];
+    const nearest = nearestOf(trees, tree, (path) => missing.some((name) => name === '.' || path === name || path.startsWith(`${name}/`))) ?? ['none was expected'];
     if (nearest.length > 0) report('damaged', `the ${snapshot.kind} ${snapshot.id} gives back something else: ${some(nearest)}`);
   } catch (error) {
     report('damaged', `the ${snapshot.kind} ${snapshot.id} cannot be restored: ${messageOf(error)}`);
