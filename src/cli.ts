@@ -26,6 +26,8 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv, over
   // Before anything else is loaded: from here on a signal ends a run, not the process.
   const interrupt = listenForSignals();
   try {
+    const failpoint = env['CORA_FAILPOINT'];
+    if (failpoint !== undefined) (await import('./os/failpoint.ts')).armFailpoint(failpoint, env['CORA_VAULT']);
     const { dispatch } = await import('./cli/dispatch.ts');
     const { engine } = await import('./cli/engine.ts');
     const { stableLauncher } = await import('./os/launcher.ts');

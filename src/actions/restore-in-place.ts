@@ -39,7 +39,7 @@ import {
 } from './restore-journal.ts';
 import { makeRoom, moveBackward, moveForward, refuseHeld, requireWays, syncRun } from './restore-moves.ts';
 import type { RestorePlan } from './restore-plan.ts';
-import { recordRestore } from './restore-record.ts';
+import { recordChange } from './restore-record.ts';
 import { keepUnsaved, saveBefore } from './restore-safety.ts';
 import { type DatabaseMode, isDirectory, lstatOf, movesOf, stage } from './restore-stage.ts';
 import { refusedProblems } from './restore-write.ts';
@@ -124,7 +124,6 @@ export async function restoreInPlace(
     swapped = true;
     removeStrayRuns(root, mounts, run.name);
     const databaseChecks = await checkRestored(root, moves.moves, plan, ctx);
-    recordRestore(plan, ctx);
     return {
       id: plan.id,
       directory: root,
@@ -226,6 +225,7 @@ function touchedPaths(plan: RestorePlan, { moves }: Moves): Bytes[] {
 /** Under the vault's write lock, so that no save sees it half done. What fails in the middle is taken back. */
 async function swap(run: Run, plan: RestorePlan, journal: Journal, moves: Moves, requireSame: (() => void) | undefined, ctx: Context): Promise<void> {
   const { vault } = plan.work;
+  const paths = moves.moves.map(({ path }) => path);
   const lock = lockForWriting(vault, ctx.lockWait);
   try {
     requireSame?.();
@@ -236,10 +236,13 @@ async function swap(run: Run, plan: RestorePlan, journal: Journal, moves: Moves,
       syncRun(run);
       writeJournal(run.root, journal);
       await moveForward(run, moves);
+      recordChange(vault, plan.id, paths, ctx);
       writeJournal(run.root, { ...journal, phase: 'done' });
     } catch (error) {
       try {
         await takeBack(run, journal, moves, before);
+        // The line of a restore that is not one any more is followed by one that takes it back.
+        if (journal.pre_restore_snapshot !== null) recordChange(vault, journal.pre_restore_snapshot, paths, ctx);
       } catch (second) {
         throw new CoraError('io', `The restore failed in the middle (${messageOf(error)}) and could not be taken back yet (${messageOf(second)})`, {
           hint: 'nothing is lost: mend that, and the next command (cora status) ends it',

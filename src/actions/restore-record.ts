@@ -7,51 +7,27 @@ import { messageOf } from '../base/errors.ts';
 import { listSnapshots, tryReport } from '../vault/catalog.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
-import { lockForWriting, type Vault } from '../vault/vault.ts';
+import type { Vault } from '../vault/vault.ts';
 import { encodePath } from './loss-ledger.ts';
-import type { RestorePlan } from './restore-plan.ts';
 
 /** Characters of one line's paths: short enough for people and tools that read the ledger. */
 const LINE_LENGTH = 3000;
 
-/** Where it cannot be written (read-only vault) the next save may call a loss what was a restore. */
-export function recordRestore(plan: RestorePlan, ctx: Context): void {
-  if (!plan.inPlace) return;
-  const { vault, report } = plan.work;
-  const watched = new Set(report.critical);
-  record(
-    vault,
-    plan.id,
-    plan.changes.filter(({ action, path }) => action !== 'keep' && watched.has(toText(path))).map(({ path }) => path),
-    ctx,
-  );
-}
-
-/** The way back from a restore: what it brought back is compared with the save of before it. */
-export function recordUndo(vault: Vault, id: string, paths: readonly Bytes[], ctx: Context): void {
-  const ref = listSnapshots(vault).find((one) => one.id === id);
-  const watched = new Set(ref === undefined ? [] : tryReport(vault, ref)?.critical);
-  record(
-    vault,
-    id,
-    paths.filter((path) => watched.has(toText(path))),
-    ctx,
-  );
-}
-
-function record(vault: Vault, id: string, paths: readonly Bytes[], ctx: Context): void {
-  const written = paths.map(encodePath);
-  if (written.length === 0) return;
+/**
+ * Records that `paths` are now as in the snapshot `id`: after a restore, and after the way back from one. Called under the vault's
+ * write lock and before the restore is on record as done, so that a crash in between is ended by whoever ends the restore.
+ * Where it cannot be written (full disk) that is said, and the next save may call a loss what was a restore.
+ */
+export function recordChange(vault: Vault, id: string, paths: readonly Bytes[], ctx: Context): void {
   try {
-    const lock = lockForWriting(vault, ctx.lockWait);
-    try {
-      // What a crash kept out of the ledger comes before a line of ours, or it could never be put in again.
-      adoptUnrecorded(vault);
-      const line = { kind: 'restore', id, time: new Date(ctx.now()).toISOString(), sums: '-' };
-      for (const extra of inLines(written)) appendLine(vault.root, readHead(vault.root), { ...line, extra });
-    } finally {
-      lock.release();
-    }
+    const ref = listSnapshots(vault).find((one) => one.id === id);
+    const watched = new Set(ref === undefined ? [] : tryReport(vault, ref)?.critical);
+    const written = paths.filter((path) => watched.has(toText(path))).map(encodePath);
+    if (written.length === 0) return;
+    // What a crash kept out of the ledger comes before a line of ours, or it could never be put in again.
+    adoptUnrecorded(vault);
+    const line = { kind: 'restore', id, time: new Date(ctx.now()).toISOString(), sums: '-' };
+    for (const extra of inLines(written)) appendLine(vault.root, readHead(vault.root), { ...line, extra });
   } catch (error) {
     ctx.monitor.note(`This restore is not recorded: ${messageOf(error)}`);
   }

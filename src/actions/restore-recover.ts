@@ -4,10 +4,10 @@ import type { Bytes } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { exists } from '../os/files.ts';
-import type { Lock } from '../os/lock.ts';
 import { lockForWriting, openVault, type Vault } from '../vault/vault.ts';
 import { isUnfinished, type Journal, lockRestore, type Moves, readJournal, readMoves, runOf, writeJournal } from './restore-journal.ts';
 import { moveBackward, moveForward, requireWays } from './restore-moves.ts';
+import { recordChange } from './restore-record.ts';
 
 /**
  * Ends a restore that a crash stopped between its first and its last move: what was begun is carried through.
@@ -25,10 +25,15 @@ export async function finishRestore(root: Bytes, ctx: Context): Promise<string |
     const run = runOf(root, journal);
     const moves = movesOf(root, journal);
     requireWays(root, moves.moves);
-    const vaultLock = lockVault(journal, ctx);
+    // The vault may be gone or read-only; the project's files are put right all the same.
+    const vault = vaultOf(journal);
+    const vaultLock = vault === undefined ? undefined : lockForWriting(vault, ctx.lockWait);
     try {
       if (journal.phase === 'swapping') await moveForward(run, moves);
       else await moveBackward(run, moves);
+      const id = journal.phase === 'swapping' ? journal.snapshot_id : journal.pre_restore_snapshot;
+      const paths = moves.moves.map(({ path }) => path);
+      if (vault !== undefined && id !== null) recordChange(vault, id, paths, ctx);
       writeJournal(root, { ...journal, phase: journal.phase === 'swapping' ? 'done' : 'undone' });
     } finally {
       vaultLock?.release();
@@ -39,12 +44,6 @@ export async function finishRestore(root: Bytes, ctx: Context): Promise<string |
   } finally {
     lock.release();
   }
-}
-
-/** The vault may be gone or read-only; the project's files are put right all the same. */
-function lockVault(journal: Journal, ctx: Context): Lock | undefined {
-  const vault = vaultOf(journal);
-  return vault === undefined ? undefined : lockForWriting(vault, ctx.lockWait);
 }
 
 /** The vault that a restore came from; undefined where it is not there now. */

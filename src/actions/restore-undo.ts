@@ -27,7 +27,7 @@ import {
   writeJournal,
 } from './restore-journal.ts';
 import { isThere, makeRoom, moveBackward, moveForward, refuseHeld, requireWays, syncRun } from './restore-moves.ts';
-import { recordUndo } from './restore-record.ts';
+import { recordChange } from './restore-record.ts';
 import { vaultOf } from './restore-recover.ts';
 import { keepUnsaved, saveBefore } from './restore-safety.ts';
 import type { CommandHost } from './trust.ts';
@@ -157,6 +157,8 @@ async function swapBack(run: Run, journal: Journal, moves: Moves, direction: 'un
     writeJournal(root, { ...journal, phase: direction === 'undo' ? 'undoing' : 'swapping' });
     if (direction === 'undo') await moveBackward(run, moves);
     else await moveForward(run, moves);
+    const id = direction === 'undo' ? journal.pre_restore_snapshot : journal.snapshot_id;
+    if (vault !== undefined && id !== null) recordChange(vault, id, paths, ctx);
     writeJournal(root, { ...journal, phase: direction === 'undo' ? 'undone' : 'done' });
   } finally {
     if (vault !== undefined) {
@@ -164,6 +166,4 @@ async function swapBack(run: Run, journal: Journal, moves: Moves, direction: 'un
     }
     lock?.release();
   }
-  const id = direction === 'undo' ? journal.pre_restore_snapshot : journal.snapshot_id;
-  if (vault !== undefined && id !== null) recordUndo(vault, id, paths, ctx);
 }
