@@ -351,6 +351,7 @@ test('list, show, status and backup print what they know', async () => {
       lastBackup: undefined,
       lastVerify: undefined,
       lastDrill: undefined,
+      lastTorture: undefined,
       saves: 1,
       backups: 0,
       fallbacks: 0,

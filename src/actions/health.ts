@@ -19,6 +19,7 @@ import { backupAge, chainWhole, clockRight, freeSpace, goodBackups, lastVerify, 
 import type { HooksPlace } from './hooks.ts';
 import { backupsOverTime } from './ledger-query.ts';
 import type { TimersMachine, TimersOptions } from './timers-plan.ts';
+import { tortureHealth } from './torture-ledger.ts';
 import { verify } from './verify.ts';
 
 export type HealthRequest = {
@@ -113,6 +114,7 @@ async function checksOf(vault: Vault, { project, location, machine, timers, maxA
     attempt('clock', () => clockRight(refs, now)),
     attempt('wal', () => walSizes(root, newestReport, config.health.maxWal)),
     attempt('drill', () => drillDue(vault, refs, lines, good[0]?.report ?? newestReport, config.health.drillEvery, now)),
+    ...attemptAll('torture', () => tortureHealth(vault, now)),
     attempt('hook', () => hookAlive(vault, root, machine, now)),
     attempt('timers', () => timersAlive(vault, machine, { project, location }, timers, now)),
     attempt('disk', () => ownDisk(vault, root)),

@@ -19,6 +19,7 @@ import { bytesBelow } from './list.ts';
 import { isFrozen, lossesOf } from './lost.ts';
 import { isGood } from './report-state.ts';
 import { type Failures, failuresOf, type Growth, growthOf, WEEK } from './status-runs.ts';
+import { lastTorture, type RecordedTorture } from './torture-ledger.ts';
 
 export type LastRun = { readonly id: string; readonly time: number; readonly ok: boolean };
 
@@ -37,6 +38,8 @@ export type StatusResult = {
   readonly lastVerify: LastRun | undefined;
   /** The last restore drill. */
   readonly lastDrill: RecordedDrill | undefined;
+  /** The last `cora torture` whose certificate is in the vault. */
+  readonly lastTorture: RecordedTorture | undefined;
   readonly saves: number;
   readonly backups: number;
   /** Checkpoints that scripts/save.sh made where the engine could not start. */
@@ -76,6 +79,7 @@ export async function status(
       lastBackup: undefined,
       lastVerify: undefined,
       lastDrill: undefined,
+      lastTorture: undefined,
       saves: 0,
       backups: 0,
       fallbacks: 0,
@@ -105,6 +109,7 @@ export async function status(
     lastBackup: lastBackup(vault),
     lastVerify: lastVerify(vault),
     lastDrill: lastDrill(vault),
+    lastTorture: lastTorture(vault),
     saves: refs.filter(({ kind }) => kind === 'save').length,
     fallbacks: refs.filter(({ kind }) => kind === 'fallback').length,
     backups: refs.filter(({ kind }) => kind === 'backup').length,
@@ -199,6 +204,9 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   const { lastDrill: drilled } = result;
   if (drilled !== undefined && drilled.outcome !== 'ok')
     warn(`The last restore drill (${formatAge(now - drilled.time)}) ended ${DRILL_ENDS[drilled.outcome]}`, `cora drill ${drilled.id}`);
+  const { lastTorture: tortured } = result;
+  if (tortured !== undefined && tortured.losses > 0)
+    warn(`The last torture of the disk (${formatAge(now - tortured.time)}) lost something`, `see ledger/torture/${tortured.id}.txt in the vault`);
   const newest = parseId(backup?.id ?? save?.id ?? '');
   if (newest !== undefined && timeOfId(newest) > now + DAY) warn('The newest snapshot is dated in the future', 'check the clock (date)');
   if (result.vault.sameDisk) warn('The vault lies on the same disk as the project', 'name a vault on another disk with --vault');

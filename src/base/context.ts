@@ -14,7 +14,19 @@ export type Problem = {
   readonly severity: 'warning' | 'error';
 };
 
-export type Phase = 'scan' | 'databases' | 'store' | 'snapshot' | 'export' | 'archive' | 'verify' | 'restore' | 'ship' | 'check' | 'fetch';
+export type Phase =
+  | 'scan'
+  | 'databases'
+  | 'store'
+  | 'snapshot'
+  | 'export'
+  | 'archive'
+  | 'verify'
+  | 'restore'
+  | 'ship'
+  | 'check'
+  | 'fetch'
+  | 'torture';
 
 /** How far a phase is. Totals are 0 while unknown; bytes are bytes of content. */
 export type Progress = {

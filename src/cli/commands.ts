@@ -19,6 +19,7 @@ import { RETENTION_COMMANDS } from './commands-retention.ts';
 import { SAY_COMMANDS } from './commands-say.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
 import { SHELL_COMMANDS } from './commands-shell.ts';
+import { TORTURE_COMMANDS } from './commands-torture.ts';
 import { TRAVEL_COMMANDS } from './commands-travel.ts';
 import { TRUST_COMMANDS } from './commands-trust.ts';
 import type { FlagTable } from './flags.ts';
@@ -205,6 +206,7 @@ export const COMMANDS: readonly Command[] = [
   ...OFFSITE_COMMANDS,
   ...KEY_COMMANDS,
   ...PROOF_COMMANDS,
+  ...TORTURE_COMMANDS,
   ...PROTECTION_COMMANDS,
   ...RETENTION_COMMANDS,
   ...RECOVER_COMMANDS,

@@ -49,6 +49,7 @@ const GROUPS: readonly (readonly [title: string, rows: readonly Row[]])[] = [
       ['verify', 'read snapshots back from the disk, name what is damaged'],
       ['drill', 'prove that a restore works, and how long it takes'],
       ['health', 'does the protection work?'],
+      ['torture', 'crashes and power cuts on this disk, in a scratch vault'],
       ['protect', 'make backups immutable, memory files append-only'],
       ['rotate', 'cut a grown log; the whole is in the vault first'],
       ['prune', 'remove old snapshots by rules; pin keeps one'],

@@ -21,6 +21,7 @@ export function statusLines(result: StatusResult, { hooks, timers, offsite }: Ar
     `Backup    ${lastLine(result.lastBackup, 'none yet: cora backup now', now)}`,
     `Verify    ${lastLine(result.lastVerify, 'none yet: cora verify', now)}`,
     `Drilled   ${drilledLine(result.lastDrill, now)}`,
+    ...(result.lastTorture === undefined ? [] : [`Tortured  ${torturedLine(result.lastTorture, now)}`]),
     `Counts    ${counted(result.saves, 'save')}, ${counted(result.backups, 'backup')} (${result.sealed} sealed)${result.fallbacks === 0 ? '' : `, ${counted(result.fallbacks, 'checkpoint')} without the engine`}`,
     ...(hooks === undefined
       ? []
@@ -55,6 +56,10 @@ function drilledLine(drill: StatusResult['lastDrill'], now: number): string {
   if (drill === undefined) return 'never: cora drill';
   const time = drill.seconds === undefined ? '' : `, restored in ${formatDuration(drill.seconds * 1000)}`;
   return `${ago(drill.time, now)}  ${drill.id}${drill.outcome === 'ok' ? `${drill.whole ? '' : ', a sample'}${time}` : '  NOT PROVEN'}`;
+}
+
+function torturedLine({ time, points, losses, fileSystem }: NonNullable<StatusResult['lastTorture']>, now: number): string {
+  return `${ago(time, now)}  ${counted(points, 'fault')} on ${visible(fileSystem)}, ${losses === 0 ? 'nothing lost' : `${losses} LOST SOMETHING`}`;
 }
 
 /** How long ago, and when that was. */

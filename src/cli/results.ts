@@ -140,6 +140,11 @@ function drilled(drill: StatusResult['lastDrill']): Document | null {
   };
 }
 
+function tortured(run: StatusResult['lastTorture']): Document | null {
+  if (run === undefined) return null;
+  return { id: run.id, time: rfc3339(run.time), ok: run.losses === 0, points: run.points, losses: run.losses, file_system: run.fileSystem };
+}
+
 export function statusDocument(result: StatusResult): Document {
   const last = (run: LastRun | undefined) => (run === undefined ? null : { snapshot_id: run.id, time: rfc3339(run.time), ok: run.ok });
   return {
@@ -155,6 +160,7 @@ export function statusDocument(result: StatusResult): Document {
     last_backup: last(result.lastBackup),
     last_verify: last(result.lastVerify),
     last_drill: drilled(result.lastDrill),
+    last_torture: tortured(result.lastTorture),
     saves: result.saves,
     backups: result.backups,
     fallbacks: result.fallbacks,

@@ -195,11 +195,13 @@ function names(message: string, path: string): boolean {
 }
 
 function phaseLine(progress: Progress, elapsedMs: number): string {
+  if (progress.phase === 'torture') return `${progress.phase}: ${grouped(progress.files)} points, ${formatDuration(elapsedMs)}`;
   return `${progress.phase}: ${grouped(progress.files)} files, ${formatBytes(progress.bytes)}, ${formatDuration(elapsedMs)}`;
 }
 
 /** Pure: `store  1,204 of 49,000 files  247 MB  82 MB/s  12 s left`. */
 export function progressLine(progress: Progress, elapsedMs: number): string {
+  if (progress.phase === 'torture') return `torture  ${grouped(progress.files)} points  ${formatDuration(elapsedMs)}`;
   const parts: string[] = [progress.phase];
   parts.push(progress.totalFiles > 0 ? `${grouped(progress.files)} of ${grouped(progress.totalFiles)} files` : `${grouped(progress.files)} files`);
   parts.push(progress.totalBytes > 0 ? `${formatBytes(progress.bytes)} of ${formatBytes(progress.totalBytes)}` : formatBytes(progress.bytes));

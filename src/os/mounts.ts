@@ -25,6 +25,8 @@ export type MountedOn = {
   /** `/dev/sda1`, `nas:/export`. */
   readonly source: string;
   readonly mountPoint: string;
+  /** Of this mount and of the file system, parted by commas, each once. */
+  readonly options: string;
 };
 
 const NETWORK =
@@ -49,18 +51,21 @@ export function mountedOn(path: string): MountedOn | undefined {
     if (dash < 0 || mountPoint === undefined || type === undefined || source === undefined) continue;
     const isOn = mountPoint === '/' || path === mountPoint || path.startsWith(`${mountPoint}/`);
     // The last one of a place covers those before it.
-    if (isOn && mountPoint.length >= (best?.mountPoint.length ?? 0)) best = { type, source, mountPoint };
+    if (isOn && mountPoint.length >= (best?.mountPoint.length ?? 0)) {
+      const options = [...new Set(`${fields[5] ?? ''},${fields[dash + 3] ?? ''}`.split(',').filter((option) => option !== ''))].join(',');
+      best = { type, source, mountPoint, options };
+    }
   }
   return best;
 }
 
 /** True where another machine holds the data. */
-export function isNetworkMount({ type }: MountedOn): boolean {
+export function isNetworkMount({ type }: Omit<MountedOn, 'options'>): boolean {
   return NETWORK.test(type);
 }
 
 /** True where the first look would mount something, and nobody knows from where. */
-export function isAutomount({ type }: MountedOn): boolean {
+export function isAutomount({ type }: Omit<MountedOn, 'options'>): boolean {
   return type === 'autofs';
 }
 

@@ -32,6 +32,7 @@ export const NAMES = {
   pruning: 'ledger/pruning.json',
   adopted: 'ledger/adopted.json',
   offsite: 'ledger/offsite.json',
+  torture: 'ledger/torture',
   stage: '.stage',
   trash: '.trash',
   cache: '.cache',
