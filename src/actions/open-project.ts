@@ -42,7 +42,9 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
   const lock = lockForWriting(vault, ctx.lockWait);
   try {
     if (ctx.halfRestored === undefined) refuseHalfRestored(project.root);
-    const adopted = adoptUnrecorded(vault);
+    const adopted = adoptUnrecorded(vault, (id, reason) =>
+      ctx.monitor.note(`A crash left ${id} without a line in the ledger, and it does not verify (${reason}): cora verify ${id}`),
+    );
     if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
     for (const id of recoverPruning(vault, ctx.now())) ctx.monitor.note(`The removal of ${id} was cut off by a crash and is finished`);
     clearStages(vault);

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Bytes, bytes, fromText, fsPath } from '../base/bytes.ts';
-import { CoraError, writeFailure } from '../base/errors.ts';
+import { CoraError, messageOf, writeFailure } from '../base/errors.ts';
 import { formatSums, parseSums, type Sum } from '../format/checksums.ts';
 import { largeFilesText, manifestText } from '../format/manifest.ts';
 import type { Report, SnapshotKind } from '../format/report.ts';
@@ -125,10 +125,12 @@ function appendSnapshot(vault: Vault, head: ChainHead, kind: SnapshotKind, id: S
 }
 
 /**
- * Writes the ledger's line of a snapshot that a crash left without one, if it verifies and names the present head.
+ * Writes the ledger's line of a snapshot that a crash left without one, if it verifies and names the present head. One that does
+ * not verify must not stop the runs after it: it stays without a line, and `cora verify --chain` names it.
  * The caller holds the write lock. Returns the id where a line was written.
+ * @param unfit told about one that does not verify, and why
  */
-export function adoptUnrecorded(vault: Vault): SnapshotId | undefined {
+export function adoptUnrecorded(vault: Vault, unfit: (id: SnapshotId, reason: string) => void = () => undefined): SnapshotId | undefined {
   const intent = readTextIfThere(`${vault.root}/${NAMES.stage}/intent`);
   const match = intent === undefined ? null : /^(save|backup|fallback) (\S+)\n$/.exec(intent);
   const kind: SnapshotKind = match?.[1] === 'backup' || match?.[1] === 'fallback' ? match[1] : 'save';
@@ -138,10 +140,19 @@ export function adoptUnrecorded(vault: Vault): SnapshotId | undefined {
   const head = readHead(vault.root);
   if (head.line?.kind === kind && head.line.id === id) return undefined;
   if (!exists(`${directory}/${NAMES.sums}`)) return undefined;
-  const report: unknown = JSON.parse(readTextIfThere(`${directory}/${NAMES.report}`) ?? 'null');
-  if (typeof report !== 'object' || report === null || !('previous' in report) || report.previous !== head.hash) return undefined;
-  const sums = parseSums(readFileSync(`${directory}/${NAMES.sums}`));
-  readBack(directory, sums);
+  let report: unknown;
+  try {
+    report = JSON.parse(readFileSync(`${directory}/${NAMES.report}`, 'utf8'));
+    if (!namesHead(report, head)) return undefined;
+    readBack(directory, parseSums(readFileSync(`${directory}/${NAMES.sums}`)));
+  } catch (error) {
+    unfit(id, messageOf(error));
+    return undefined;
+  }
   appendSnapshot(vault, head, kind, id, 'scope' in report && (report.scope === 'tree' || report.scope === 'critical') ? report.scope : '-');
   return id;
+}
+
+function namesHead(report: unknown, head: ChainHead): report is object {
+  return typeof report === 'object' && report !== null && 'previous' in report && report.previous === head.hash;
 }

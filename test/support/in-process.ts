@@ -8,8 +8,8 @@ import type { Document, Sandbox } from './sandbox.ts';
 export type DocumentRun = Document & { readonly code: number | null; readonly stderr: string };
 
 /** The same contract as `sandbox.json`; `cwd` is relative to the project. */
-export async function jsonHere(sandbox: Sandbox, args: readonly string[], cwd = ''): Promise<DocumentRun> {
-  const env = { HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '', CORA_WORKERS: '0' };
+export async function jsonHere(sandbox: Sandbox, args: readonly string[], cwd = '', more: NodeJS.ProcessEnv = {}): Promise<DocumentRun> {
+  const env = { HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '', CORA_WORKERS: '0', ...more };
   const directory = bytes(cwd === '' ? sandbox.project : `${sandbox.project}/${cwd}`);
   const run = await cli(['--json', ...args], engine, env, { cwd: () => directory, now: Date.now });
   return { ...(JSON.parse(run.stdout) as Document), code: run.code, stderr: run.stderr };
