@@ -69,15 +69,18 @@ export class Bench {
     await this.#must(['save']);
     await this.#change(random, 2);
     await this.#must(['backup', 'now']);
-    this.#known = await remember((args) => this.cora(args), this.places);
     await this.#change(random, 3);
-    const all = filesBelow(this.directory);
-    const flags = readFlags(all.map((path) => joinBytes(fromText(this.directory), path)));
-    this.#sealed = all.filter((_, at) => flags[at]?.immutable === true);
+    const files = filesBelow(this.directory);
+    const flags = readFlags(files.map((path) => joinBytes(fromText(this.directory), path)));
+    this.#sealed = files.filter((_, at) => flags[at]?.immutable === true);
     copyTree(this.directory, `${this.root}/template`);
     this.load();
-    await this.#must(['save']);
-    this.#fresh = (await remember((args) => this.cora(args), this.places)).find(({ id }) => this.#known.every((known) => known.id !== id))?.tree;
+    const last = await this.#must(['save', '--json']);
+    const all = await remember((args) => this.cora(args), this.places);
+    // The last one is what every trial starts before, and is gone with the next `load`.
+    const newest = all.find(({ kind, id }) => kind === 'save' && last.stdout.includes(`"${id}"`));
+    this.#known = all.filter((one) => one !== newest);
+    this.#fresh = newest?.tree;
   }
 
   /** Puts project and vault back as they were. */
@@ -148,9 +151,9 @@ export class Bench {
     };
   }
 
-  async #must(args: readonly string[]): Promise<void> {
+  async #must(args: readonly string[]): Promise<CoraEnd> {
     const end = await this.cora(args);
-    if (end.code === 0) return;
+    if (end.code === 0) return end;
     throw new CoraError(
       'io',
       `cora ${args.join(' ')} does not work in ${this.root} even without a fault: ${end.stderr.trim().split('\n').at(-1) ?? ''}`,

@@ -2,8 +2,10 @@
 // afterwards, and which calls it makes that a fault can meet.
 
 import { readFileSync, rmSync } from 'node:fs';
+import { exists } from '../os/files.ts';
 import { findProgram } from '../os/run.ts';
-import { type Expectation, recordProject, type Violation } from './judge.ts';
+import { parseId, snapshotDirectory } from '../vault/layout.ts';
+import { type Expectation, type KnownSnapshot, recordProject, type Violation } from './judge.ts';
 import type { Bench } from './torture-bench.ts';
 import { countCalls, writeFailpoint } from './torture-failpoint.ts';
 import { countTraced, type TracedCall, traceArguments } from './torture-strace.ts';
@@ -40,12 +42,17 @@ export async function measureTrial(bench: Bench, name: TrialName): Promise<Trial
     newTrees: [bench.fresh],
     makes: name === 'save' || name === 'backup' ? name : null,
     projects: name === 'restore' ? [before, after] : [before],
-    ...(name === 'prune' ? { mayGo: new Set(older.map(({ kind, id }) => `${kind} ${id}`).slice(0, -1)) } : {}),
+    mayGo: new Set(older.filter((known) => !isThere(bench, known)).map(({ kind, id }) => `${kind} ${id}`)),
   };
   const trial = { name, args, expectation, milliseconds, calls: 0, traced: [], baseline: [] };
   const baseline: Violation[] = await bench.judge({ ...expectation, end: plain });
   if (plain.code !== 0) baseline.push({ rule: 'next', sentence: `cora ${args.join(' ')} ended with ${plain.code} without any fault` });
   return { ...trial, ...(await countAll(bench, args)), baseline };
+}
+
+function isThere(bench: Bench, { kind, id }: KnownSnapshot): boolean {
+  const parsed = parseId(id);
+  return parsed !== undefined && exists(`${bench.places.vault}/${snapshotDirectory(kind, parsed)}`);
 }
 
 /** One more run, which is counted. */
