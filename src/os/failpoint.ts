@@ -4,7 +4,7 @@
 
 import * as fs from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 
 /** What happens at the chosen call: `count` lets every call be and writes down how many there were. */
 export type FailAction = 'count' | 'kill-before' | 'kill-after' | 'EIO' | 'ENOSPC';
@@ -27,7 +27,7 @@ type Call = (...args: unknown[]) => unknown;
  */
 export function armFailpoint(file: string, vault: string | undefined): void {
   const point = readPoint(file);
-  if (point === undefined || vault?.startsWith(`${dirname(file)}/`) !== true || !`${point.root}/`.startsWith(`${dirname(file)}/`)) return;
+  if (point === undefined || vault === undefined || !isBelow(vault, file) || !isBelow(point.root, file)) return;
   // The module's own object: a bundle reads its functions from there at each call.
   const functions = createRequire(import.meta.url)('node:fs') as Record<string, Call>;
   const opened = new Map<unknown, boolean>();
@@ -63,6 +63,11 @@ export function armFailpoint(file: string, vault: string | undefined): void {
     };
   syncBuiltinESMExports();
   if (point.action === 'count') process.on('exit', () => fs.writeFileSync(`${file}.count`, String(calls)));
+}
+
+/** True for the directory that the file lies in, and all below it. */
+function isBelow(path: string, file: string): boolean {
+  return `${resolve(path)}/`.startsWith(`${dirname(file)}/`);
 }
 
 function readPoint(file: string): Failpoint | undefined {

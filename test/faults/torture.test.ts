@@ -87,6 +87,21 @@ test('it is not held in the project, in a vault, or in no directory', async () =
   expect((await execute('ls', ['-A', disk()])).stdout).toBe('');
 });
 
+test('a fault is armed for a vault beside its file alone', async () => {
+  const file = join(sandbox.root, 'elsewhere', 'failpoint.json');
+  mkdirSync(join(sandbox.root, 'elsewhere'));
+  const runs: (number | null)[] = [];
+  for (const [path, root] of [
+    [file, sandbox.root],
+    [join(sandbox.root, 'failpoint.json'), '/'],
+    [join(sandbox.root, 'failpoint.json'), sandbox.root],
+  ] as const) {
+    writeFileSync(path, JSON.stringify({ action: 'kill-before', at: 1, root }));
+    runs.push((await sandbox.cora(['save', '-m', 'again'], { env: { CORA_FAILPOINT: path } })).code);
+  }
+  expect(runs).toEqual([0, 0, null]);
+});
+
 const reason = isRoot ? whyNotNobody() : undefined;
 test.skipIf(reason !== undefined)(
   `an ordinary user tries all but what needs root${reason === undefined ? '' : ` (${reason})`}`,
