@@ -21,6 +21,9 @@ setpriv util-linux runs as an ordinary user
 git-lfs git-lfs the push hook beside git-lfs
 pre-commit pre-commit the push hook beside pre-commit
 mkfs.xfs xfsprogs power cuts on xfs
+mkfs.btrfs btrfs-progs block replays on btrfs
+fusermount3 fuse3 block replays
+python3 python3-fusepy block replays
 faketime faketime clocks that jump
 flock util-linux the vault lock
 systemd-nspawn systemd-container timers under a real systemd

@@ -100,13 +100,14 @@ export class CoraError extends Error {
 
 /** The errno word of a Node system error (`ENOENT`), or undefined for anything else. */
 export function errnoOf(error: unknown): string | undefined {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return undefined;
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return undefined;
+  // Node's rmSync has no name for most of what a failing disk says, and leaves the code empty.
+  return error.code === '' && 'syscall' in error ? 'EIO' : error.code;
 }
 
 /** The text of any thrown value, for a problem's message. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? error.message.replace(/^, Unknown error: /, '') : String(error);
 }
 
 /**

@@ -62,10 +62,19 @@ export function promptStatusPath(root: Bytes, location: VaultLocation): string |
   if (location.source === 'explicit') {
     // A directory that is no vault, or not yet, gets nothing; one whose VAULT.json is gone was one.
     const cache = `${location.path}/${NAMES.cache}`;
-    return exists(cache) || exists(`${location.path}/${NAMES.vaultJson}`) ? `${cache}/prompt` : undefined;
+    return isThere(cache) || isThere(`${location.path}/${NAMES.vaultJson}`) ? `${cache}/prompt` : undefined;
   }
   const name = text.replaceAll('/', '%');
   return location.memory === undefined || Buffer.byteLength(name) > NAME_MOST ? undefined : `${dirname(dirname(location.memory))}/prompt/${name}`;
+}
+
+/** On a disk that died nothing is. */
+function isThere(path: string): boolean {
+  try {
+    return exists(path);
+  } catch {
+    return false;
+  }
 }
 
 /** Writes down what a run changed. Never throws. */

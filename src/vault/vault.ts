@@ -7,7 +7,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { chmodSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { type Bytes, base64Of, fromText, isText, toText } from '../base/bytes.ts';
-import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
+import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
 import { exists, makePath, namesIn, removeBelow, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
 import { type Lock, takeLock, tryLock } from '../os/lock.ts';
 import { FORMAT, NAMES, parseId } from './layout.ts';
@@ -41,7 +41,7 @@ Saves lie under progress/YYYY/MM/DD/ and need zstd. Do not change or delete file
 
 /**
  * Opens an existing vault.
- * @throws CoraError vault_missing where there is no VAULT.json, vault_version where it is from a newer Cora
+ * @throws CoraError vault_missing where there is no VAULT.json, io where its disk cannot be read, vault_version where it is from a newer Cora
  */
 export function openVault(path: string): Vault {
   let text: string;
@@ -51,6 +51,12 @@ export function openVault(path: string): Vault {
     if (errnoOf(error) === 'EACCES') {
       throw new CoraError('vault_missing', `The vault ${path} may not be read by this user`, {
         hint: "run the command as the vault's owner",
+        cause: error,
+      });
+    }
+    if (errnoOf(error) === 'EIO') {
+      throw new CoraError('io', `The vault ${path} cannot be read: ${messageOf(error)}`, {
+        hint: "check the vault's disk (smartctl, dmesg), then run the command again",
         cause: error,
       });
     }
@@ -222,9 +228,14 @@ export function openStage(vault: Vault): Stage {
       if (lock === undefined) continue;
       mkdirSync(path, { mode: 0o700 });
       const release = () => {
-        removeBelow(parent, path);
-        removeBelow(parent, `${path}.lock`);
-        lock.release();
+        try {
+          removeBelow(parent, path);
+          removeBelow(parent, `${path}.lock`);
+        } catch {
+          // A disk that died: the run's own error is what has to be told. The next run clears what is left.
+        } finally {
+          lock.release();
+        }
       };
       return { path, release };
     }
