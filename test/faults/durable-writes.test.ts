@@ -35,6 +35,14 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
 
   const change = () => writeFileSync(join(sandbox.project, 'a.txt'), `${number++}`);
 
+  /** Two saves and a backup, where no test before this one has made them: each runs alone too. */
+  async function ready(): Promise<void> {
+    if (number > 0) return;
+    expect((await sandbox.cora(['save'])).code).toBe(0);
+    change();
+    expect((await sandbox.cora(['backup', 'now'])).code).toBe(0);
+  }
+
   async function trace(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<SyncRun> {
     const run = await syncTrace(sandbox, args, env === undefined ? {} : { env });
     expect(run.unsafe).toEqual([]);
@@ -52,6 +60,7 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
   });
 
   it('a save of a change, and one that finds nothing', async () => {
+    await ready();
     change();
     await works('save');
     await works('save');
@@ -59,13 +68,18 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
   });
 
   it('a backup, its plain copies, its archive and its seal', async () => {
+    await ready();
     change();
     await works('backup', 'now', '--label', 'one');
   });
 
-  it('verification, which writes a line of the ledger', () => works('verify', '--all'));
+  it('verification, which writes a line of the ledger', async () => {
+    await ready();
+    await works('verify', '--all');
+  });
 
   it('what is restored to a new directory, from a save and from a backup', async () => {
+    await ready();
     await works('restore', 'latest', '--to', join(sandbox.root, 'out'));
     change();
     await works('save');
@@ -73,28 +87,33 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
   });
 
   it('what is restored in place, what it moved away, and the way back', async () => {
+    await ready();
     change();
     await works('restore', 'latest~1', '--yes', '--confirm-service-stopped');
     await works('restore', '--undo', '--yes', '--confirm-service-stopped');
   });
 
   it('a log that was cut, and what was cut off', async () => {
+    await ready();
     appendFileSync(join(sandbox.project, 'app.log'), 'more\n');
     await works('rotate', 'app.log');
   });
 
   it('pins', async () => {
+    await ready();
     await works('pin', 'latest');
     await works('unpin', 'latest');
   });
 
   it.skipIf(!isRoot)(`append-only flags${isRoot ? '' : ' (needs root)'}`, async () => {
+    await ready();
     writeFileSync(join(sandbox.project, 'only-grows.log'), 'x');
     await trace(['protect', 'only-grows.log']);
     await execute('chattr', ['-a', join(sandbox.project, 'only-grows.log')]);
   });
 
   it('clean-up: packs and keyframes gathered before saves are removed', async () => {
+    await ready();
     for (let round = 0; round < 3; round++) {
       change();
       writeFileSync(join(sandbox.project, `round-${round}`), 'kept '.repeat(2000 + round));
@@ -105,6 +124,7 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
   });
 
   it('copies of single databases, and those that are restored', async () => {
+    await ready();
     const copy = join(sandbox.root, 'copy.db');
     await works('db', 'backup', 'app.db', '--backup', copy);
     await works('db', 'restore', copy, 'app.db', '--force');
@@ -112,6 +132,7 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
   });
 
   it('a loss that was accepted', async () => {
+    await ready();
     change();
     expect((await sandbox.cora(['save'])).code).toBe(0);
     await execute('rm', [join(sandbox.project, 'a.txt')]);
@@ -122,6 +143,7 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
   });
 
   it('trust in the commands of a project', async () => {
+    await ready();
     appendFileSync(join(sandbox.project, 'cora.toml'), '[[checks]]\nname = "c"\ncommand = "true"\n');
     await trace(['trust', '--yes']);
   });
@@ -130,6 +152,7 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
   const asked = process.env['CORA_TEST_SLOW'] === '1' || process.env['CORA_TEST_MUTANTS'] === '1';
   const whyNot = findProgram('rclone') === undefined ? ' (needs rclone)' : asked ? '' : ' (slow)';
   it.skipIf(whyNot !== '')(`copies at a remote that is a directory, and what comes back from them${whyNot}`, async () => {
+    await ready();
     const remote = join(sandbox.root, 'remote');
     mkdirSync(remote);
     appendFileSync(join(sandbox.project, 'cora.toml'), `[offsite]\nremote = "${remote}"\n`);
@@ -138,12 +161,16 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
     await trace(['recover', remote, '--vault', vault, '--to', join(sandbox.root, 'out-recovered'), '--yes']);
   });
 
-  it('the ledger that was made again', () => works('ledger', 'rebuild'));
+  it('the ledger that was made again', async () => {
+    await ready();
+    await works('ledger', 'rebuild');
+  });
 
   it.each([
     ['a backup', ['backup', 'now', '--label', 'refused']],
     ['a restore', ['restore', 'latest', '--to', 'OUT']],
   ])('%s whose sync the disk refuses has failed, and says so', async (_, args) => {
+    await ready();
     change();
     const before = (await sandbox.json(['list'])).result['snapshots'];
     const refused = args.map((word) => (word === 'OUT' ? join(sandbox.root, 'refused') : word));
