@@ -19,19 +19,31 @@ process.on('uncaughtException', (error) => {
   process.exit(INTERNAL);
 });
 
+/** `EXIT.failed` of base/errors.ts. */
+const FAILED = 1;
+/** True when an answer could not be written. */
+let unheard = false;
+
 // `cora list | head`: the reader left. That ends no run (a backup goes on), only the printing.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE' || unheard) return;
+  unheard = true;
+  process.stderr.write(`cora: The answer cannot be written to its place (${error.code}), what was done stands; cora status tells\n`);
+});
+// What cannot be written there has no other place to go: the exit code tells.
+process.stderr.on('error', () => undefined);
 
 const args = process.argv.slice(2);
 void start();
 
 async function start(): Promise<void> {
   const main = await load();
-  process.exitCode = await main(args, process.env, { fallBack, asCaller });
+  const code = await main(args, process.env, { fallBack, asCaller });
+  // Errors of what was written last come with the next turn.
+  process.once('beforeExit', () => {
+    if (unheard && code === 0) process.exitCode = FAILED;
+  });
+  process.exitCode = unheard && code === 0 ? FAILED : code;
 }
 
 async function load(): Promise<typeof import('./cli.ts').main> {

@@ -15,7 +15,7 @@ import type { FileOwner } from '../vault/project.ts';
 import { restoreScript } from '../vault/restore-script.ts';
 import { adoptUnrecorded } from '../vault/snapshot.ts';
 import { recoverPruning } from '../vault/trash.ts';
-import { clearStages, createVault, lockForWriting, repairVault, type Vault } from '../vault/vault.ts';
+import { clearStages, createVault, dropLinks, lockForWriting, repairVault, type Vault } from '../vault/vault.ts';
 import { isUnfinished, RESTORE_DIRECTORY } from './restore-journal.ts';
 import { recoverSwap } from './rotate-swap.ts';
 
@@ -42,12 +42,13 @@ export function openForWriting(project: ProjectFacts, location: VaultLocation, c
   const lock = lockForWriting(vault, ctx.lockWait);
   try {
     if (ctx.halfRestored === undefined) refuseHalfRestored(project.root);
+    dropLinks(vault);
     const adopted = adoptUnrecorded(vault, (id, reason) =>
       ctx.monitor.note(`A crash left ${id} without a line in the ledger, and it does not verify (${reason}): cora verify ${id}`),
     );
     if (adopted !== undefined) ctx.monitor.note(`The ledger's line of ${adopted} was lost in a crash and is written again`);
     for (const id of recoverPruning(vault, ctx.now())) ctx.monitor.note(`The removal of ${id} was cut off by a crash and is finished`);
-    clearStages(vault);
+    for (const left of clearStages(vault)) ctx.monitor.note(`What a run that broke off left in ${left} cannot be removed (lsattr -R shows why)`);
     repairVault(vault, restoreScript);
     recoverSwap(vault, project.root, ctx.monitor);
     for (const path of setAgain(vault, project.root))

@@ -98,8 +98,9 @@ function checkSpace(vault: Vault, bytesToRead: number, scanned: Scanned, old: Tr
   const free = freeBytes(vault.root);
   // What is read again is mostly there already; only a first save is sure to need room.
   const estimate = old === undefined ? bytesToRead * 0.15 : 0;
-  if (free < estimate + (1 << 20) && scanned.diff.toRead.length > 0) {
-    throw new CoraError('no_space', `The vault's disk has ${free} bytes left; this save needs about ${Math.round(estimate)}`, {
+  const needed = Math.round(estimate) + (1 << 20);
+  if (free < needed && scanned.diff.toRead.length > 0) {
+    throw new CoraError('no_space', `The vault's disk has ${free} bytes left; this save needs about ${needed}`, {
       hint: 'free space on it (df -h), or name a vault on another disk with --vault',
     });
   }

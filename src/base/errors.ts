@@ -98,16 +98,50 @@ export class CoraError extends Error {
   }
 }
 
+/** Node's `rm` says most of what the system refused in words alone: its code is empty, and the message begins so. */
+const WORDS_ALONE = ', Unknown error: ';
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ['No space left on device', 'ENOSPC'],
+  ['Disk quota exceeded', 'EDQUOT'],
+  ['File too large', 'EFBIG'],
+  ['Read-only file system', 'EROFS'],
+  ['Device or resource busy', 'EBUSY'],
+]);
+
+/** What libuv has no word for, and disks say all the same. */
+const UNKNOWN = /^Unknown system error -(\d+)/;
+const NUMBERS: ReadonlyMap<string, readonly [word: string, text: string]> = new Map([
+  ['116', ['ESTALE', 'stale file handle']],
+  ['117', ['EUCLEAN', 'the file system is damaged (structure needs cleaning)']],
+  ['121', ['EREMOTEIO', 'remote i/o error']],
+  ['122', ['EDQUOT', 'disk quota exceeded']],
+  ['123', ['ENOMEDIUM', 'no medium found']],
+]);
+
 /** The errno word of a Node system error (`ENOENT`), or undefined for anything else. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return undefined;
-  // Node's rmSync has no name for most of what a failing disk says, and leaves the code empty.
-  return error.code === '' && 'syscall' in error ? 'EIO' : error.code;
+  const number = UNKNOWN.exec(error.code)?.[1];
+  if (number !== undefined) return NUMBERS.get(number)?.[0] ?? 'EIO';
+  if (error.code !== '' || !error.message.startsWith(WORDS_ALONE)) return error.code;
+  const said = error.message.slice(WORDS_ALONE.length);
+  for (const [words, errno] of WORDS) if (said.startsWith(words)) return errno;
+  return 'EIO';
 }
 
 /** The text of any thrown value, for a problem's message. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.replace(/^, Unknown error: /, '') : String(error);
+  if (!(error instanceof Error)) return String(error);
+  if (error.message.startsWith(WORDS_ALONE)) return error.message.slice(WORDS_ALONE.length);
+  const known = NUMBERS.get(UNKNOWN.exec(error.message)?.[1] ?? '');
+  return known === undefined ? error.message : error.message.replace(/^Unknown system error -\d+: Unknown system error -\d+/, known.join(': '));
+}
+
+/** What to do where a limit of the process or the machine is met, if the words for it are these. */
+export function limitHint(words: string): { readonly hint?: string } {
+  if (/\bE[MN]FILE\b/.test(words)) return { hint: 'raise the limit of open files (ulimit -n), then run the command again' };
+  if (/\b(ENOMEM|EAGAIN)\b/.test(words)) return { hint: 'free memory or raise the limits (ulimit -v, ulimit -u), then run the command again' };
+  return {};
 }
 
 /**
@@ -120,7 +154,7 @@ export function writeFailure(error: unknown, what: string): CoraError {
   switch (errnoOf(error)) {
     case 'ENOSPC':
       return new CoraError('no_space', `No space left while writing ${what}`, {
-        hint: "free space on the vault's disk (df -h, df -i), then run the command again",
+        hint: 'free space on that disk (df -h, df -i), then run the command again',
         cause: error,
       });
     case 'EDQUOT':
@@ -142,6 +176,7 @@ export function writeFailure(error: unknown, what: string): CoraError {
       return new CoraError('io', `Writing ${what} failed: ${messageOf(error)}`, {
         hint: "check the vault's disk, then run the command again",
         cause: error,
+        ...limitHint(messageOf(error)),
       });
   }
 }

@@ -1,6 +1,6 @@
 // Whatever was thrown, as the one kind of error that is shown: with a code, a sentence and what to do.
 
-import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
+import { CoraError, errnoOf, limitHint, messageOf, writeFailure } from '../base/errors.ts';
 
 /** Anything thrown as an error with a code: what the system refused is `io`, all else that is not ours is a bug. */
 export function asCoraError(error: unknown, signal: AbortSignal): CoraError {
@@ -12,7 +12,10 @@ export function asCoraError(error: unknown, signal: AbortSignal): CoraError {
   if (error instanceof CoraError) return error;
   const errno = errnoOf(error);
   if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG' || errno === 'EROFS') return writeFailure(error, pathOf(error) ?? 'a file');
-  if (errno !== undefined && /^E[A-Z0-9]+$/.test(errno)) return new CoraError('io', messageOf(error), { cause: error });
+  if (errno !== undefined && /^E[A-Z0-9]+$/.test(errno)) {
+    const message = messageOf(error);
+    return new CoraError('io', message, { cause: error, ...limitHint(message) });
+  }
   return new CoraError('internal', `Internal error: ${messageOf(error)}`, {
     hint: 'run it again with CORA_DEBUG=1 and report what it prints',
     cause: error,

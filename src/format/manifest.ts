@@ -39,7 +39,7 @@ export function manifestText(report: Report, files: readonly { readonly path: st
   section(
     lines,
     'Files of this snapshot',
-    files.map((file) => `${file.path}  ${file.size}`),
+    files.map((file) => `${printable(file.path)}  ${file.size}`),
   );
   section(
     lines,

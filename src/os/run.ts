@@ -6,7 +6,7 @@ import { type ChildProcess, type SpawnSyncOptions, spawn, spawnSync } from 'node
 import { accessSync, closeSync, constants, fstatSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { constants as system, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CoraError } from '../base/errors.ts';
+import { CoraError, limitHint } from '../base/errors.ts';
 
 export type RunOptions = {
   readonly cwd?: string;
@@ -66,6 +66,10 @@ export function cleanEnvironment(extra: Readonly<Record<string, string>> = {}): 
   return { PATH: SEARCH.join(':'), LC_ALL: 'C.UTF-8', TZ: 'UTC', HOME: '/nonexistent', ...extra };
 }
 
+function notStarted(program: string, why: string, cause: unknown): CoraError {
+  return new CoraError('tool_missing', `Could not start ${program}: ${why}`, { cause, ...limitHint(why) });
+}
+
 /** Runs a short program and waits. Never throws for an exit code; throws CoraError tool_missing where it cannot start. */
 export function runSync(program: string, args: readonly string[], options: RunOptions = {}): RunResult {
   const spawnOptions: SpawnSyncOptions = {
@@ -82,7 +86,7 @@ export function runSync(program: string, args: readonly string[], options: RunOp
   const child = spawnSync(program, args, spawnOptions);
   const timedOut = child.error !== undefined && 'code' in child.error && child.error.code === 'ETIMEDOUT';
   if (child.error !== undefined && !timedOut && child.status === null && child.signal === null) {
-    throw new CoraError('tool_missing', `Could not start ${program}: ${child.error.message}`, { cause: child.error });
+    throw notStarted(program, child.error.message, child.error);
   }
   return {
     exitCode: child.status,
@@ -112,7 +116,7 @@ export async function run(program: string, args: readonly string[], options: Run
     ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
   });
   if (child.exitCode === undefined && child.signal === undefined && !child.timedOut && !child.isCanceled) {
-    throw new CoraError('tool_missing', `Could not start ${program}: ${child.originalMessage ?? 'unknown reason'}`, { cause: child });
+    throw notStarted(program, child.originalMessage ?? 'unknown reason', child);
   }
   return {
     exitCode: child.exitCode ?? null,
@@ -247,7 +251,7 @@ function endOf(child: ChildProcess, program: string, ownGroup: boolean, kept: nu
     };
     child.once('error', (error) => {
       settled();
-      reject(new CoraError('tool_missing', `Could not start ${program}: ${error.message}`, { cause: error }));
+      reject(notStarted(program, error.message, error));
     });
     child.once('exit', (exitCode, by) => {
       settled();

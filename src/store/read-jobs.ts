@@ -39,6 +39,7 @@ import type {
 } from './jobs.ts';
 import type { ObjectReader } from './object-reader.ts';
 import { RECORD_WORDS } from './object-table.ts';
+import { isZero } from './zeros.ts';
 
 export function checkObjects(job: CheckObjectsJob, reader: ObjectReader): CheckObjectsResult {
   const damaged: number[] = [];
@@ -121,16 +122,6 @@ function writeContent(fd: number, content: Content, reader: ObjectReader, start:
     let done = 0;
     while (done < part.length) done += writeSync(fd, part, done, part.length - done, start + offset + done);
   });
-}
-
-const ZEROS = Buffer.alloc(256 << 10);
-
-export function isZero(part: Buffer): boolean {
-  for (let at = 0; at < part.length; at += ZEROS.length) {
-    const end = Math.min(part.length, at + ZEROS.length);
-    if (part.compare(ZEROS, 0, end - at, at, end) !== 0) return false;
-  }
-  return true;
 }
 
 export function restorePart(job: RestorePartJob, reader: ObjectReader): RestorePartResult {

@@ -22,6 +22,7 @@ import {
   type StoreSegmentJob,
   type StoreSegmentResult,
 } from './jobs.ts';
+import { digestOf } from './zeros.ts';
 
 /** Never follow a link, never wait for a FIFO that took the file's place. */
 export const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -133,7 +134,7 @@ export function storeSegment(job: StoreSegmentJob, writer: FrameWriter): StoreSe
   for (let at = 0; at < length; at += job.piece, piece++) {
     const size = Math.min(job.piece, length - at);
     const content = segment.subarray(at, at + size);
-    const digest = hash('sha256', content, 'buffer');
+    const digest = digestOf(content);
     hashes.set(digest, piece * 32);
     writer.keepCopy(digest, content, PIECE_FRAME);
   }

@@ -4,7 +4,7 @@
 // missing VAULT.json at a known place is an unmounted disk, not an empty vault.
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { chmodSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync, unlinkSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { type Bytes, base64Of, fromText, isText, toText } from '../base/bytes.ts';
 import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
@@ -212,7 +212,8 @@ export type Stage = { readonly path: string; readonly release: () => void };
 
 /**
  * A new private directory inside the vault, held by a lock so that another run's clean-up leaves it alone.
- * `release` removes what is left of it.
+ * `release` removes what is left of it, and never throws: what the disk refuses to remove must not make a failure of what was
+ * done, nor hide why it failed; the next run's clean-up removes it.
  */
 export function openStage(vault: Vault): Stage {
   const parent = `${vault.root}/${NAMES.stage}`;
@@ -244,10 +245,13 @@ export function openStage(vault: Vault): Stage {
   }
 }
 
-/** Removes staging directories whose run is dead. The caller holds the write lock. Returns how many there were. */
-export function clearStages(vault: Vault): number {
+/**
+ * Removes staging directories whose run is dead. The caller holds the write lock.
+ * @returns those that could not be removed (an immutable file, a broken disk): they cost room and keep no run from working
+ */
+export function clearStages(vault: Vault): string[] {
   const parent = `${vault.root}/${NAMES.stage}`;
-  let cleared = 0;
+  const stuck: string[] = [];
   for (const name of namesIn(parent)) {
     if (!/^run-[A-Za-z0-9]{6}$/.test(name)) {
       if (/^run-[A-Za-z0-9]{6}\.lock$/.test(name)) removeOrphan(parent, name);
@@ -255,12 +259,28 @@ export function clearStages(vault: Vault): number {
     }
     const lock = tryLock(`${parent}/${name}.lock`, 'exclusive', 0);
     if (lock === undefined) continue;
-    if (lstatSync(`${parent}/${name}`, { throwIfNoEntry: false })?.isDirectory() === true) removeBelow(parent, `${parent}/${name}`);
-    removeBelow(parent, `${parent}/${name}.lock`);
-    lock.release();
-    cleared += 1;
+    try {
+      // A link goes itself; what it leads to is not looked at.
+      removeBelow(parent, `${parent}/${name}`);
+      removeBelow(parent, `${parent}/${name}.lock`);
+    } catch {
+      stuck.push(`${parent}/${name}`);
+    } finally {
+      lock.release();
+    }
   }
-  return cleared;
+  return stuck;
+}
+
+/**
+ * A link in the place of a directory that is only Cora's own work would lead what is written there out of the vault: it goes,
+ * and a directory is made when one is needed. The caller holds the write lock.
+ */
+export function dropLinks(vault: Vault): void {
+  for (const name of [NAMES.stage, NAMES.trash, NAMES.cache]) {
+    const path = `${vault.root}/${name}`;
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) unlinkSync(path);
+  }
 }
 
 /** A lock file whose directory is gone, unless its run is just about to make it. */

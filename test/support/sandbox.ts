@@ -52,7 +52,8 @@ export function whyNotNobody(): string | undefined {
 export class Sandbox {
   readonly root: string;
   readonly project: string;
-  readonly vault: string;
+  /** Where Cora is told that the vault is; a test may move it. */
+  vault: string;
   readonly home: string;
   readonly #nobody: boolean;
 
