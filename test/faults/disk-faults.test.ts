@@ -6,6 +6,7 @@ import { mkdirSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { execute, Sandbox } from '../support/sandbox.ts';
+import { commandLine } from './harness/inject.ts';
 import { Bench, Disk, type Ending, KINDS, type Kind, must, start, whyNoDisks } from './power/disk.ts';
 import { partOf, Results } from './power/record.ts';
 import { Lab, type Prepared, type Verdict } from './power/trial.ts';
@@ -136,7 +137,7 @@ sweep('a write that lies, number', ext4, { sample: ['backup'] }, SLOW ? steps(0,
   const { call, when, bytes, path } = write;
   const inject = ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', `inject=${call}:retval=${bytes}:when=${when}`];
   const verdict = await lab.trial(prepared, ext4, (_, machine) => {
-    return start('strace', [...inject, CORA, ...prepared.args], { ...place(machine), env: { ...machine.env, CORA_WORKERS: '0' } }).end;
+    return start('strace', [...inject, ...commandLine(), ...prepared.args], { ...place(machine), env: { ...machine.env, CORA_WORKERS: '0' } }).end;
   });
   return { ...verdict, said: `${path}: ${verdict.said ?? ''}` };
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type CoraEnd, judge, type KnownSnapshot, recordProject, remember } from '../../../src/actions/judge.ts';
 import type { TreeRecord } from '../../../src/actions/judge-tree.ts';
 import { execute } from '../../support/sandbox.ts';
+import { commandLine } from '../harness/inject.ts';
 import { type Bench, Disk, type Ending, type Kind, must, start } from './disk.ts';
 import { CORA, type Machine, machineOn, makeEmpty, makeHistory, type Work } from './works.ts';
 
@@ -173,7 +174,7 @@ export class Lab {
     const trace = join(this.bench.root, 'trace');
     await disk.become(image);
     await disk.mount();
-    const run = await execute('strace', ['-f', '-y', '-s', '0', '-qq', '-o', trace, '-e', `trace=${CALLS.join(',')}`, CORA, ...args], {
+    const run = await execute('strace', ['-f', '-y', '-s', '0', '-qq', '-o', trace, '-e', `trace=${CALLS.join(',')}`, ...commandLine(), ...args], {
       cwd: machine.project,
       env: { ...machine.env, CORA_WORKERS: '0' },
     });
@@ -283,7 +284,7 @@ async function runUntil(disk: Disk, machine: Machine, args: readonly string[], m
   if (moment.how === 'call') {
     const { call, when } = moment;
     const inject = ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', `inject=${call}:signal=KILL:when=${when}`];
-    const run = start('strace', [...inject, CORA, ...args], { ...place, env: { ...machine.env, CORA_WORKERS: '0' } });
+    const run = start('strace', [...inject, ...commandLine(), ...args], { ...place, env: { ...machine.env, CORA_WORKERS: '0' } });
     const end = await run.end;
     run.kill();
     await disk.off();
