@@ -1,11 +1,11 @@
 // Copies the databases of a capture one after the other, stores each copy, and takes the copy away
 // again: the staging directory never holds more than one.
 
-import { rmSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { type Bytes, fromText, joinBytes } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import type { DatabaseReport } from '../format/report.ts';
-import { type CaptureOptions, captureDatabase } from '../source/databases.ts';
+import { type CaptureOptions, captureDatabase, removeCopy } from '../source/databases.ts';
 import { stopIfAborted } from './settle.ts';
 
 export type DatabaseRequest = {
@@ -30,7 +30,8 @@ export async function captureDatabases(request: DatabaseRequest, ctx: Context): 
     stopIfAborted(ctx);
     const target = `${request.stage}/database-${++number}-${row}`;
     await captureOne(row, path, target, request);
-    rmSync(target, { force: true });
+    // SQLite says nothing of a file beside the copy that it could not remove.
+    removeCopy(target);
   }
 }
 

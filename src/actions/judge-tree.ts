@@ -77,3 +77,8 @@ export function treeDifferences(expected: TreeRecord, actual: TreeRecord): strin
   for (const path of actual.keys()) if (!expected.has(path)) differences.push(`${printable(path)} was not there`);
   return differences;
 }
+
+/** Without the time of the directory itself: it says when `.cora-restore/` last came or went there. */
+export function withoutTop(tree: TreeRecord): TreeRecord {
+  return new Map([...tree].map(([path, line]) => [path, path === '.' ? line.replace(/ \d+$/, '') : line]));
+}

@@ -85,14 +85,13 @@ export async function captureDatabase(source: Bytes, relative: Bytes, target: st
     }
     if (code?.startsWith('SQLITE_NOMEM') === true) return { outcome: 'failed', problem: problem('db_out_of_memory', OUT_OF_MEMORY) };
     if (errnoOf(error) === 'ENOSPC' || code === 'SQLITE_FULL') throw Object.assign(new Error(messageOf(error)), { code: 'ENOSPC' });
+    await stopIfSound(source, relative, target, options.check, error);
     const other = await copyAnotherWay(source, target);
-    if (other === undefined) {
-      await stopIfSound(source, relative, target, options.check, error);
+    if (other === undefined)
       return {
         outcome: 'failed',
         problem: problem('db_unreadable', `The database cannot be opened (${messageOf(error)}); it is not in this snapshot`),
       };
-    }
     facts = other.facts;
     if (other.rolledBack)
       hot = problem('db_hot_journal', 'Its program died in the middle of a write; the copy is as SQLite rolls it back', 'warning');
@@ -179,7 +178,8 @@ function makeReport(relative: Bytes, facts: DatabaseFacts, check: DatabaseReport
   };
 }
 
-function removeCopy(target: string): void {
+/** A copy, and whatever SQLite may have left beside it. */
+export function removeCopy(target: string): void {
   for (const suffix of ['', '-journal', '-wal', '-shm', '-link']) rmSync(target + suffix, { force: true });
 }
 

@@ -2,15 +2,16 @@
 // rename is the commit point: before it the snapshot does not exist, after it it is complete.
 
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type Bytes, bytes, fromText, fsPath } from '../base/bytes.ts';
+import { type Bytes, bytes, fromBuffer, fromText, fsPath, joinBytes, printable } from '../base/bytes.ts';
 import { CoraError, messageOf, writeFailure } from '../base/errors.ts';
 import { formatSums, parseSums, type Sum } from '../format/checksums.ts';
 import { largeFilesText, manifestText } from '../format/manifest.ts';
 import type { Report, SnapshotKind } from '../format/report.ts';
 import { readCold } from '../os/cold-read.ts';
 import { exists, makeDirectories, readTextIfThere, replaceFile, syncDirectory, syncTreeDirectories, writeNewFile } from '../os/files.ts';
+import { onPath } from '../os/long-path.ts';
 import { appendLine, type ChainHead, readHead } from './chain.ts';
 import { formatId, NAMES, parseId, type SnapshotId, snapshotDirectory } from './layout.ts';
 import type { Vault } from './vault.ts';
@@ -52,6 +53,7 @@ export function commitSnapshot(vault: Vault, request: CommitRequest): Committed 
   const final = `${vault.root}/${directory}`;
   try {
     const sums = writeTexts(request, report);
+    refuseStrangers(request.stage, sums);
     syncTreeDirectories(request.stage);
     const verified = new Set<string>(request.files.filter((file) => file.verified === true).map(({ path }) => path));
     readBack(
@@ -98,6 +100,24 @@ function writeTexts(request: CommitRequest, report: Report): Sum[] {
   const text = formatSums(sums);
   writeNewFile(`${request.stage}/${NAMES.sums}`, text);
   return [...sums, { path: bytes(NAMES.sums), sha256: createHash('sha256').update(text).digest('hex') }];
+}
+
+/** What the sums do not name would be damage as soon as it is visible: a file that could not be removed, for one. */
+function refuseStrangers(stage: string, sums: readonly Sum[]): void {
+  const named = new Set<string>(sums.map(({ path }) => path));
+  const top = fromText(stage);
+  const look = (directory: Bytes): void => {
+    for (const entry of onPath(joinBytes(top, directory), (path) => readdirSync(path, { withFileTypes: true, encoding: 'buffer' }))) {
+      const path = directory === '' ? fromBuffer(entry.name) : joinBytes(directory, fromBuffer(entry.name));
+      if (entry.isDirectory()) look(path);
+      else if (!named.has(path)) {
+        throw new CoraError('io', `${printable(path)} was left in the staged snapshot, and is no part of it`, {
+          hint: "check the vault's disk (dmesg, smartctl), then run the command again",
+        });
+      }
+    }
+  };
+  look(bytes(''));
 }
 
 /** Reads every file from the disk, past the cache, and compares with what was meant to be written. */

@@ -123,7 +123,8 @@ function parse(text: string, root: string): Call[] {
 }
 
 function changes({ name, what }: Open, rest: string): boolean {
-  if (what === '') return false;
+  // Names of mkdtemp cannot be foretold; what is there is scratch.
+  if (what === '' || what.startsWith('tmp/cora-')) return false;
   if (name === 'openat') return /O_(?:WRONLY|RDWR|CREAT|TRUNC)/.test(rest);
   if (name === 'ioctl') return /SETFLAGS/.test(rest);
   return true;
@@ -142,5 +143,6 @@ function stable(path: string): string {
     .replace(/\/\d{4}(?:\/\d\d)?(?:\/\d\d)?$/g, '/DAY')
     .replace(/\d{8}-\d{6}-[0-9a-z]+(?:-\d+)?/g, 'ID')
     .replace(/(run|new|tmp|part)-[0-9a-f]{6,}/g, '$1-*')
+    .replace(/\.cora-restore-[0-9a-z]+-\d+-[0-9a-z]+-/g, '.cora-restore-*-')
     .replace(/\/(cora-[a-z-]*-?)[A-Za-z0-9]{6}(?=\/|$)/g, '/$1*');
 }

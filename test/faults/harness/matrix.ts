@@ -4,29 +4,9 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { FAULTS, type Fault } from './inject.ts';
 import { endAllRuns } from './place.ts';
-import { SCENARIOS } from './scenario.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { shuffled } from './seeded.ts';
 import { type Outcome, type Point, type Prepared, prepare } from './trial.ts';
-
-/** Numbers that are the same for the same seed (mulberry32). */
-export function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-/** In an order that the seed gives. */
-export function shuffled<T>(list: readonly T[], seed: number): T[] {
-  const next = random(seed);
-  return list
-    .map((item) => ({ item, key: next() }))
-    .sort((a, b) => a.key - b.key)
-    .map(({ item }) => item);
-}
 
 /** So many of the points, kills and errors in turn, as the seed gives them. */
 export function sampled(points: readonly Point[], count: number, seed: number): Point[] {
@@ -51,6 +31,8 @@ export async function runMatrix(args: readonly string[]): Promise<number> {
       count: { type: 'string' },
       out: { type: 'string' },
       list: { type: 'boolean', default: false },
+      /** Kill the command at so many points, and the next run at `--count` calls of its own, each twice. */
+      cut: { type: 'string' },
     },
   });
   const [part = 1, parts = 1] = values.slice.split('/').map(Number);
@@ -80,7 +62,9 @@ export async function runMatrix(args: readonly string[]): Promise<number> {
         .filter((point) => !known.has(keyOf(scenario.name, point)))
         .slice(0, values.count === undefined ? undefined : Number(values.count));
       console.log(`${scenario.name}: ${prepared.points.length} points, ${points.length} now`);
-      if (values.list) for (const point of prepared.points) console.log(`  ${keyOf(scenario.name, point)}`);
+      if (values.cut !== undefined)
+        broken += await tryCuts(prepared, Number(values.cut), Number(values.count ?? 5), Number(values.seed), values.out, known);
+      else if (values.list) for (const point of prepared.points) console.log(`  ${keyOf(scenario.name, point)}`);
       else broken += await tryAll(prepared, points, values.out);
     } finally {
       prepared.remove();
@@ -106,6 +90,33 @@ async function tryAll(prepared: Prepared, points: readonly Point[], out: string 
   console.log(
     `${prepared.scenario.name}: ${points.length} tried in ${Math.round((Date.now() - started) / 1000)} s (${[...tally].join(' ')}), ${broken} broken`,
   );
+  return broken;
+}
+
+/** Kills of what the next run does after a kill. */
+async function tryCuts(
+  prepared: Prepared,
+  states: number,
+  count: number,
+  seed: number,
+  out: string | undefined,
+  known: ReadonlySet<string>,
+): Promise<number> {
+  let [tried, broken] = [0, 0];
+  const kills = shuffled(
+    prepared.points.filter(({ fault }) => fault === 'KILL'),
+    seed,
+  );
+  for (const point of kills.filter((one) => !known.has(`cut ${keyOf(prepared.scenario.name, one)}`)).slice(0, states)) {
+    for await (const outcome of prepared.tryCut(point, count, seed)) {
+      tried += 1;
+      if (out !== undefined) appendFileSync(out, `${JSON.stringify({ ...outcome, key: `cut ${keyOf(outcome.scenario, point)}` })}\n`);
+      if (outcome.violations.length === 0) continue;
+      broken += 1;
+      console.log(describe(outcome));
+    }
+  }
+  console.log(`${prepared.scenario.name}: ${tried} runs killed three times, ${broken} broken`);
   return broken;
 }
 

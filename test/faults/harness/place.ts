@@ -19,7 +19,7 @@ const LIMIT_MS = 60_000;
 
 export class Place {
   readonly root: string;
-  readonly #flags: Flagged[] = [];
+  readonly #flags = new Map<string, Flagged[]>();
   #startedAt = 0;
 
   /** @param parent a directory on a disk: a memory file system would keep no promise */
@@ -95,20 +95,20 @@ export class Place {
     return this.#startedAt;
   }
 
-  /** What is there now is the start of each trial. */
-  keep(): void {
-    this.#startedAt = (Math.floor(Date.now() / 1000) + 1) * 1000;
-    if (isRoot) this.#flags.push(...flagged(this.at()));
-    rmSync(join(this.root, 'start'), { recursive: true, force: true });
-    execFileSync('cp', ['-a', '--', this.at(), join(this.root, 'start')]);
+  /** What is there now is the start of each trial; by another name a state to come back to. */
+  keep(name: 'start' | 'cut' | 'base' = 'start'): void {
+    if (name === 'start') this.#startedAt = (Math.floor(Date.now() / 1000) + 1) * 1000;
+    this.#flags.set(name, isRoot ? flagged(this.at()) : []);
+    this.#clear(join(this.root, name));
+    execFileSync('cp', ['-a', '--', this.at(), join(this.root, name)]);
   }
 
-  /** Back to the start; attribute flags too, which cp does not take along. */
-  reset(): void {
+  /** Back to what was kept; attribute flags too, which cp does not take along. */
+  reset(name: 'start' | 'cut' | 'base' = 'start'): void {
     this.#clear(this.at());
-    execFileSync('cp', ['-a', '--', join(this.root, 'start'), this.at()]);
+    execFileSync('cp', ['-a', '--', join(this.root, name), this.at()]);
     for (const flag of ['+i', '+a'] as const) {
-      const paths = this.#flags.filter((one) => one.flag === flag).map(({ path }) => path);
+      const paths = (this.#flags.get(name) ?? []).filter((one) => one.flag === flag).map(({ path }) => path);
       if (paths.length > 0) execFileSync('chattr', [flag, '--', ...paths]);
     }
   }

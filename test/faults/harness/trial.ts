@@ -1,12 +1,14 @@
 // One trial: the place back at its start, the command with one fault at one call, the judge. `prepare` makes the start, a
 // run without a fault that says what is right, and the list of the calls that the command makes.
 
-import { type Expectation, type KnownSnapshot, recordProject, type Violation } from '../../../src/actions/judge.ts';
-import type { TreeRecord } from '../../../src/actions/judge-tree.ts';
+import { type CoraEnd, type Expectation, type KnownSnapshot, recordProject, type Violation } from '../../../src/actions/judge.ts';
+import { type TreeRecord, treeDifferences } from '../../../src/actions/judge-tree.ts';
 import { type Call, type Fault, faultsOf, traced } from './inject.ts';
 import { judgeAt, rememberAt } from './judge.ts';
 import { Place } from './place.ts';
+import { projectState } from './project-state.ts';
 import { makeHistory, type Scenario } from './scenario.ts';
+import { shuffled } from './seeded.ts';
 
 export type Point = { readonly call: Call; readonly fault: Fault };
 
@@ -28,33 +30,33 @@ export class Prepared {
   readonly mayGo: ReadonlySet<string>;
   readonly newTrees: readonly TreeRecord[];
   readonly before: TreeRecord;
-  readonly after: TreeRecord;
+  /** Before the command and after it. */
+  readonly states: readonly [TreeRecord, TreeRecord];
   readonly points: readonly Point[];
 
-  constructor(parts: Pick<Prepared, 'place' | 'scenario' | 'older' | 'mayGo' | 'newTrees' | 'before' | 'after' | 'points'>) {
+  constructor(parts: Pick<Prepared, 'place' | 'scenario' | 'older' | 'mayGo' | 'newTrees' | 'before' | 'states' | 'points'>) {
     this.place = parts.place;
     this.scenario = parts.scenario;
     this.older = parts.older;
     this.mayGo = parts.mayGo;
     this.newTrees = parts.newTrees;
     this.before = parts.before;
-    this.after = parts.after;
+    this.states = parts.states;
     this.points = parts.points;
   }
 
   /** What must hold after a run of the command that ended so. */
   expectation(end: Expectation['end'], hit?: Call): Expectation {
     const { scenario } = this;
-    const both = scenario.project === 'either' && end?.code !== 0 ? [this.before, this.after] : [this.after];
     return {
       older: this.older,
       mayGo: this.mayGo,
-      newTrees: this.newTrees,
+      ...(scenario.anyTree === true ? {} : { newTrees: this.newTrees }),
       end,
       makes: scenario.makes ?? null,
       mayMiss: hit?.what.startsWith('project/') === true,
-      ...(scenario.project === 'any' ? {} : { projects: both }),
-      ...(scenario.next === undefined ? {} : { next: scenario.next }),
+      ...(scenario.project === undefined || scenario.project === 'same' ? { projects: [this.before] } : {}),
+      next: wordsOf(scenario.next ?? ['save'], this.place),
       ...(scenario.nextCodes === undefined ? {} : { nextCodes: scenario.nextCodes }),
     };
   }
@@ -64,18 +66,59 @@ export class Prepared {
     const { place, scenario } = this;
     for (let turn = 1; ; turn++) {
       place.reset();
-      const { end, hit } = await traced(place, scenario.args, { call: point.call, fault: point.fault });
+      const { end, hit } = await traced(place, wordsOf(scenario.args, place), { call: point.call, fault: point.fault });
       if ((hit === undefined || hit.what === '') && turn < tries) continue;
       const violations = await judgeAt(place, this.expectation(end, hit));
-      for (const sentence of (await scenario.extra?.(place, end)) ?? []) violations.push({ rule: 'claim', sentence });
+      if (scenario.project === 'either') violations.push(...this.#halfChanged(end));
+      for (const sentence of (await scenario.extra?.(place, end, this.older)) ?? []) violations.push({ rule: 'claim', sentence });
       const missed = hit === undefined || hit.what === '';
       return { scenario: scenario.name, fault: point.fault, meant: nameOf(point.call), hit: missed ? null : nameOf(hit), code: end.code, violations };
     }
   }
 
+  /**
+   * Kills the command at a point and the next run at some of its own calls, each twice; then judges as ever.
+   * @param count of the next run's calls
+   */
+  async *tryCut(point: Point, count: number, seed: number): AsyncGenerator<Outcome> {
+    const { place, scenario } = this;
+    place.reset();
+    const { hit } = await traced(place, wordsOf(scenario.args, place), point);
+    if (hit === undefined) return;
+    place.keep('cut');
+    const next = wordsOf(scenario.next ?? ['save'], place);
+    const { calls } = await traced(place, next);
+    for (const call of shuffled(calls, seed).slice(0, count)) {
+      place.reset('cut');
+      const killed = { call, fault: 'KILL' } as const;
+      const first = await traced(place, next, killed);
+      await traced(place, next, killed);
+      // What it saved itself may be of the project before or after.
+      const { newTrees: _, ...expected } = this.expectation(undefined);
+      const violations = await judgeAt(place, { ...expected, makes: null });
+      if (scenario.project === 'either') violations.push(...this.#halfChanged({ code: null, stdout: '', stderr: '' }));
+      for (const sentence of (await scenario.extra?.(place, { code: null, stdout: '', stderr: '' }, this.older)) ?? [])
+        violations.push({ rule: 'claim', sentence });
+      const meant = `${nameOf(point.call)} then ${nameOf(call)}`;
+      yield { scenario: scenario.name, fault: 'KILL', meant, hit: first.hit === undefined ? null : meant, code: null, violations };
+    }
+  }
+
+  /** After the next run the project is all as before or all as after; after exit code 0 as after. */
+  #halfChanged(end: CoraEnd): Violation[] {
+    const now = projectState(this.place.project);
+    const states = end.code === 0 ? [this.states[1]] : this.states;
+    const nearest = states.map((state) => treeDifferences(state, now)).sort((a, b) => a.length - b.length)[0] ?? [];
+    return nearest.length === 0 ? [] : [{ rule: 'project', sentence: `the project is half changed: ${nearest.slice(0, 4).join('; ')}` }];
+  }
+
   remove(): void {
     this.place.remove();
   }
+}
+
+function wordsOf(args: Scenario['args'], place: Place): readonly string[] {
+  return typeof args === 'function' ? args(place) : args;
 }
 
 function nameOf({ name, number, what, turn }: Call): string {
@@ -86,17 +129,33 @@ function nameOf({ name, number, what, turn }: Call): string {
  * @param place to work in; a new one where not given
  * @throws Error where the command does not do what it should without any fault
  */
-export async function prepare(scenario: Scenario, place: Place = new Place()): Promise<Prepared> {
-  if (scenario.bare !== true) await makeHistory(place);
+export async function prepare(scenario: Scenario, place?: Place): Promise<Prepared> {
+  return prepareAt(scenario, place ?? (await newPlace(scenario.bare === true)));
+}
+
+/** A place with the usual project and history, unless `bare`; scenarios one after the other may share it. */
+export async function newPlace(bare = false): Promise<Place> {
+  const place = new Place();
+  place.keep('base');
+  if (!bare) {
+    await makeHistory(place);
+    place.keep('base');
+  }
+  return place;
+}
+
+async function prepareAt(scenario: Scenario, place: Place): Promise<Prepared> {
+  place.reset('base');
   await scenario.before?.(place);
   place.keep();
   const older = await rememberAt(place);
   place.reset();
   const before = recordProject(place.project);
-  const { end, calls } = await traced(place, scenario.args);
+  const state = scenario.project === 'either' ? projectState(place.project) : before;
+  const { end, calls } = await traced(place, wordsOf(scenario.args, place));
   if (!(scenario.codes ?? [0]).includes(end.code ?? -1))
     throw new Error(`${scenario.name} ended with ${end.code} without a fault: ${end.stderr}${end.stdout}`);
-  const after = recordProject(place.project);
+  const after = scenario.project === 'either' ? projectState(place.project) : before;
   const now = await rememberAt(place);
   const isOld = ({ kind, id }: KnownSnapshot) => older.some((known) => known.kind === kind && known.id === id);
   const left = new Set(now.map(({ kind, id }) => `${kind} ${id}`));
@@ -108,7 +167,7 @@ export async function prepare(scenario: Scenario, place: Place = new Place()): P
     mayGo,
     newTrees: now.filter((known) => !isOld(known)).map(({ tree }) => tree),
     before,
-    after,
+    states: [state, after],
     points: calls.flatMap((call) => faultsOf(call).map((fault) => ({ call, fault }))),
   });
   // The judge must find nothing where nothing was done to the command.

@@ -1,0 +1,68 @@
+// The commands that write into a vault or, from it, into a project: each as a scenario of the crash matrix.
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CoraEnd, KnownSnapshot } from '../../../src/actions/judge.ts';
+import { recordTree, treeDifferences, withoutTop } from '../../../src/actions/judge-tree.ts';
+import { isRoot } from '../../support/sandbox.ts';
+import type { Place } from './place.ts';
+import { LOG, logLines, makeProject, must, type Scenario, worksAgain } from './scenario.ts';
+import { MORE_SCENARIOS } from './scenarios-more.ts';
+
+const needsRoot = () => (isRoot ? undefined : 'needs root');
+
+/** The log has all its lines, or the newest of them below the line that says where the rest is, which then is in a save. */
+function rotatedWell(place: Place, end: CoraEnd): string[] {
+  const lines = readFileSync(join(place.project, LOG), 'utf8').trimEnd().split('\n');
+  const whole = [...logLines(), 'one more line'];
+  const cut = lines[0] !== whole[0];
+  if (!cut)
+    return end.code === 0 || lines.join() !== whole.join()
+      ? [`rotate ended with ${end.code}, and the log is ${lines.length} lines from the first`]
+      : [];
+  const rest = lines.slice(1);
+  return rest.length > 0 && rest.join() === whole.slice(-rest.length).join() ? [] : [`the log is cut to ${JSON.stringify(lines).slice(0, 300)}`];
+}
+
+/** What a restore beside the project left is whole, or the same command, typed again, makes it so. */
+async function restoredBeside(place: Place, end: CoraEnd, older: readonly KnownSnapshot[]): Promise<string[]> {
+  const wanted = older.at(-1)?.tree ?? new Map();
+  const missing = () => (existsSync(place.at('out')) ? treeDifferences(wanted, withoutTop(recordTree(place.at('out')))) : ['nothing is there']);
+  if (end.code === 0 || missing().length === 0) return missing();
+  const failed = await worksAgain(place, ['restore', 'latest', '--to', '../out', '--yes']);
+  return failed.length > 0 ? failed : missing();
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  { name: 'save', args: ['save'], makes: 'save' },
+  { name: 'save-first', args: ['save'], makes: 'save', bare: true, before: makeProject },
+  { name: 'save-unchanged', args: ['save'], before: async (place) => void (await must(place, ['save'])) },
+  { name: 'backup', args: ['backup', 'now'], makes: 'backup' },
+  { name: 'verify', args: ['verify', '--all', '--deep'] },
+  { name: 'pin', args: ['pin', 'latest'] },
+  { name: 'ledger-rebuild', args: ['ledger', 'rebuild'] },
+  {
+    name: 'protect',
+    args: ['protect'],
+    skip: needsRoot,
+    before: (place) => void spawnSync('chattr', ['-R', '-f', '-ia', '--', place.root]),
+    // What the fault left unsealed is sealed by the next one.
+    next: ['protect'],
+  },
+  { name: 'prune', args: ['prune', '--keep-last', '1', '--confirm', '--yes'], before: async (place) => void (await must(place, ['save'])) },
+  { name: 'rotate', args: ['rotate', LOG, '--max-lines', '10'], project: 'any', extra: rotatedWell },
+  { name: 'restore-beside', args: ['restore', 'latest', '--to', '../out'], extra: restoredBeside },
+  {
+    name: 'restore-in-place',
+    args: ['restore', 'latest', '--yes', '--confirm-service-stopped', '--delete'],
+    project: 'either',
+  },
+  {
+    name: 'restore-undo',
+    args: ['restore', '--undo', '--yes', '--confirm-service-stopped'],
+    project: 'either',
+    before: async (place) => void (await must(place, ['restore', 'latest', '--yes', '--confirm-service-stopped', '--delete'])),
+  },
+  ...MORE_SCENARIOS,
+];
