@@ -61,18 +61,26 @@ export function* eachRow(vault: Vault, ref: SnapshotRef): Generator<string> {
 
 type PieceList = { hashes: Buffer; count: number; last: number };
 
+/** Pieces come in the order of their index. One that is far ahead of what came is damage, and must not make us ask for its room. */
+const FAR_AHEAD = 65_536;
+
+/** @throws CoraError damaged for a row that is no piece */
 function addPiece(pieces: Map<string, PieceList>, row: string): void {
   const key = rowKey(row);
   const owner = pieceOwner(key);
-  const index = Number(key.slice(owner.length + 2));
+  const index = Number(/^\/\/(\d{8})$/.exec(key.slice(owner.length))?.[1] ?? Number.NaN);
+  const sha256 = row.split('\t', 7)[6] ?? '';
   let list = pieces.get(owner);
   if (list === undefined) {
     list = { hashes: Buffer.alloc(32 * 64), count: 0, last: -1 };
     pieces.set(owner, list);
   }
+  if (!(index <= list.count + FAR_AHEAD) || !/^[0-9a-f]{64}$/.test(sha256)) {
+    throw new CoraError('damaged', `A listing has a malformed row: ${JSON.stringify(row.slice(0, 80))}`);
+  }
   if ((index + 1) * 32 > list.hashes.length)
     list.hashes = Buffer.concat([list.hashes, Buffer.alloc(Math.max(list.hashes.length, (index + 1) * 32 - list.hashes.length))]);
-  list.hashes.write(row.split('\t', 7)[6] ?? '', index * 32, 32, 'hex');
+  list.hashes.write(sha256, index * 32, 32, 'hex');
   list.count += 1;
   list.last = Math.max(list.last, index);
 }

@@ -2,7 +2,7 @@
 // of what a power cut at a moment may take. Unlike a real cut it forgives nothing: a journal that happens to
 // carry a name along does not count, only fsync of its directory does.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { requireProgram } from '../../src/os/run.ts';
 import { CORA } from './run-cora.ts';
@@ -15,7 +15,15 @@ const MAY_BE_LOST =
 const CALLS =
   'open,openat,creat,write,pwrite64,writev,pwritev,ftruncate,truncate,fallocate,copy_file_range,sendfile,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,mknod,mknodat,unlink,unlinkat,rmdir,fsync,fdatasync,syncfs,sync,ioctl';
 
-type Event = { readonly at: number; readonly call: string; readonly text: string; readonly result: string };
+/** `points`: those of the mutation check that this sync is the work of (test/faults/mutants/tree.mjs). */
+type Event = {
+  readonly at: number;
+  readonly task: string;
+  readonly call: string;
+  readonly text: string;
+  readonly result: string;
+  points?: readonly string[];
+};
 
 export type SyncRun = Run & {
   /** One line each: what was claimed and could be lost, or was given its name before its bytes were safe. */
@@ -30,15 +38,60 @@ export async function syncTrace(sandbox: Sandbox, args: readonly string[], optio
   try {
     const file = join(directory, 'calls');
     const existing = new Set(pathsBelow(sandbox.root));
-    const run = await execute(requireProgram('strace', 'strace'), ['-f', '-y', '-qq', '-s', '0', '-e', `trace=${CALLS}`, '-o', file, CORA, ...args], {
-      cwd: sandbox.project,
-      env: { PATH, HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: join(sandbox.root, 'cora.log'), ...options.env },
-    });
-    const model = new Model(sandbox.root, sandbox.vault, existing);
-    for (const event of eventsOf(readFileSync(file, 'latin1'))) model.take(event);
+    const run = await execute(
+      requireProgram('strace', 'strace'),
+      ['-f', '-y', '-qq', '-s', '0', '-e', `trace=${CALLS}${VERDICTS === undefined ? '' : ',access'}`, '-o', file, CORA, ...args],
+      {
+        cwd: sandbox.project,
+        env: { PATH, HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: join(sandbox.root, 'cora.log'), ...options.env },
+      },
+    );
+    const events = eventsOf(readFileSync(file, 'latin1'));
+    const model = modelOf(sandbox, existing, events);
+    if (VERDICTS !== undefined) tellVerdicts(VERDICTS, sandbox, existing, events);
     return { ...run, unsafe: model.end(), syncs: model.syncs };
   } finally {
     rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Where the mutation check wants to know of each sync whether this trace would miss it. */
+const VERDICTS = process.env['CORA_TEST_SYNC_VERDICTS'];
+
+function modelOf(sandbox: Sandbox, existing: ReadonlySet<string>, events: readonly Event[]): Model {
+  const model = new Model(sandbox.root, sandbox.vault, new Set(existing));
+  for (const event of events) model.take(event);
+  return model;
+}
+
+/** One line a point: the same trace without the syncs that are its work. */
+function tellVerdicts(path: string, sandbox: Sandbox, existing: ReadonlySet<string>, events: readonly Event[]): void {
+  for (const point of new Set(events.flatMap(({ points }) => points ?? []))) {
+    const rest = events.filter(({ points }) => points?.includes(point) !== true);
+    const [why] = modelOf(sandbox, existing, rest).end();
+    appendFileSync(path, `${JSON.stringify({ point: Number(point), why })}\n`);
+  }
+}
+
+/** Which marks are open in which task; a child's syncfs belongs to whoever waits for it. */
+class Marks {
+  readonly #open = new Map<string, string[]>();
+  readonly #flags = new Map<string, { point: string; left: number }[]>();
+
+  take(task: string, mark: string): void {
+    const [what, point = ''] = mark.split('-');
+    if (what === 'begin') this.#open.set(task, [...(this.#open.get(task) ?? []), point]);
+    else if (what === 'end') {
+      const open = this.#open.get(task) ?? [];
+      open.splice(open.lastIndexOf(point), 1);
+    } else this.#flags.set(task, [...(this.#flags.get(task) ?? []), { point, left: 2 }]);
+  }
+
+  of(task: string, call: string): readonly string[] {
+    const flagged = (this.#flags.get(task) ?? []).filter(({ left }) => left > 0);
+    for (const flag of flagged) flag.left -= 1;
+    const open = call === 'syncfs' ? [...this.#open.values()].flat() : (this.#open.get(task) ?? []);
+    return [...open, ...flagged.map(({ point }) => point)];
   }
 }
 
@@ -53,12 +106,20 @@ function* pathsBelow(directory: string): Generator<string> {
 /** A sync counts from its beginning, everything else from its end: what ran beside it is not covered by it. */
 function eventsOf(trace: string): Event[] {
   const events: Event[] = [];
-  const pending = new Map<string, { at: number; text: string }>();
+  const pending = new Map<string, { at: number; text: string; points: readonly string[] }>();
+  const marks = new Marks();
   for (const [at, line] of trace.split('\n').entries()) {
     const task = line.slice(0, line.indexOf(' '));
     const rest = line.slice(task.length).trim();
+    const mark = /^access\("\/cora-mark\/([a-z]+-\d+)"/.exec(rest)?.[1];
+    if (mark !== undefined) {
+      marks.take(task, mark);
+      continue;
+    }
+    const isSync = /^(?:fsync|fdatasync|syncfs|sync)\(/.test(rest);
     if (rest.endsWith('<unfinished ...>')) {
-      pending.set(task, { at, text: rest.slice(0, -'<unfinished ...>'.length) });
+      const points = isSync ? marks.of(task, rest.slice(0, rest.indexOf('('))) : [];
+      pending.set(task, { at, text: rest.slice(0, -'<unfinished ...>'.length), points });
       continue;
     }
     const resumed = /^<\.\.\. \w+ resumed>/.exec(rest);
@@ -67,7 +128,8 @@ function eventsOf(trace: string): Event[] {
     const match = /^(\w+)\((.*)\)\s+= (-?\d+)(.*)$/.exec(text);
     if (match === null || Number(match[3]) < 0) continue;
     const call = match[1] ?? '';
-    events.push({ at: call.includes('sync') ? (before?.at ?? at) : at, call, text: match[2] ?? '', result: match[4] ?? '' });
+    const points = isSync ? marks.of(task, call) : (before?.points ?? []);
+    events.push({ at: call.includes('sync') ? (before?.at ?? at) : at, task, call, text: match[2] ?? '', result: match[4] ?? '', points });
   }
   return events.sort((a, b) => a.at - b.at);
 }

@@ -4,6 +4,7 @@
 //
 //   node test/faults/mutants/run.mjs list                    the points, one a line
 //   node test/faults/mutants/run.mjs cover [FILE...]         which test comes by which point (minutes; kept)
+//   node test/faults/mutants/run.mjs syncs                   every sync at once, in the traces of durable-writes.test.ts
 //   node test/faults/mutants/run.mjs run [--kind K] [--only TEXT] [--part 1/4] [--again]
 //   node test/faults/mutants/run.mjs report                  counts, and survivors without a reason
 //
@@ -51,7 +52,7 @@ function lines(path) {
 }
 
 /** Runs vitest in the copy; never longer than `seconds`. */
-function vitest(tree, args, seconds) {
+function vitest(tree, args, seconds, more = {}) {
   const output = join(tree.root, 'vitest.json');
   rmSync(output, { force: true });
   const program = join(tree.root, 'node_modules/vitest/vitest.mjs');
@@ -59,7 +60,7 @@ function vitest(tree, args, seconds) {
   mkdirSync(home, { recursive: true });
   const child = spawn(process.execPath, [program, 'run', '--config', 'vitest.mutants.config.ts', `--outputFile=${output}`, ...args], {
     cwd: tree.root,
-    env: { PATH: process.env['PATH'], HOME: home, TZ: 'UTC', MUTANT_TIMEOUT: '60000', CORA_TEST_MUTANTS: '1' },
+    env: { PATH: process.env['PATH'], HOME: home, TZ: 'UTC', MUTANT_TIMEOUT: '60000', CORA_TEST_MUTANTS: '1', ...more },
     stdio: 'ignore',
     detached: true,
   });
@@ -103,9 +104,9 @@ const testsOf =
   };
 
 /** @returns {Promise<void>} */
-async function withTree(list, use) {
+async function withTree(use) {
   mkdirSync(values.results, { recursive: true });
-  const tree = makeTree(root, list);
+  const tree = makeTree(root);
   const stop = () => {
     for (const end of running) end();
     tree.remove();
@@ -123,8 +124,8 @@ async function withTree(list, use) {
 }
 
 async function cover(asked) {
-  const list = points();
-  await withTree(list, async (tree) => {
+  await withTree(async (tree) => {
+    const list = tree.points;
     const all = asked.length > 0 ? asked : testFiles(tree);
     const known = new Set(asked.length > 0 ? [] : lines(COVER).map(({ file }) => file));
     for (const file of all.filter((one) => !known.has(one))) {
@@ -175,21 +176,46 @@ function covering() {
 const worth = ({ file, seconds }) => (/durable-writes/.test(file) ? seconds / 100 : seconds);
 
 async function mutate() {
-  const list = points();
   const tests = covering();
   const done = new Map(lines(RESULTS).map((one) => [one.id, one]));
   const [part, parts] = values.part.split('/').map(Number);
-  const asked = list
-    .map((point, number) => ({ ...point, number }))
-    .filter(({ id, kind }) => (values.kind === undefined || values.kind === kind) && (values.only === undefined || id.includes(values.only)))
-    .filter(({ id }) => !done.has(id) || (values.again && done.get(id).state !== 'caught'))
-    .filter((_, at) => at % parts === part - 1);
-  console.log(`${asked.length} mutants of ${list.length}`);
-  await withTree(list, async (tree) => {
+  await withTree(async (tree) => {
+    const asked = tree.points
+      .map((point, number) => ({ ...point, number }))
+      .filter(({ id, kind }) => (values.kind === undefined || values.kind === kind) && (values.only === undefined || id.includes(values.only)))
+      .filter(({ id }) => !done.has(id) || (values.again && done.get(id).state !== 'caught'))
+      .filter((_, at) => at % parts === part - 1);
+    console.log(`${asked.length} mutants of ${tree.points.length}`);
     for (const point of asked) {
       const result = await judge(tree, point, tests.get(point.id) ?? []);
       appendFileSync(RESULTS, `${JSON.stringify({ id: point.id, kind: point.kind, file: point.file, line: point.line, ...result })}\n`);
       console.log(`${result.state}: ${point.id}${result.by === undefined ? '' : ` (${result.by})`}`);
+    }
+  });
+}
+
+/**
+ * All syncs in one run of the test that looks at them: without a sync the same calls follow, so the trace with it taken out is the
+ * trace of the mutant.
+ */
+async function syncs() {
+  await withTree(async (tree) => {
+    const verdicts = join(tree.root, 'verdicts');
+    writeFileSync(join(tree.root, 'MARKS'), '');
+    const run = await vitest(tree, ['test/faults/durable-writes.test.ts'], 1800, { CORA_TEST_SYNC_VERDICTS: verdicts });
+    const bad = run.tests.filter(({ state }) => state === 'failed');
+    if (bad.length > 0) throw new Error(`durable-writes fails without a mutant: ${bad.map(({ name, why }) => `${name}: ${why}`).join('; ')}`);
+    const found = new Map();
+    for (const { point, why } of lines(verdicts)) found.set(point, found.get(point) ?? why);
+    for (const [number, { id, kind, file, line }] of tree.points.entries()) {
+      if (kind !== 'sync' || !found.has(number)) continue;
+      const why = found.get(number);
+      const by = 'test/faults/durable-writes.test.ts, in the trace';
+      appendFileSync(
+        RESULTS,
+        `${JSON.stringify({ id, kind, file, line, ...(why === undefined ? { state: 'survived', asked: 1, of: 1 } : { state: 'caught', by, why }) })}\n`,
+      );
+      console.log(`${why === undefined ? 'survived' : 'caught'}: ${id} (${why ?? ''})`);
     }
   });
 }
@@ -256,5 +282,6 @@ function report() {
 
 if (command === 'list') for (const { id } of points()) console.log(id);
 else if (command === 'cover') await cover(files);
+else if (command === 'syncs') await syncs();
 else if (command === 'run') await mutate();
 else report();

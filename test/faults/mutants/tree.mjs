@@ -6,10 +6,11 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { listPoints } from './points.mjs';
 
 /** Asked at every point. With a file HITS/on it also notes who came by: which tests can catch which mutant. */
 const SWITCH = `
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { accessSync, appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 const text = (path) => { try { return readFileSync(path, 'utf8'); } catch { return ''; } };
 const TOP = join(import.meta.dirname, '..');
@@ -25,14 +26,26 @@ export function __mutant(point) {
   }
   return point === on;
 }
+const marking = existsSync(join(TOP, 'MARKS'));
+const mark = (name) => { try { accessSync('/cora-mark/' + name); } catch {} };
+/** With a file MARKS: what a sync does is between two marks, which strace sees. */
+export function __marked(point, use) {
+  if (!marking) return use();
+  mark('begin-' + point);
+  try { return use(); } finally { mark('end-' + point); }
+}
+/** The same for replaceFile, which syncs twice where it is told to. */
+export function __markedFlag(point) {
+  if (marking) mark('flag-' + point);
+  return true;
+}
 `;
 
 /**
  * @param {string} root of the tree; what is in its index and changed in its work tree is copied
- * @param {import('./points.mjs').Point[]} points
- * @returns {{ root: string, choose: (point: number) => void, remove: () => void }}
+ * @returns {{ root: string, points: import('./points.mjs').Point[], choose: (point: number) => void, remove: () => void }}
  */
-export function makeTree(root, points) {
+export function makeTree(root) {
   const copy = mkdtempSync(join(tmpdir(), 'cora-mutants-'));
   const files = execFileSync('git', ['-C', root, 'ls-files', '-z', '-c', '-o', '--exclude-standard'], { encoding: 'utf8' }).split('\0');
   for (const file of new Set(files.filter((name) => name !== ''))) {
@@ -41,6 +54,8 @@ export function makeTree(root, points) {
   }
   writeFileSync(join(copy, 'FILES'), [...new Set(files)].sort().join('\n'));
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  // Of the copy: somebody may be at work in the tree.
+  const points = listPoints(copy);
   writeFileSync(join(copy, 'src/mutant.ts'), `// @ts-nocheck\n${SWITCH}`);
   instrument(copy, points);
   writeFileSync(join(copy, 'MUTANT'), '');
@@ -48,6 +63,7 @@ export function makeTree(root, points) {
   execFileSync(process.execPath, [join(copy, 'scripts/build.mjs')], { stdio: ['ignore', 'ignore', 'inherit'] });
   return {
     root: copy,
+    points,
     choose: (point) => writeFileSync(join(copy, 'MUTANT'), point < 0 ? '' : String(point)),
     remove: () => {
       spawnSync('chattr', ['-R', '-f', '-ia', copy], { stdio: 'ignore' });
@@ -65,19 +81,30 @@ function instrument(copy, points) {
   for (const [file, list] of byFile) {
     let text = readFileSync(join(copy, file), 'utf8');
     // Points may lie in one another: all edits are insertions, from the end of the file to its beginning.
-    const edits = list.flatMap(({ start, end, number, instead }) => [
-      { at: start, order: -end, insert: `(__mutant(${number}) ? ${instead} : ` },
-      { at: end, order: Number.MAX_SAFE_INTEGER - start, insert: ')' },
-    ]);
+    const edits = list.flatMap(({ kind, text: said, start, end, number, instead }) => {
+      const marked =
+        kind !== 'sync'
+          ? ['', '']
+          : said === 'true'
+            ? [`__markedFlag(${number}) && `, '']
+            : said.endsWith(')')
+              ? [`__marked(${number}, () => `, ')']
+              : ['', ''];
+      const handed = kind === 'sync' && marked[0] === '' ? [`((...given) => __marked(${number}, () => `, '(...given)))'] : marked;
+      return [
+        { at: start, order: -end, insert: `(__mutant(${number}) ? ${instead} : ${handed[0]}` },
+        { at: end, order: Number.MAX_SAFE_INTEGER - start, insert: `${handed[1]})` },
+      ];
+    });
     // At one place what ends comes before what begins, the inner end first, the outer beginning first.
     edits.sort((a, b) => a.at - b.at || closes(b) - closes(a) || a.order - b.order);
     for (const { at, insert } of edits.toReversed()) text = text.slice(0, at) + insert + text.slice(at);
     const up = '../'.repeat(file.split('/').length - 2) || './';
-    writeFileSync(join(copy, file), `${text}\nimport { __mutant } from '${up}mutant.ts';\n`);
+    writeFileSync(join(copy, file), `${text}\nimport { __marked, __markedFlag, __mutant } from '${up}mutant.ts';\n`);
   }
 }
 
-const closes = ({ insert }) => (insert === ')' ? 1 : 0);
+const closes = ({ insert }) => (insert.startsWith('(__mutant') ? 0 : 1);
 
 /** One worker, one try, no build of its own, and the name of the test at work where the switch can read it. */
 const CONFIG = `
