@@ -13,6 +13,7 @@ sqlite3 sqlite3 databases read by the sqlite3 program
 strace strace injected faults and counted system calls
 getfattr attr extended attributes
 getfacl acl access control lists
+setcap libcap2-bin capabilities that a backup names
 pigz pigz archives compared with pigz
 mkfs.ext4 e2fsprogs power cuts and full disks on ext4
 chattr e2fsprogs immutable files

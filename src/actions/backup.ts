@@ -94,14 +94,13 @@ async function attempt(
   const { vault, release } = openForWriting(project, location, ctx);
   let saved: Saved;
   try {
-    const slice = readHead(vault.root).sequence % 30;
     const { label, note, trigger } = options;
     const saveOptions = { trigger, ...(label === undefined ? {} : { label }), ...(note === undefined ? {} : { note }) };
     saved = await saveInto(
       vault,
       project,
       saveOptions,
-      { check: 'integrity_check', rereadSlice: options.mode === 'now' ? slice : -1, recheck, artefacts },
+      { check: 'integrity_check', rereadSlice: options.mode === 'now' ? readHead(vault.root).sequence % 30 : -1, recheck, artefacts },
       ctx,
     );
   } finally {
@@ -271,6 +270,7 @@ function commitBackup(facts: CommitFacts, ctx: Context): BackupResult {
           units: exported.units,
           artefacts: saved.artefacts,
           capped: exported.capped,
+          attributesLost: exported.attributesLost,
           notCovered: saved.scanned.scan.notCovered,
           problems,
           losses: save.losses,

@@ -101,6 +101,7 @@ export type ReportFacts = {
   readonly artefacts: readonly ArtefactReport[];
   readonly capped: Report['capped'];
   readonly notCovered: Scan['notCovered'];
+  readonly attributesLost?: Report['attributes_lost'];
   readonly problems: readonly Problem[];
   readonly losses: readonly LossReport[];
 };
@@ -148,6 +149,7 @@ export function makeReport(facts: ReportFacts, identity: Identity, ctx: Context)
     large_files: facts.described.largeFiles,
     capped: facts.capped,
     not_covered: facts.notCovered.slice(0, NOT_COVERED_MOST),
+    ...(facts.attributesLost === undefined ? {} : { attributes_lost: facts.attributesLost }),
     problems: facts.problems,
     losses: facts.losses,
   };

@@ -4,12 +4,14 @@
 import { createHash } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readdirSync, readSync, rmSync, statSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
-import { type Bytes, bytes, dirnameBytes, fromText, fsPath, joinBytes, toBuffer, toText } from '../base/bytes.ts';
+import { isArtefactPath } from '../base/artefact.ts';
+import { type Bytes, bytes, dirnameBytes, fromText, fsPath, joinBytes, printable, toBuffer, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import { type Entry, escapeField, FILES_HEADER, formatEntry, listingBytes, sortedRows } from '../format/file-list.ts';
 import type { DatabaseReport, GitReport, Report, UnitReport } from '../format/report.ts';
+import { attributedFiles } from '../os/attribute-names.ts';
 import { writeNewFile } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import type { CopyCheck } from '../os/sqlite.ts';
@@ -41,6 +43,7 @@ export type Exported = {
   readonly units: readonly UnitReport[];
   readonly git: GitReport | null;
   readonly capped: Report['capped'];
+  readonly attributesLost: Report['attributes_lost'];
   readonly problems: readonly Problem[];
   readonly archiveSeconds: number;
 };
@@ -76,9 +79,28 @@ export class Export {
       units: this.#units(),
       git,
       capped: archive.capped,
+      attributesLost: this.#attributesLost(),
       problems: this.#problems,
       archiveSeconds: archive.seconds,
     };
+  }
+
+  /** Named one by one in the report, and together in one warning. */
+  #attributesLost(): Report['attributes_lost'] {
+    const { project, entries } = this.#request;
+    const paths = entries.filter(({ type, path }) => 'fSd'.includes(type) && !isArtefactPath(path)).map(({ path }) => path);
+    const lost = attributedFiles(project.root, paths)?.map(({ path, names }) => ({ ...pathFields(path), names }));
+    if (lost === undefined || lost.length === 0) return lost;
+    const some = lost.slice(0, 3).map(({ path }) => printable(path));
+    const more = lost.length > some.length ? ` and ${lost.length - some.length} more` : '';
+    const problem: Problem = {
+      code: 'attributes_lost',
+      message: `Extended attributes, ACLs and capabilities are not kept, and these have some: ${some.join(', ')}${more} (attributes_lost in REPORT.json; getfattr -R -d -m - . > FILE keeps them, setfattr --restore=FILE sets them again)`,
+      severity: 'warning',
+    };
+    this.#problems.push(problem);
+    this.#ctx.monitor.problem(problem);
+    return lost;
   }
 
   /** Plain copies, and the hash of every cut file whether it has a copy or not. */

@@ -75,6 +75,11 @@ export function manifestText(report: Report, files: readonly { readonly path: st
   );
   section(
     lines,
+    'Extended attributes, ACLs and capabilities that are not kept',
+    (report.attributes_lost ?? []).map((item) => `${printable(item.path)}  ${item.names.map(printable).join(' ')}`),
+  );
+  section(
+    lines,
     'Problems',
     report.problems.map((problem) => `${problem.severity}  ${problem.code}  ${printable(problem.path ?? '')}  ${printable(problem.message)}`),
   );

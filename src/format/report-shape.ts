@@ -44,6 +44,7 @@ const shape = z.looseObject({
   large_files: z.array(z.looseObject({ path: z.string(), size: count })),
   capped: z.array(z.looseObject({ path: z.string(), size: count, sha256: z.string() })),
   not_covered: z.array(z.looseObject({ path: z.string(), reason: z.string() })),
+  attributes_lost: z.optional(z.array(z.looseObject({ path, names: z.array(z.string()) }))),
   problems: z.array(z.looseObject({ code: z.string(), message: z.string(), severity: z.string() })),
   losses: z.optional(z.array(ofPath)),
 });

@@ -131,10 +131,15 @@ export type Report = {
   readonly capped: readonly { readonly path: string; readonly size: number; readonly stored: number; readonly sha256: string }[];
   /** What is there and not in the snapshot, and why. */
   readonly not_covered: readonly { readonly path: string; readonly reason: string }[];
+  /** Backups: what has extended attributes, ACLs or capabilities, which are not kept. Absent where getfattr is not installed, and in saves. */
+  readonly attributes_lost?: readonly AttributesLost[];
   readonly problems: readonly Problem[];
   /** What was there in an earlier snapshot and is not in this one; `tables` are the rows it had. */
   readonly losses?: readonly LossReport[];
 };
+
+/** `names` as getfattr has them: `user.comment`, `system.posix_acl_access`, `security.capability`. */
+export type AttributesLost = { readonly path: string; readonly path_base64?: string; readonly names: readonly string[] };
 
 /** A critical file or database that vanished, was emptied or shrank (docs/json.md). */
 export type LossReport = {

@@ -13,6 +13,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -146,6 +147,38 @@ fault('28', 'setuid, setgid, sticky and owners are kept by root', { root: true }
   expect(lstatSync(join(out, 'shared')).mode & 0o7777).toBe(0o3777);
   expect(lstatSync(join(out, 'theirs.txt'))).toMatchObject({ uid: 12_345, gid: 54_321 });
 });
+
+fault(
+  '29',
+  'files that lose extended attributes, ACLs or capabilities are named',
+  { root: true, programs: ['getfattr', 'setfacl', 'setcap'] },
+  async (s) => {
+    const odd = Buffer.concat([Buffer.from(`${s.box.project}/`), Buffer.from([0x6e, 0xff, 0x0a, 0x5c])]);
+    writeFileSync(odd, 'odd');
+    s.write('plain.txt');
+    await s.begin();
+    const hurt = join(s.box.root, 'tmp');
+    renameSync(odd, hurt);
+    await execute('setfattr', ['-n', 'user.comment', '-v', 'x', hurt]);
+    renameSync(hurt, odd);
+    await execute('setfacl', ['-m', 'u:12345:r', s.write('shared.txt')]);
+    await execute('setcap', ['cap_net_raw+ep', s.write('ping')]);
+    const run = await s.cora(['backup', 'now']);
+    const words =
+      /warning: Extended attributes, ACLs and capabilities are not kept, and these have some: n.*, ping, shared\.txt \(attributes_lost in REPORT\.json/;
+    s.ends(run, 0, words);
+    const { result } = await s.quick(['show', 'latest']);
+    const forms = result['forms'] as { path: string; report: { kind: string; attributes_lost: unknown } }[];
+    const form = forms.find(({ report }) => report.kind === 'backup');
+    expect(form?.report.attributes_lost).toEqual([
+      { path: 'n\uFFFD\n\\', path_base64: Buffer.from([0x6e, 0xff, 0x0a, 0x5c]).toString('base64'), names: ['user.comment'] },
+      { path: 'ping', names: ['security.capability'] },
+      { path: 'shared.txt', names: ['system.posix_acl_access'] },
+    ]);
+    expect(readFileSync(join(form?.path ?? '', 'MANIFEST.txt'), 'utf8')).toMatch(/not kept\n.*\n +ping +security\.capability\n/);
+    await s.recovers();
+  },
+);
 
 fault('30', 'times in 1901, 1969, 2099 and to the nanosecond are kept, and prove nothing alone', {}, async (s) => {
   const times = { 'old.txt': -2_177_452_800, 'before.txt': -0.5, 'future.txt': 4_070_908_800, 'fine.txt': 1_700_000_000.123_456_7 };
