@@ -1,5 +1,6 @@
 // A program that keeps a SQLite database busy: about 500 commits a second, each named on its stdout once it is
 // durable for SQLite. What it acknowledged before a moment must be in every copy that is begun after it.
+// With `keep` only the newest rows stay, each commit takes the oldest away: a database that changes and does not grow.
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,20 +9,25 @@ import type { Readable } from 'node:stream';
 
 const PROGRAM = `
 import Database from 'better-sqlite3';
-const [file, mode] = process.argv.slice(1);
+const [file, mode, rate, keep] = process.argv.slice(1);
 const database = new Database(file, { timeout: mode === 'wal' ? 0 : 10_000 });
 database.pragma('journal_mode = ' + mode);
 database.exec('CREATE TABLE t (n INTEGER PRIMARY KEY, twice INTEGER NOT NULL, pad TEXT)');
 const insert = database.prepare('INSERT INTO t (n, twice, pad) VALUES (?, ?, ?)');
+const forget = database.prepare('DELETE FROM t WHERE n <= ?');
+const commit = database.transaction((n) => {
+  insert.run(n, 2 * n, 'x'.repeat(200));
+  if (Number(keep) > 0) forget.run(n - Number(keep));
+});
 const started = performance.now();
 let n = 0;
 const tick = () => {
   // Behind its time (the machine is busy), it catches up, but not for ever.
-  const due = Math.min(n + 50, Math.floor((performance.now() - started) / 2));
+  const due = Math.min(n + 50, Math.floor(((performance.now() - started) * Number(rate)) / 1000));
   let lines = '';
   while (n < due) {
     n += 1;
-    insert.run(n, 2 * n, 'x'.repeat(200));
+    commit(n);
     lines += n + '\\n';
   }
   if (lines !== '') process.stdout.write(lines);
@@ -36,10 +42,11 @@ export class LiveWriter {
   #rest = '';
   #errors = '';
 
-  /** @param mode `wal` (never waits for anyone: a busy database is an error) or `delete` */
-  constructor(file: string, mode: string) {
+  /** @param mode `wal` (never waits for anyone: a busy database is an error) or `delete`; `keep`: how many rows stay, 0 for all */
+  constructor(file: string, mode: string, { rate = 500, keep = 0 }: { readonly rate?: number; readonly keep?: number } = {}) {
     const root = join(import.meta.dirname, '../..');
-    this.#child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM, file, mode], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const args = ['--input-type=module', '-e', PROGRAM, file, mode, String(rate), String(keep)];
+    this.#child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child.stdout.on('data', (data: Buffer) => {
       const lines = (this.#rest + data.toString()).split('\n');
       this.#rest = lines.pop() ?? '';
@@ -58,6 +65,10 @@ export class LiveWriter {
   /** What the writer said on stderr; empty while all is well. */
   get errors(): string {
     return this.#errors;
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
   }
 
   get running(): boolean {
