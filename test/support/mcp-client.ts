@@ -27,7 +27,7 @@ export type Assistant = {
   call(
     name: string,
     args?: Record<string, unknown>,
-    options?: { readonly signal?: AbortSignal; readonly progress?: (progress: Progress) => void },
+    options?: { readonly signal?: AbortSignal; readonly progress?: (progress: Progress) => void; readonly timeout?: number },
   ): Promise<Called>;
   close(): Promise<void>;
 };
@@ -76,7 +76,7 @@ export async function assistant(sandbox: Sandbox, { person, roots, cwd, args = [
     asked,
     async call(name, toolArgs = {}, options = {}) {
       const how = {
-        timeout: 60_000,
+        timeout: options.timeout ?? 60_000,
         ...(options.signal === undefined ? {} : { signal: options.signal }),
         ...(options.progress === undefined ? {} : { onprogress: options.progress }),
       };

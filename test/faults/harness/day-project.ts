@@ -5,13 +5,19 @@
 import { appendFileSync, closeSync, lstatSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { recordTree, type TreeRecord } from '../../../src/actions/judge-tree.ts';
-import { randomsOf } from './randoms.ts';
+import { random } from './matrix.ts';
 
 const FILES = 120;
 const BINARY = 2 << 20;
 const LOG_LIMIT = 512 << 10;
 export const WORK_LOG = 'AI_WORK_LOG.md';
 export const DATABASE = 'data/app.db';
+
+/** Gives whole numbers from 0 to `below - 1`, the same for the same seed. */
+export function randomsOf(seed: number): (below: number) => number {
+  const next = random(seed);
+  return (below) => Math.floor(next() * below);
+}
 
 export class DayProject {
   readonly root: string;

@@ -10,9 +10,8 @@ import type { TreeRecord } from '../../../src/actions/judge-tree.ts';
 import { LiveWriter } from '../../support/live-writer.ts';
 import { type Assistant, assistant } from '../../support/mcp-client.ts';
 import { type Document, execute, PATH, Sandbox } from '../../support/sandbox.ts';
-import { DATABASE, DayProject, recordDay } from './day-project.ts';
+import { DATABASE, DayProject, randomsOf, recordDay } from './day-project.ts';
 import { FakeClock } from './fake-clock.ts';
-import { randomsOf } from './randoms.ts';
 import { bytesIn, memoryOf, openFilesOf, processesIn } from './watch.ts';
 
 export const CORA = join(import.meta.dirname, '../../../bin/cora');
@@ -20,6 +19,8 @@ const START = Date.UTC(2031, 2, 3);
 const DAY = 86_400_000;
 const KEPT_ROWS = 2000;
 const WORK_LOG_LINES = 6000;
+/** How long a machine that has other work to do may take for an answer: what hangs, hangs for longer. */
+const PATIENCE = 600_000;
 
 const CONFIGURATION = `[rotate]
 max_size = "64KiB"
@@ -249,15 +250,14 @@ export class LongDay {
   async #ask(): Promise<void> {
     const server = this.#server;
     if (server === undefined) return;
-    for (const tool of ['status', 'list_saves', 'verify', 'size']) {
-      const answer = await server.call(tool);
-      if (answer.isError) this.wrong.push(`the tool ${tool} failed: ${answer.text}`);
-    }
-    await this.#claim('assistant', async () => {
-      const answer = await server.call('save');
-      if (answer.isError) this.wrong.push(`the tool save failed: ${answer.text}`);
+    const call = async (tool: string): Promise<undefined> => {
+      const began = performance.now();
+      const answer = await server.call(tool, {}, { timeout: PATIENCE }).catch((error: Error) => ({ isError: true, text: error.message }));
+      if (answer.isError) this.wrong.push(`the tool ${tool} failed after ${performance.now() - began} ms: ${answer.text}; ${server.stderr()}`);
       return undefined;
-    });
+    };
+    for (const tool of ['status', 'list_saves', 'verify', 'size']) await call(tool);
+    await this.#claim('assistant', () => call('save'));
     this.figures.serverMemory.push(memoryOf(server.pid, 'VmRSS') ?? 0);
     this.figures.serverFiles.push(openFilesOf(server.pid));
   }
