@@ -34,7 +34,7 @@ function count(how: 'in_process' | 'by_command' | 'beside_writers', args: readon
 }
 
 /** A vault of a random tree: three saves, two backups, a database, and a clean-up that gathered packs. */
-async function fill(sandbox: Sandbox, seed: number): Promise<string[]> {
+async function fill(sandbox: Sandbox, seed: number): Promise<void> {
   const [tree] = fc.sample(randomTree({ large: false }), { seed, numRuns: 1 });
   if (tree === undefined) throw new Error('fast-check gave no tree');
   makeTree(sandbox.project, tree);
@@ -50,6 +50,9 @@ async function fill(sandbox: Sandbox, seed: number): Promise<string[]> {
   }
   database.close();
   await sandbox.json(['prune', '--keep-last', '2', '--confirm']);
+}
+
+async function idsOf(sandbox: Sandbox): Promise<string[]> {
   const listed = (await sandbox.json(['list'])).result['snapshots'] as { readonly snapshot_id: string }[];
   return listed.map(({ snapshot_id: id }) => id);
 }
@@ -66,30 +69,33 @@ test('a sound vault is never called damaged', { timeout: 14_400_000 }, async () 
   for (let seed = SEED; figures.in_process + figures.by_command + figures.beside_writers < VERIFIES; seed++) {
     const sandbox = new Sandbox({ fast: seed % 4 !== 0 });
     try {
-      const ids = await fill(sandbox, seed);
+      await fill(sandbox, seed);
+      let ids = await idsOf(sandbox);
       figures.vaults += 1;
       for (let turn = 0; turn < EACH; turn++) {
         const args = argumentsOf(ids, turn);
         if (turn % 40 === 0) count('by_command', args, seed, await sandbox.json(args));
         else if (turn % 40 !== 20) count('in_process', args, seed, await jsonHere(sandbox, args));
         else {
-          // Beside these nothing that `args` names goes away: clean-up keeps what is newest, and an id that went is no verify.
           writeFileSync(join(sandbox.project, 'beside.txt'), `${turn}\n`);
           const writers = [['save'], ['backup', 'now'], ['prune', '--keep-last', '3', '--confirm']];
           const writer = sandbox.json(writers[Math.floor(turn / 40) % 3] ?? ['save']);
           count('beside_writers', ['verify', '--all', '--deep', '--chain'], seed, await sandbox.json(['verify', '--all', '--deep', '--chain']));
           expect([0, 3]).toContain((await writer).code);
+          ids = await idsOf(sandbox);
         }
       }
     } finally {
       await sandbox.remove();
     }
+    // A line for each vault, so that a run that is stopped has counted what it did.
+    keepFigures('verifies', { part: 'long', run: 'verifies', seed, so_far: figures, alarms });
     // The first vault's turn has loaded all there is to load.
     if (seed === SEED) [memory, files] = [process.memoryUsage().rss, openFilesOf(process.pid)];
   }
   const growth = { memory_mib: Math.round((process.memoryUsage().rss - memory) / MEBIBYTE), open_files: openFilesOf(process.pid) - files };
   const report = { part: 'long', run: 'verifies', seed: SEED, ...figures, alarms, growth, seconds: Math.round((performance.now() - began) / 1000) };
-  keepFigures('verifies', report);
+  keepFigures('verifies-run', report);
   console.log(JSON.stringify(report));
   expect(alarms).toEqual([]);
   expect(growth.open_files).toBeLessThanOrEqual(0);
