@@ -76,7 +76,7 @@ test.skipIf(!hasFaketime)('a busy day loses nothing, leaves nothing and grows no
     broken,
     violations,
     wrong: day.wrong,
-    left: [...filesIn(day.temporary).keys(), ...filesIn(home).keys()],
+    left: [...filesIn(day.temporary).keys(), ...filesIn(home).keys(), ...day.project.foreign()],
     way_back: filesIn(join(project, '.cora-restore')).size,
     work_log_lines: day.project.lines,
     work_log_missing: missingLines,

@@ -8,6 +8,7 @@ import { recordTree, type TreeRecord } from '../../../src/actions/judge-tree.ts'
 import { random } from './matrix.ts';
 
 const FILES = 120;
+const DIRECTORIES = ['src', 'docs', 'logs', 'data', 'notes'];
 const BINARY = 2 << 20;
 const LOG_LIMIT = 512 << 10;
 export const WORK_LOG = 'AI_WORK_LOG.md';
@@ -33,7 +34,7 @@ export class DayProject {
     this.root = root;
     this.#perSlot = perSlot;
     this.#random = randomsOf(seed);
-    for (const directory of ['src', 'docs', 'logs', 'data', 'notes']) mkdirSync(join(root, directory));
+    for (const directory of DIRECTORIES) mkdirSync(join(root, directory));
     for (let n = 0; n < FILES; n++) this.#create();
     writeFileSync(join(root, 'data/model.bin'), this.#noise(BINARY));
     writeFileSync(join(root, '.env'), 'API_KEY=first\n', { mode: 0o600 });
@@ -66,6 +67,12 @@ export class DayProject {
     const path = this.#files[this.#random(this.#files.length)] ?? '';
     rmSync(join(this.root, path));
     return path;
+  }
+
+  /** Entries of the project that nobody of the project made. */
+  foreign(): string[] {
+    const own = new Set([...this.#files, 'data/model.bin', 'logs/app.log', '.env', '.gitignore', 'cora.toml', WORK_LOG, ...DIRECTORIES]);
+    return [...recordDay(this.root).keys()].filter((path) => !own.has(path));
   }
 
   #log(count: number): void {
