@@ -5,7 +5,7 @@
 import { appendFileSync, closeSync, lstatSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { recordTree, type TreeRecord } from '../../../src/actions/judge-tree.ts';
-import { random } from './matrix.ts';
+import { random } from './seeded.ts';
 
 const FILES = 120;
 const DIRECTORIES = ['src', 'docs', 'logs', 'data', 'notes'];
