@@ -1,6 +1,7 @@
 // Days of a busy project in minutes, under a clock of their own: saves by the timer, pushes, the nightly backup, rotations,
 // clean-up, restores, a drill, an assistant's server that never ends, a program that writes its database, and kill -9 in the
 // middle of all of them. Every claim is kept with what the project was then, for judging at the end.
+// Over 300 lines: one schedule with what it needs, read from top to bottom.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
