@@ -33,7 +33,7 @@ import { packOf } from '../support/pack-sample.ts';
 import { execute } from '../support/sandbox.ts';
 
 const slow = process.env['CORA_TEST_SLOW'] === '1';
-const RUNS = Number(process.env['CORA_TEST_FUZZ_RUNS'] ?? (slow ? 100_000 : 250));
+const RUNS = Number(process.env['CORA_TEST_FUZZ_RUNS'] ?? (slow ? 100_000 : 120));
 const MOST_MS = 5000;
 const MOST_BYTES = 600 << 20;
 

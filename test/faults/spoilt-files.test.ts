@@ -11,7 +11,7 @@ import { mutated } from '../support/mutations.ts';
 import { execute, isRoot, Sandbox } from '../support/sandbox.ts';
 
 const slow = process.env['CORA_TEST_SLOW'] === '1';
-const RUNS = Number(process.env['CORA_TEST_FUZZ_RUNS'] ?? (slow ? 20_000 : 60));
+const RUNS = Number(process.env['CORA_TEST_FUZZ_RUNS'] ?? (slow ? 20_000 : 40));
 const MOST_SECONDS = 20;
 const MOST_BYTES = 1 << 30;
 

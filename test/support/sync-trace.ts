@@ -48,8 +48,9 @@ export async function syncTrace(sandbox: Sandbox, args: readonly string[], optio
     );
     const events = eventsOf(readFileSync(file, 'latin1'));
     const model = modelOf(sandbox, existing, events);
-    if (VERDICTS !== undefined) tellVerdicts(VERDICTS, sandbox, existing, events);
-    return { ...run, unsafe: model.end(), syncs: model.syncs };
+    const unsafe = model.end();
+    if (VERDICTS !== undefined && unsafe.length === 0) tellVerdicts(VERDICTS, sandbox, existing, events);
+    return { ...run, unsafe, syncs: model.syncs };
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -183,6 +184,8 @@ class Model {
 
   #name(path: string): void {
     if (!this.#isOurs(path)) return;
+    // The marker of a copy that outlived its files in a power cut would lie.
+    if (path.endsWith('/COMPLETE.json')) this.#look('when the copy was called complete', path, '/remote/');
     this.#existing.add(path);
     this.#names.add(path);
   }
