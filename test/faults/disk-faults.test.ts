@@ -81,14 +81,12 @@ async function toTheEnd(machine: Machine, args: readonly string[]): Promise<Endi
   return start(CORA, args, place(machine)).end;
 }
 
-sweep('a full disk, KiB left', full, { sample: ['backup'] }, SLOW ? steps(0, 3000, 50) : [0, 400, 1500], (prepared, kib) =>
+sweep('a disk that others fill in the middle, KiB left', full, { sample: ['backup'] }, SLOW ? steps(0, 3000, 50) : [0, 150, 900], (prepared, kib) =>
   lab.trial(
     prepared,
     full,
-    async (_, machine) => {
-      await fill(machine, kib * 1024);
-      return toTheEnd(machine, prepared.args);
-    },
+    // Not before: Cora looks for room first, and refuses to begin.
+    (_, machine) => inTheMiddle(machine, prepared, 20 + (kib % 9) * 9, () => fill(machine, kib * 1024)),
     unfill,
   ),
 );

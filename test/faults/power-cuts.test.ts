@@ -3,8 +3,9 @@
 // full one (CORA_TEST_SLOW=1) is 14 cuts of each command on each file system, see docs/reliability.md.
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { commandLine } from './harness/inject.ts';
 import { seeded } from './power/block-device.ts';
-import { Bench, KINDS, type Kind, whyNoDisks } from './power/disk.ts';
+import { Bench, KINDS, type Kind, start, whyNoDisks } from './power/disk.ts';
 import { partOf, Results } from './power/record.ts';
 import { Lab, type Moment, type Prepared } from './power/trial.ts';
 import { WORKS } from './power/works.ts';
@@ -68,6 +69,23 @@ test.skipIf(why !== undefined).each((SLOW ? FULL : SAMPLE).map(([kind, name]) =>
       broken.push(...verdict.violations.map((violation) => `${point} ${JSON.stringify(moment)}, ended with ${verdict.code}: ${violation}`));
     }
     expect(broken).toEqual([]);
+  },
+);
+
+test.skipIf(why !== undefined).each([ext4, xfs])(
+  `the cuts see it where no fsync does anything, on $name${why === undefined ? '' : ` (${why})`}`,
+  { timeout: 600_000 },
+  async (kind) => {
+    const work = WORKS.find(({ name }) => name === 'save');
+    if (work === undefined) throw new Error('no work is named save');
+    const prepared = await lab.prepare(kind, work);
+    const inject = ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:retval=0'];
+    const { code, violations } = await lab.trial(prepared, kind, async (disk, { project, env }) => {
+      const end = await start('strace', [...inject, ...commandLine(), ...prepared.args], { cwd: project, env }).end;
+      await disk.off();
+      return end;
+    });
+    expect([code, violations]).toEqual([0, expect.arrayContaining([expect.stringMatching(/^claim: it claimed the save \S+, which is not there/)])]);
   },
 );
 
