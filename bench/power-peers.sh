@@ -79,7 +79,7 @@ corasave_after() { cora_after; }
 version() {
   case $1 in
     cp) cp --version | sed -n '1s/.* //p' ;;
-    rsync) rsync --version | sed -n '1s/.*version \([^ ]*\).*/\1/p' ;;
+    rsync) rsync --version | sed -n '1s/^rsync *version \([^ ]*\).*/\1/p' ;;
     tar) tar --version | sed -n '1s/.* //p' ;;
     rclone) rclone version | sed -n '1s/.* v//p' ;;
     git | gitall) git --version | sed 's/.* //' ;;
