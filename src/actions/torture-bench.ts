@@ -2,6 +2,7 @@
 // were before each point. Runs of Cora on it are the real program, in an environment of nothing but what it needs.
 
 import { closeSync, linkSync, mkdirSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { bytes, fromText, fsPath, joinBytes } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
@@ -166,7 +167,8 @@ export class Bench {
   async #fill(random: () => number): Promise<void> {
     const { project } = this.places;
     mkdirSync(`${project}/src`);
-    writeFileSync(`${project}/cora.toml`, 'name = "torture"\n');
+    // A name that no file of this machine's configuration has.
+    writeFileSync(`${project}/cora.toml`, `name = "${basename(this.root).replace(/^\W+/, '')}"\n`);
     writeFileSync(`${project}/empty`, '');
     for (let number = 0; number < 12; number++) writeFileSync(`${project}/src/part-${number}.ts`, `export const part${number} = ${random()};\n`);
     writeFileSync(`${project}/data.bin`, noise(random, LARGE));

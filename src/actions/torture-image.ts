@@ -2,6 +2,7 @@
 // without flushing its journal) and for disks that are really full. It is mounted on the bench, and released by the place.
 
 import { rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { CoraError } from '../base/errors.ts';
 import { freeBytes } from '../os/files.ts';
 import { findProgram, type RunResult, runSync } from '../os/run.ts';
 import type { Violation } from './judge.ts';
@@ -84,7 +85,8 @@ async function unmount(root: string): Promise<void> {
 }
 
 function must(run: RunResult, what: string): void {
-  if (run.exitCode !== 0) throw new Error(`The disk image could not be ${what}: ${lastOf(run)}`);
+  if (run.exitCode === 0) return;
+  throw new CoraError('io', `The disk image could not be ${what}: ${lastOf(run)}`, { hint: 'see losetup -a and df -h, then run it again' });
 }
 
 function lastOf({ stderr }: RunResult): string {

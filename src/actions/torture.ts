@@ -15,7 +15,7 @@ import { errorParts } from './torture-errors.ts';
 import { placeFacts } from './torture-facts.ts';
 import { killParts } from './torture-kills.ts';
 import { meetingParts } from './torture-meetings.ts';
-import type { Part } from './torture-part.ts';
+import type { Part, Point } from './torture-part.ts';
 import { openTorturePlace } from './torture-place.ts';
 import { imageParts } from './torture-power.ts';
 import { seededRandom } from './torture-random.ts';
@@ -36,7 +36,7 @@ export async function torture(options: TortureOptions, ctx: Context): Promise<Ce
   const tally = new Tally(ctx, begun);
   try {
     const bench = new Bench(place.path, options, ctx);
-    await bench.build();
+    await buildBench(bench);
     const trials: Trial[] = [];
     for (const name of TRIAL_NAMES) {
       stopIfAborted(ctx);
@@ -74,6 +74,18 @@ export async function torture(options: TortureOptions, ctx: Context): Promise<Ce
   }
 }
 
+async function buildBench(bench: Bench): Promise<void> {
+  try {
+    await bench.build();
+  } catch (error) {
+    if (error instanceof CoraError) throw error;
+    throw new CoraError('io', `Cora does not work there even without a fault: ${messageOf(error)}`, {
+      hint: 'see the kernel log (dmesg), or name a directory on another disk: cora torture DIR',
+      cause: error,
+    });
+  }
+}
+
 function resultOf(part: Part, tally: Tally): PartResult {
   const { tried, losses } = tally.of(part.kind);
   return { kind: part.kind, tried, losses, all: part.skipped === undefined && tried === part.points.length, skipped: part.skipped };
@@ -90,7 +102,7 @@ async function tryAll(parts: readonly Part[], tally: Tally, { place, space, unti
       if (point === undefined) continue;
       if (performance.now() >= until) return;
       stopIfAborted(ctx);
-      tally.add(kind, point.name, await point.run());
+      tally.add(kind, point.name, await runPoint(point));
       const taken = tally.points % LOOK_EVERY === 0 ? takenBelow(place) : 0;
       if (taken > space) {
         const message = `It took ${formatBytes(taken)}, more than --space allows, and stopped`;
@@ -98,6 +110,16 @@ async function tryAll(parts: readonly Part[], tally: Tally, { place, space, unti
         return;
       }
     }
+  }
+}
+
+/** What cannot even be looked at afterwards is a loss too. */
+async function runPoint(point: Point): Promise<Loss['violations']> {
+  try {
+    return await point.run();
+  } catch (error) {
+    if (error instanceof CoraError) throw error;
+    return [{ rule: 'damaged', sentence: `what it left could not be judged: ${messageOf(error)}` }];
   }
 }
 
