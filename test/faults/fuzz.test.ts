@@ -157,7 +157,11 @@ const PACK = packOf(['one', 'two', 'three'.repeat(100)]);
 
 const READERS: readonly Reader[] = [
   { name: 'rows of a listing', valid: ROWS, read: (input) => parseRow(latin1(input)) },
-  { name: 'a listing, its pieces joined', valid: [LISTING, LISTING.replace('//00000001', '//99999999'), LISTING.replace('//00000001', '//')], read: (input) => joinEntries(latin1(input).split('\n').slice(1, -1)) },
+  {
+    name: 'a listing, its pieces joined',
+    valid: [LISTING, LISTING.replace('//00000001', '//99999999'), LISTING.replace('//00000001', '//')],
+    read: (input) => joinEntries(latin1(input).split('\n').slice(1, -1)),
+  },
   {
     name: 'a listing file (zstd)',
     valid: [zstdCompressSync(LISTING), compressFrame(Buffer.from(LISTING))],
