@@ -24,7 +24,7 @@ export type Scenario = {
   readonly nextCodes?: readonly number[];
   /** Codes of the command without a fault; default 0. */
   readonly codes?: readonly number[];
-  /** Points of the sample that `npm run test:faults` tries; default 3. */
+  /** Points of the sample that `npm run test:faults` tries; default 2. */
   readonly sample?: number;
   /** What else must hold after the fault and the next run, one sentence for each thing that does not. */
   readonly extra?: (place: Place, end: CoraEnd, older: readonly KnownSnapshot[]) => Promise<string[]> | string[];

@@ -35,10 +35,10 @@ async function restoredBeside(place: Place, end: CoraEnd, older: readonly KnownS
 }
 
 export const SCENARIOS: readonly Scenario[] = [
-  { name: 'save', args: ['save'], makes: 'save' },
+  { name: 'save', args: ['save'], makes: 'save', sample: 4 },
   { name: 'save-first', args: ['save'], makes: 'save', bare: true, before: makeProject },
   { name: 'save-unchanged', args: ['save'], before: async (place) => void (await must(place, ['save'])) },
-  { name: 'backup', args: ['backup', 'now'], makes: 'backup' },
+  { name: 'backup', args: ['backup', 'now'], makes: 'backup', sample: 4 },
   { name: 'verify', args: ['verify', '--all', '--deep'] },
   { name: 'pin', args: ['pin', 'latest'] },
   { name: 'ledger-rebuild', args: ['ledger', 'rebuild'] },
@@ -50,11 +50,17 @@ export const SCENARIOS: readonly Scenario[] = [
     // What the fault left unsealed is sealed by the next one.
     next: ['protect'],
   },
-  { name: 'prune', args: ['prune', '--keep-last', '1', '--confirm', '--yes'], before: async (place) => void (await must(place, ['save'])) },
+  {
+    name: 'prune',
+    sample: 4,
+    args: ['prune', '--keep-last', '1', '--confirm', '--yes'],
+    before: async (place) => void (await must(place, ['save'])),
+  },
   { name: 'rotate', args: ['rotate', LOG, '--max-lines', '10'], project: 'any', extra: rotatedWell },
   { name: 'restore-beside', args: ['restore', 'latest', '--to', '../out'], extra: restoredBeside },
   {
     name: 'restore-in-place',
+    sample: 4,
     args: ['restore', 'latest', '--yes', '--confirm-service-stopped', '--delete'],
     project: 'either',
   },
