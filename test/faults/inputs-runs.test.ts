@@ -35,8 +35,10 @@ fault(
 fault('33', 'a run that meets another: it waits, then ends with 11, and changes nothing', {}, async (s) => {
   await s.begin();
   s.write('more.txt');
-  const holder = spawn('flock', ['-x', join(s.box.vault, '.lock'), 'sleep', '60'], { stdio: 'ignore' });
-  s.later(() => holder.kill('SIGKILL'));
+  const holder = spawn('flock', ['-x', join(s.box.vault, '.lock'), 'sleep', '60'], { stdio: 'ignore', detached: true });
+  // The group: the lock is held by the sleep as well.
+  const release = () => holder.pid !== undefined && holder.exitCode === null && holder.signalCode === null && process.kill(-holder.pid, 'SIGKILL');
+  s.later(release);
   await held(join(s.box.vault, '.lock'));
   s.ends(
     await s.cora(['save', '--lock-wait', '300ms']),
@@ -44,8 +46,7 @@ fault('33', 'a run that meets another: it waits, then ends with 11, and changes 
     /Another Cora is working in this vault \(.*\); wait until it ends, or give it more time with --lock-wait 5m/,
   );
   expect(await s.ids()).toEqual([s.old]);
-  await execute('/usr/bin/pkill', ['-P', String(holder.pid)]);
-  holder.kill('SIGKILL');
+  release();
   await s.recovers();
 });
 
