@@ -22,11 +22,27 @@ type Say = (rule: 'half' | 'damaged', sentence: string) => void;
 
 const ID = /^\d{8}-\d{6}-/;
 
+/** What each form consists of at least (docs/format.md): sums that fit, of a snapshot that was never finished, must not pass. */
+const PARTS: Readonly<Record<FoundSnapshot['kind'], readonly (readonly [what: string, name: RegExp])[]>> = {
+  save: [
+    ['REPORT.json', /^REPORT\.json$/],
+    ['MANIFEST.txt', /^MANIFEST\.txt$/],
+    ['a listing', /^(?:FILES\.tsv\.zst|DELTA\.tsv\.zst|checkpoint\.tar\.gz)$/],
+  ],
+  backup: [
+    ['REPORT.json', /^REPORT\.json$/],
+    ['MANIFEST.txt', /^MANIFEST\.txt$/],
+    ['LARGE_FILES.txt', /^LARGE_FILES\.txt$/],
+    ['a listing', /^FILES\.tsv\.gz$/],
+    ['its archive', /^[^/]+-full\.tar\.gz$/],
+  ],
+};
+
 /** Every directory at a snapshot's place, whole or not; what is not whole is said. Never throws for what a fault left. */
 export function lookAtDisk(vault: string, say: Say): FoundSnapshot[] {
   const found: FoundSnapshot[] = [];
   const add = (kind: FoundSnapshot['kind'], id: string, directory: string): void => {
-    found.push({ kind, id, directory, sums: checkDirectory(`${kind} ${id}`, directory, say) });
+    found.push({ kind, id, directory, sums: checkDirectory(kind, `${kind} ${id}`, directory, say) });
   };
   for (const name of namesIn(vault)) if (ID.test(name)) add('backup', name, `${vault}/${name}`);
   for (const day of daysOf(`${vault}/progress`)) {
@@ -47,11 +63,13 @@ function daysOf(progress: string): string[] {
     .flatMap((month) => below(month, /^\d{2}$/));
 }
 
-/** Its files are those that its sums name, with those sums. Gives the sum of the sums, empty where there are none. */
-function checkDirectory(name: string, directory: string, say: Say): string {
+/** Its files are those that its sums name, with those sums, and all that a snapshot of its kind consists of. Gives the sum of the sums, empty where there are none. */
+function checkDirectory(kind: FoundSnapshot['kind'], name: string, directory: string, say: Say): string {
   try {
     const text = readFileSync(`${directory}/SHA256SUMS.txt`);
     const wanted = new Map<string, string>(parseSums(text).map(({ path, sha256 }) => [path, sha256]));
+    const named = [...wanted.keys()];
+    for (const [what, pattern] of PARTS[kind]) if (!named.some((path) => pattern.test(path))) say('half', `the sums of ${name} do not name ${what}`);
     for (const path of filesBelow(fromText(directory))) {
       if (path === 'SHA256SUMS.txt') continue;
       const sum = wanted.get(path);
