@@ -28,6 +28,8 @@ export type Scenario = {
   readonly sample?: number;
   /** What else must hold after the fault and the next run, one sentence for each thing that does not. */
   readonly extra?: (place: Place, end: CoraEnd, older: readonly KnownSnapshot[]) => Promise<string[]> | string[];
+  /** What a copy of an interrupted place has to be told: the original's inode numbers are not its own. */
+  readonly copied?: (place: Place) => void;
   /** Why it cannot be tried here, or undefined. */
   readonly skip?: () => string | undefined;
 };

@@ -2,7 +2,7 @@
 // each promises besides what the judge asks of all is in its `extra`.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { treeDifferences } from '../../../src/actions/judge-tree.ts';
@@ -37,6 +37,14 @@ function holdsProject(place: Place, directory: string): string[] {
 
 async function shippedWell(place: Place): Promise<string[]> {
   return [...(await worksAgain(place, ['ship'])), ...(await worksAgain(place, ['ship', '--check']))];
+}
+
+/** The note of a recovery that was cut off tells its directory by the inode, and goes on there alone. */
+function renumber(place: Place): void {
+  const path = join(place.vault, '.stage/restoring.json');
+  if (!existsSync(path) || !existsSync(place.at('out'))) return;
+  const note = JSON.parse(readFileSync(path, 'utf8')) as { ino: number };
+  writeFileSync(path, `${JSON.stringify({ ...note, ino: statSync(place.at('out')).ino })}\n`);
 }
 
 const recoverArgs = (place: Place) => ['recover', place.at('remote'), '--latest', '--to', place.at('out'), '--yes'];
@@ -85,6 +93,7 @@ export const MORE_SCENARIOS: readonly Scenario[] = [
     // Cut off, the same command goes on; one that had ended refuses to overwrite what it made.
     next: recoverArgs,
     nextCodes: [0, 20],
+    copied: renumber,
     extra: (place) => holdsProject(place, place.at('out')),
   },
   {

@@ -86,10 +86,15 @@ export class Prepared {
     const { hit } = await traced(place, wordsOf(scenario.args, place), point);
     if (hit === undefined) return;
     place.keep('cut');
+    const again = () => {
+      place.reset('cut');
+      scenario.copied?.(place);
+    };
+    again();
     const next = wordsOf(scenario.next ?? ['save'], place);
     const { calls } = await traced(place, next);
     for (const call of shuffled(calls, seed).slice(0, count)) {
-      place.reset('cut');
+      again();
       const killed = { call, fault: 'KILL' } as const;
       const first = await traced(place, next, killed);
       await traced(place, next, killed);
