@@ -1,7 +1,7 @@
 // `cora db restore`: a verified copy in the place of a database, without a project and without a vault. What was there is
 // kept beside it. Invariant: the target is touched only when the copy is verified and the old content lies in a file of its own.
 
-import { chmodSync, chownSync, statSync, unlinkSync } from 'node:fs';
+import { chmodSync, chownSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Bytes, dirnameBytes, fromText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
@@ -9,7 +9,7 @@ import { CoraError, type ErrorCode } from '../base/errors.ts';
 import { databaseFailure, holdersText } from '../os/database-errors.ts';
 import { databaseFiles, databaseHeader, findDatabaseHolders } from '../os/database-files.ts';
 import { putBack, type Replaced, replaceDatabase } from '../os/database-replace.ts';
-import { freeBytes, syncFile } from '../os/files.ts';
+import { freeBytes, syncFile, tryRemove } from '../os/files.ts';
 import type { Holder } from '../os/holders.ts';
 import { onPath } from '../os/long-path.ts';
 import { setJournalMode } from '../os/sqlite.ts';
@@ -118,7 +118,7 @@ async function restoreLive(plan: DbRestorePlan, stage: Stage, staged: string, ct
     return { way: 'into', journalMode, holders, moved };
   } catch (error) {
     const failure = databaseFailure(error, toText(real), 'restored');
-    if (keep !== undefined && UNTOUCHED.has(failure.code)) onPath(keep, (path) => unlinkSync(path));
+    if (keep !== undefined && UNTOUCHED.has(failure.code)) onPath(keep, tryRemove);
     if (UNTOUCHED.has(failure.code)) throw failure;
     const kept = keep === undefined ? '' : `; what was there before is in ${toText(keep)}`;
     throw new CoraError(failure.code, `${failure.message}${kept}`, {

@@ -3,11 +3,11 @@
 // has ended, and what a dead drill left is removed by the next one.
 
 import { randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, realpathSync } from 'node:fs';
 import { type Bytes, fromText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
-import { exists, freeBytes, namesIn } from '../os/files.ts';
+import { exists, freeBytes, namesIn, tryRemove } from '../os/files.ts';
 import { tryLock } from '../os/lock.ts';
 import { openStage, type Vault } from '../vault/vault.ts';
 
@@ -80,9 +80,10 @@ function make(parent: string, prefix: string): Scratch | undefined {
   }
 }
 
+/** Never throws: what the disk keeps is nobody's failure, and the next drill tries again. */
 function remove(path: string, release: () => void): void {
-  rmSync(path, { recursive: true, force: true });
-  rmSync(`${path}.lock`, { force: true });
+  // Without its lock file nobody would know it for what a dead drill left.
+  if (tryRemove(path)) tryRemove(`${path}.lock`);
   release();
 }
 
@@ -96,8 +97,10 @@ function removeDead(parent: string, prefix: string): void {
     if (stat?.isFile() !== true || stat.uid !== process.geteuid?.()) continue;
     const lock = tryLock(`${path}.lock`, 'exclusive', 0);
     if (lock === undefined) continue;
-    if (exists(path) && lstatSync(path).uid === process.geteuid?.()) remove(path, lock.release);
-    else remove(`${path}.none`, lock.release);
-    rmSync(`${path}.lock`, { force: true });
+    if (!exists(path) || lstatSync(path).uid === process.geteuid?.()) remove(path, lock.release);
+    else {
+      tryRemove(`${path}.lock`);
+      lock.release();
+    }
   }
 }

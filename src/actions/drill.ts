@@ -2,11 +2,12 @@
 // also with the vault's own restore.sh; every hash, every database, the user's own checks; the time it took and the age
 // of the data against targets. Nothing of the project is touched, and the result is a line of the ledger.
 
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { bytes, fromText, isText, printable, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import type { Entry } from '../format/file-list.ts';
+import { tryRemove } from '../os/files.ts';
 import { run } from '../os/run.ts';
 import { newestGood, resolveSnapshot, type SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -158,7 +159,7 @@ class Drill {
     for (const { path, error } of databases)
       if (error !== undefined) this.#damaged.push({ path: toText(path), file: this.#ref.directory, reason: `after the restore ${error}` });
     const checks = await this.#checks(toText(directory));
-    if (plan.kind === 'backup') rmSync(toText(directory), { recursive: true, force: true });
+    if (plan.kind === 'backup') tryRemove(toText(directory));
     return { databases, checks };
   }
 

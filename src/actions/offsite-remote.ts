@@ -2,7 +2,7 @@
 // Invariant: what a remote says is never taken for more than it is: a listing that fails is an error, not an empty remote.
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, normalize } from 'node:path';
 import type { Config } from '../base/config.ts';
@@ -10,7 +10,7 @@ import type { Context } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import { COMPLETE, COMPLETE_MOST, type Complete, copyDirectory, parseComplete } from '../format/complete.ts';
 import { type CredentialPlaces, type Credentials, readCredentials } from '../os/credentials.ts';
-import { readTextIfThere } from '../os/files.ts';
+import { readTextIfThere, tryRemove } from '../os/files.ts';
 import { RCLONE_EXIT, type Rclone, type RcloneResult, rclone } from '../os/rclone.ts';
 import { localDirectoryOf } from '../os/rclone-places.ts';
 
@@ -219,7 +219,7 @@ export async function listCopies(remote: Remote, env: string | undefined): Promi
     const { copies, damaged } = readMarkers(scratch, prefix);
     return { copies, damaged: [...damaged, ...tooLarge(oversized.stdout.toString(), prefix)] };
   } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    tryRemove(scratch);
   }
 }
 

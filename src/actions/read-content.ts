@@ -1,13 +1,14 @@
 // The content of one file of a snapshot, piece by piece. Every piece is checked before it is handed out: what does not have
 // its hash is an error, never content.
 
-import { createReadStream, mkdtempSync, rmSync } from 'node:fs';
+import { createReadStream, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bytes, dirnameBytes, fromText, fsPath, joinBytes, printable, toText } from '../base/bytes.ts';
 import { type Context, SILENT } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import type { Entry } from '../format/file-list.ts';
+import { tryRemove } from '../os/files.ts';
 import { openIndex } from '../store/object-index.ts';
 import { ObjectReader } from '../store/object-reader.ts';
 import { listPacks, type SnapshotRef } from '../vault/catalog.ts';
@@ -117,7 +118,7 @@ export class ContentSource {
         throw new CoraError('not_found', problem.message, { hint: 'another snapshot may have it whole' });
       for await (const chunk of createReadStream(fsPath(joinBytes(to, entry.path)))) yield chunk as Buffer;
     } finally {
-      rmSync(scratch, { recursive: true, force: true });
+      tryRemove(scratch);
     }
   }
 }

@@ -7,6 +7,7 @@ import { type Bytes, bytes, fromText, fsPath, isText, joinBytes, toText } from '
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
 import type { Report } from '../format/report.ts';
+import { tryRemove } from '../os/files.ts';
 import { findRepository, type GitCall, gitIn, gitOwn, OBJECT_ID } from '../os/git.ts';
 import type { RunResult } from '../os/run.ts';
 import { setExactTimes } from '../os/times.ts';
@@ -59,13 +60,13 @@ export async function recoverGit(vault: Vault, ref: SnapshotRef, root: Bytes, ct
     rmSync(directory, { recursive: true, force: true });
     const found = await buildRepository(directory, bundle, snapshot, root, report, call);
     if (typeof found === 'string') {
-      rmSync(directory, { recursive: true, force: true });
+      tryRemove(directory);
       return { ...base, state: found, next: found === 'remote' ? fromRemote(git, root, bundle) : [`git clone ${quoted(bundle)} DIR`] };
     }
     await takePlace(directory, root, call);
     return { ...base, ...found, state: 'restored', next: leftOut(snapshot) };
   } catch (error) {
-    rmSync(directory, { recursive: true, force: true });
+    tryRemove(directory);
     if (ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted', { cause: error });
     const message = `The repository could not be made again: ${messageOf(error)}`;
     const problem: Problem = { code: 'git_failed', path: '.git', message, severity: 'error' };

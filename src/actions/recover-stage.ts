@@ -3,9 +3,10 @@
 
 import { mkdirSync } from 'node:fs';
 import { CoraError, writeFailure } from '../base/errors.ts';
-import { exists, namesIn, removeBelow, syncDirectory } from '../os/files.ts';
+import type { SnapshotKind } from '../format/report.ts';
+import { exists, namesIn, syncDirectory, tryRemove } from '../os/files.ts';
 import { tryLock } from '../os/lock.ts';
-import { NAMES } from '../vault/layout.ts';
+import { NAMES, parseId, snapshotDirectory } from '../vault/layout.ts';
 import type { Vault } from '../vault/vault.ts';
 
 const PREFIX = 'fetch-';
@@ -13,12 +14,19 @@ const PREFIX = 'fetch-';
 export type FetchStages = {
   /** The private directory of one copy, made where it is not there: `parts/`, `done/` and `files/` in it. */
   open(kind: string, id: string): string;
-  /** Away with the directory of a copy. */
+  /** Away with the directory of a copy; what the disk keeps, the next run removes. */
   remove(kind: string, id: string): void;
-  /** Away with all of them. */
-  clear(): void;
+  /** Away with all of them. @returns those that the disk kept */
+  clear(): readonly string[];
+  /** Never throws: why a run failed must be told, and what was done is done. */
   release(): void;
 };
+
+function isThere(vault: Vault, name: string): boolean {
+  const match = /^(backup|save|fallback)-(.*)$/.exec(name.slice(PREFIX.length));
+  const id = parseId(match?.[2] ?? '');
+  return id !== undefined && exists(`${vault.root}/${snapshotDirectory(match?.[1] as SnapshotKind, id)}/${NAMES.sums}`);
+}
 
 /** @throws CoraError locked where another run fetches into this vault */
 export function openFetchStages(vault: Vault): FetchStages {
@@ -35,7 +43,10 @@ export function openFetchStages(vault: Vault): FetchStages {
         hint: 'wait until it ends, then run the command again',
       });
     }
-    const remove = (name: string) => removeBelow(parent, `${parent}/${name}`);
+    const remove = (name: string) => tryRemove(`${parent}/${name}`);
+    const stages = () => namesIn(parent).filter((name) => name.startsWith(PREFIX));
+    // Of what is in the vault nothing is left to fetch.
+    for (const name of stages()) if (isThere(vault, name)) remove(name);
     return {
       open(kind, id) {
         const path = `${parent}/${PREFIX}${kind}-${id}`;
@@ -45,11 +56,12 @@ export function openFetchStages(vault: Vault): FetchStages {
         return path;
       },
       remove: (kind, id) => remove(`${PREFIX}${kind}-${id}`),
-      clear() {
-        for (const name of namesIn(parent)) if (name.startsWith(PREFIX)) remove(name);
-      },
+      clear: () =>
+        stages()
+          .filter((name) => !remove(name))
+          .map((name) => `${parent}/${name}`),
       release() {
-        removeBelow(parent, lockFile);
+        tryRemove(lockFile);
         lock.release();
       },
     };

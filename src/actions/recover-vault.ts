@@ -2,21 +2,21 @@
 // ledger of a rebuilt vault goes on after the last line that a marker names, so that whoever compares sees one history.
 // Invariant: a snapshot is visible only when every file of it was compared; a vault of another project is never touched.
 
-import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { type Bytes, bytes, fromText, fsPath, toText } from '../base/bytes.ts';
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, renameSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { type Bytes, bytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import type { Report } from '../format/report.ts';
-import { exists, makeDirectories, namesIn, syncDirectory } from '../os/files.ts';
+import { exists, makeDirectories, namesIn, syncDirectory, tryRemove } from '../os/files.ts';
 import { type SnapshotRef, snapshotsOnDisk } from '../vault/catalog.ts';
 import { appendLine, type ChainHead, RECOVER, readHead, readLines, recoveredExtra } from '../vault/chain.ts';
 import { NAMES, parseId, type SnapshotId, snapshotDirectory } from '../vault/layout.ts';
 import { locateVault, remember, type VaultEnvironment } from '../vault/locate.ts';
 import { safeName } from '../vault/project.ts';
 import { restoreScript } from '../vault/restore-script.ts';
-import { adoptUnrecorded } from '../vault/snapshot.ts';
+import { adoptUnrecorded, intendRecovered, timeOfReport } from '../vault/snapshot.ts';
 import { createVault, lockForWriting, moveProject, openVault, repairVault, rootOf, type Vault } from '../vault/vault.ts';
 import type { RemoteCopy } from './offsite-remote.ts';
 import { realOf, refuseInside } from './open-project.ts';
@@ -147,33 +147,32 @@ export function placeSnapshot(vault: Vault, { copy, directory, report }: Incomin
   const lock = lockForWriting(vault, ctx.lockWait);
   try {
     adoptUnrecorded(vault);
+    const ref = { kind, id, directory: relative, sequence: report.sequence };
+    // The intent of the run that was cut off told enough to write its line.
+    if (directory === undefined && findCopy(vault, copy)?.recorded === true) return ref;
     repairVault(vault, restoreScript);
-    if (directory !== undefined) {
-      makeDirectories(vault.root, dirname(final));
-      if (exists(final)) throw new CoraError('internal', `${final} appeared while it was being fetched`);
-      renameSync(directory, final);
-      syncDirectory(dirname(final));
-    }
+    if (directory !== undefined && exists(final)) throw new CoraError('internal', `${final} appeared while it was being fetched`);
     const sums = createHash('sha256')
-      .update(readFileSync(`${final}/${NAMES.sums}`))
+      .update(readFileSync(`${directory ?? final}/${NAMES.sums}`))
       .digest('hex');
     let head = beginning(vault, announce.group);
     const line = { id, time: new Date(ctx.now()).toISOString(), sums: '-' };
     if (announce.isFirst || head.line === undefined) {
       head = appendLine(vault.root, head, { ...line, kind: RECOVER, extra: encodeURIComponent(announce.source) });
     }
-    // Its own time: that it came back now is no new backup.
-    head = appendLine(vault.root, head, { kind, id, time: timeOf(report), sums, extra: recoveredExtra(report.sequence) });
+    // The ledger has its beginning by now: whatever happens from here on, any run can write the line of what is visible.
+    if (directory !== undefined) {
+      makeDirectories(vault.root, dirname(final));
+      intendRecovered(vault, kind, id, sums);
+      renameSync(directory, final);
+      syncDirectory(dirname(final));
+    }
+    head = appendLine(vault.root, head, { kind, id, time: timeOfReport(report).toISOString(), sums, extra: recoveredExtra(report.sequence) });
     if (directory !== undefined) appendLine(vault.root, head, { ...line, kind: 'verify', extra: `${kind},ok` });
-    return { kind, id, directory: relative, sequence: report.sequence };
+    return ref;
   } finally {
     lock.release();
   }
-}
-
-function timeOf(report: Report): string {
-  const time = Date.parse(report.backup_end);
-  return new Date(Number.isNaN(time) ? Date.parse(report.backup_start) : time).toISOString();
 }
 
 /** Where the next line goes: after the last one, or, in a ledger without lines, after the last one that a marker knows of the lost ledger. */
@@ -190,9 +189,16 @@ export function idOf({ complete }: RemoteCopy): SnapshotId {
   return id;
 }
 
-/** Away with a vault that holds nothing at all: what a recovery that came to nothing made. */
+/** Away with a vault that holds nothing at all, whole and at once: what a recovery that came to nothing made. Never throws. */
 export function removeEmptyVault(vault: Vault): void {
   const places = [NAMES.ledger, NAMES.stage, NAMES.progress, NAMES.packs];
-  if (snapshotsOnDisk(vault).length > 0 || places.some((place) => namesIn(`${vault.root}/${place}`).length > 0)) return;
-  rmSync(fsPath(fromText(vault.root)), { recursive: true, force: true });
+  try {
+    if (snapshotsOnDisk(vault).length > 0 || places.some((place) => namesIn(`${vault.root}/${place}`).length > 0)) return;
+    // Half of a vault under its own name would keep every later run out.
+    const going = `${dirname(vault.root)}/.${basename(vault.root)}.new-${randomBytes(4).toString('hex')}`;
+    renameSync(vault.root, going);
+    tryRemove(going);
+  } catch {
+    // It stays, empty and whole: why the recovery failed is what has to be told.
+  }
 }

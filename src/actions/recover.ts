@@ -84,7 +84,8 @@ export async function recover(remote: Remote, group: CopyGroup, copy: RemoteCopy
     recordFetched(vault, source, fetched, ctx);
     const restored = options.to === undefined ? undefined : await restoreTo(vault, root, ref, history, ctx);
     if (root !== NOWHERE && options.remembers) rememberVault(vault, root, options.environment);
-    stages.clear();
+    const kept = stages.clear().map((path): Problem => ({ code: 'left_behind', message: `${path} could not be removed`, severity: 'warning' }));
+    for (const problem of kept) ctx.monitor.problem(problem);
     return {
       copy,
       remote: remote.name,
@@ -94,7 +95,7 @@ export async function recover(remote: Remote, group: CopyGroup, copy: RemoteCopy
       seal,
       restore: restored?.restore,
       git: restored?.git,
-      problems: [...(restored?.restore.problems ?? []), ...(restored?.git?.problems ?? [])],
+      problems: [...(restored?.restore.problems ?? []), ...(restored?.git?.problems ?? []), ...kept],
       seconds: (performance.now() - begun) / 1000,
     };
   } finally {

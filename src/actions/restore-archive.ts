@@ -8,6 +8,7 @@ import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import { EMPTY_SHA256, type Entry } from '../format/file-list.ts';
+import { tryRemove } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { requireProgram, run, runSync } from '../os/run.ts';
 import { WorkerPool } from '../store/pool.ts';
@@ -66,9 +67,12 @@ async function unpack(plan: RestorePlan, contents: readonly Entry[], target: Res
     const moved = new Map<Bytes, Bytes>();
     for (const { path } of contents) if (path.length > TAR_PATH_LIMIT) moved.set(path, unpackLong(tar, archive, path, stage));
     await moveChecked(stage, contents, moved, target, ctx);
-  } finally {
-    onPath(stage, (path) => rmSync(path, { recursive: true, force: true }));
+  } catch (error) {
+    onPath(stage, tryRemove);
+    throw error;
   }
+  // What was done is whole, but a directory of ours among the user's files has to be told.
+  onPath(stage, (path) => rmSync(path, { recursive: true, force: true }));
 }
 
 /** A link where a directory has to be would have us read, change and move what lies elsewhere. @throws CoraError damaged */
@@ -198,7 +202,10 @@ async function unpackTails(plan: RestorePlan, tails: readonly Entry[], target: R
         if (existsSync(from)) onPath(joinBytes(target.directory, entry.path), (to) => renameSync(from, to));
       });
     }
-  } finally {
-    onPath(stage, (path) => rmSync(path, { recursive: true, force: true }));
+  } catch (error) {
+    onPath(stage, tryRemove);
+    throw error;
   }
+  // What was done is whole, but a directory of ours among the user's files has to be told.
+  onPath(stage, (path) => rmSync(path, { recursive: true, force: true }));
 }

@@ -1,13 +1,12 @@
 // Databases of a restore in place: what is kept of them for the way back, and whether they hold what was saved.
 
-import { rmSync } from 'node:fs';
 import { type Bytes, dirnameBytes, joinBytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { messageOf } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import { databaseLocked } from '../os/database-errors.ts';
 import { findDatabaseHolders } from '../os/database-files.ts';
-import { makePath } from '../os/files.ts';
+import { makePath, tryRemove } from '../os/files.ts';
 import { DatabaseLocked, takeCopy } from '../os/sqlite.ts';
 import { countRows, runCheck } from '../os/sqlite-check.ts';
 import { openLive } from '../os/sqlite-open.ts';
@@ -27,7 +26,7 @@ export async function keepDatabase(live: Bytes, kept: Bytes): Promise<boolean> {
     await takeCopy(live, toText(kept), LOCK_WAIT);
     return true;
   } catch (error) {
-    for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(toText(kept) + suffix, { force: true });
+    for (const suffix of ['', '-journal', '-wal', '-shm']) tryRemove(toText(kept) + suffix);
     if (error instanceof DatabaseLocked) throw databaseLocked(toText(live), findDatabaseHolders(live).holders, error);
     return false;
   }

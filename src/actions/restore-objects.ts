@@ -1,9 +1,10 @@
 // Contents of a save: files from objects, in the order in which the packs hold them.
 
-import { closeSync, constants, ftruncateSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, renameSync } from 'node:fs';
 import { type Bytes, bytes, dirnameBytes, joinBytes } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import type { Entry } from '../format/file-list.ts';
+import { tryRemove } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import type { Content, RestoreFilesResult, RestoreItem } from '../store/jobs.ts';
 import { openIndex } from '../store/object-index.ts';
@@ -119,7 +120,7 @@ class ObjectRestore {
       if (whole) finishFile(fd, entry, this.#target.owners);
     } finally {
       closeSync(fd);
-      if (!whole) onPath(temporary, (reachable) => rmSync(reachable, { force: true }));
+      if (!whole) onPath(temporary, tryRemove);
     }
     if (whole) onPath(temporary, (from) => onPath(path, (to) => renameSync(from, to)));
     this.#files += 1;

@@ -1,26 +1,13 @@
 // Writes the entries of a restore plan below a directory: directories, then contents by temporary name and
 // rename, then links, owners, modes and times. It never writes through a link and never deletes.
 
-import {
-  chmodSync,
-  closeSync,
-  constants,
-  fchmodSync,
-  lchownSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { chmodSync, closeSync, constants, fchmodSync, lchownSync, linkSync, lstatSync, mkdirSync, openSync, renameSync, symlinkSync } from 'node:fs';
 import { type Bytes, basenameBytes, bytes, dirnameBytes, fsPath, joinBytes, toBuffer, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import type { Entry } from '../format/file-list.ts';
-import { makePath } from '../os/files.ts';
+import { makePath, tryRemove } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { findProgram, runSync } from '../os/run.ts';
 import { setJournalMode } from '../os/sqlite.ts';
@@ -159,7 +146,7 @@ function place(path: Bytes, make: (temporary: string | Buffer) => void): void {
     try {
       onPath(path, (to) => renameSync(from, to));
     } catch (error) {
-      rmSync(from, { force: true });
+      tryRemove(from);
       throw error;
     }
   });

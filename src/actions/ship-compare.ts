@@ -2,12 +2,12 @@
 // own checksums tell nothing of a changed byte on webdav, sftp or crypt remotes.
 
 import { createHash } from 'node:crypto';
-import { createReadStream, rmSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { type Bytes, bytes, fromText, fsPath, isText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import type { Sum } from '../format/checksums.ts';
-import { exists, writeNewFile } from '../os/files.ts';
+import { exists, tryRemove, writeNewFile } from '../os/files.ts';
 import { RCLONE_EXIT, type RcloneResult, rclone } from '../os/rclone.ts';
 import { below, failure, type Remote } from './offsite-remote.ts';
 import { stopIfAborted } from './settle.ts';
@@ -61,7 +61,7 @@ export async function compareRemote(
     }
     return differences;
   } finally {
-    rmSync(list, { force: true });
+    tryRemove(list);
   }
 }
 
@@ -75,7 +75,7 @@ async function fetchAndCompare(remote: Remote, target: string, sums: readonly Su
     const wrong = await damagedLocally(directory, sums);
     return wrong.map((path) => ({ path, what: exists(`${directory}/${path}`) ? 'differs' : 'missing' }));
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    tryRemove(directory);
   }
 }
 

@@ -221,6 +221,20 @@ export function removeBelow(root: string, path: string): void {
   rmSync(path, { recursive: true, force: true });
 }
 
+/**
+ * Removes what a run leaves over, where the disk lets it: for a `finally` and a `catch`, where a second error would hide why
+ * the run failed, or make a failure of what was done.
+ * @returns false where some of it is still there
+ */
+export function tryRemove(path: string | Buffer): boolean {
+  try {
+    rmSync(path, { recursive: true, force: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Bytes that we may write on the file system of `path`. */
 export function freeBytes(path: string | Buffer): number {
   const stat = statfsSync(path);

@@ -12,7 +12,7 @@ import type { Report, SnapshotKind } from '../format/report.ts';
 import { readCold } from '../os/cold-read.ts';
 import { exists, makeDirectories, readTextIfThere, replaceFile, syncDirectory, syncTreeDirectories, writeNewFile } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
-import { appendLine, type ChainHead, readHead } from './chain.ts';
+import { appendLine, type ChainHead, findLast, readHead, recoveredExtra } from './chain.ts';
 import { formatId, NAMES, parseId, type SnapshotId, snapshotDirectory } from './layout.ts';
 import type { Vault } from './vault.ts';
 
@@ -61,8 +61,7 @@ export function commitSnapshot(vault: Vault, request: CommitRequest): Committed 
       sums.filter(({ path }) => !verified.has(path)),
     );
     makeDirectories(vault.root, dirname(final));
-    // A crash between the rename and the ledger's line leaves this intent; the next run writes the line.
-    replaceFile(`${vault.root}/${NAMES.stage}/intent`, `${request.kind} ${id}\n`, true);
+    writeIntent(vault, `${request.kind} ${id}`);
     if (exists(final)) throw new CoraError('internal', `${final} appeared while it was being made`);
     renameSync(request.stage, final);
     syncDirectory(dirname(final));
@@ -71,6 +70,19 @@ export function commitSnapshot(vault: Vault, request: CommitRequest): Committed 
   } catch (error) {
     throw writeFailure(error, final);
   }
+}
+
+/** A crash between the rename and the ledger's line leaves this intent; the next run writes the line. */
+function writeIntent(vault: Vault, intent: string): void {
+  replaceFile(`${vault.root}/${NAMES.stage}/intent`, `${intent}\n`, true);
+}
+
+/**
+ * The intent of a snapshot that comes back from a copy: its report names the ledger that was lost, so it is known by its sums.
+ * @param sums sha256 of its SHA256SUMS.txt
+ */
+export function intendRecovered(vault: Vault, kind: SnapshotKind, id: SnapshotId, sums: string): void {
+  writeIntent(vault, `${kind} ${id} recovered ${sums}`);
 }
 
 function freeId(vault: Vault, request: CommitRequest): SnapshotId {
@@ -133,26 +145,26 @@ function readBack(stage: string, sums: readonly Sum[]): void {
   }
 }
 
-function appendSnapshot(vault: Vault, head: ChainHead, kind: SnapshotKind, id: SnapshotId, extra = '-'): ChainHead {
+function appendSnapshot(vault: Vault, head: ChainHead, kind: SnapshotKind, id: SnapshotId, extra = '-', time = new Date()): ChainHead {
   const sums = readFileSync(`${vault.root}/${snapshotDirectory(kind, id)}/${NAMES.sums}`);
   return appendLine(vault.root, head, {
     kind,
     id,
-    time: new Date().toISOString(),
+    time: time.toISOString(),
     sums: createHash('sha256').update(sums).digest('hex'),
     extra,
   });
 }
 
 /**
- * Writes the ledger's line of a snapshot that a crash left without one, if it verifies and names the present head. One that does
- * not verify must not stop the runs after it: it stays without a line, and `cora verify --chain` names it.
+ * Writes the ledger's line of a snapshot that a crash left without one, if it verifies and names the present head (one that came
+ * back from a copy: if it is the one of the intent). One that does not verify must not stop the runs after it: it stays without a line, and `cora verify --chain` names it.
  * The caller holds the write lock. Returns the id where a line was written.
  * @param unfit told about one that does not verify, and why
  */
 export function adoptUnrecorded(vault: Vault, unfit: (id: SnapshotId, reason: string) => void = () => undefined): SnapshotId | undefined {
   const intent = readTextIfThere(`${vault.root}/${NAMES.stage}/intent`);
-  const match = intent === undefined ? null : /^(save|backup|fallback) (\S+)\n$/.exec(intent);
+  const match = intent === undefined ? null : /^(save|backup|fallback) (\S+)(?: recovered ([0-9a-f]{64}))?\n$/.exec(intent);
   const kind: SnapshotKind = match?.[1] === 'backup' || match?.[1] === 'fallback' ? match[1] : 'save';
   const id = parseId(match?.[2] ?? '');
   if (id === undefined) return undefined;
@@ -160,17 +172,36 @@ export function adoptUnrecorded(vault: Vault, unfit: (id: SnapshotId, reason: st
   const head = readHead(vault.root);
   if (head.line?.kind === kind && head.line.id === id) return undefined;
   if (!exists(`${directory}/${NAMES.sums}`)) return undefined;
-  let report: unknown;
+  let scope: unknown;
   try {
-    report = JSON.parse(readFileSync(`${directory}/${NAMES.report}`, 'utf8'));
-    if (!namesHead(report, head)) return undefined;
-    readBack(directory, parseSums(readFileSync(`${directory}/${NAMES.sums}`)));
+    const report: unknown = JSON.parse(readFileSync(`${directory}/${NAMES.report}`, 'utf8'));
+    const sums = readFileSync(`${directory}/${NAMES.sums}`);
+    const recovered = match?.[3];
+    if (recovered === undefined ? !namesHead(report, head) : hashOf(sums) !== recovered) return undefined;
+    if (recovered !== undefined && findLast(vault.root, (line) => line.kind === kind && line.id === id) !== undefined) return undefined;
+    readBack(directory, parseSums(sums));
+    scope = (report as { readonly scope?: unknown }).scope;
+    if (recovered !== undefined) {
+      // Its sums are those of the intent, so it is the report that was looked at before that was written.
+      const known = report as Report;
+      appendSnapshot(vault, head, kind, id, recoveredExtra(known.sequence), timeOfReport(known));
+      return id;
+    }
   } catch (error) {
     unfit(id, messageOf(error));
     return undefined;
   }
-  appendSnapshot(vault, head, kind, id, 'scope' in report && (report.scope === 'tree' || report.scope === 'critical') ? report.scope : '-');
+  appendSnapshot(vault, head, kind, id, scope === 'tree' || scope === 'critical' ? scope : '-');
   return id;
+}
+
+function hashOf(sums: Buffer): string {
+  return createHash('sha256').update(sums).digest('hex');
+}
+
+/** When the snapshot was finished, else when it was begun: that it came back from a copy later is no new backup. */
+export function timeOfReport({ backup_start: start, backup_end: end }: Report): Date {
+  return new Date(Number.isNaN(Date.parse(end)) ? start : end);
 }
 
 function namesHead(report: unknown, head: ChainHead): report is object {

@@ -8,7 +8,7 @@ import { chmodSync, lstatSync, mkdirSync, readFileSync, realpathSync, renameSync
 import { basename, dirname } from 'node:path';
 import { type Bytes, base64Of, fromText, isText, toText } from '../base/bytes.ts';
 import { CoraError, errnoOf, messageOf, writeFailure } from '../base/errors.ts';
-import { exists, makePath, namesIn, removeBelow, replaceFile, syncDirectory, writeNewFile } from '../os/files.ts';
+import { exists, makePath, namesIn, removeBelow, replaceFile, syncDirectory, tryRemove, writeNewFile } from '../os/files.ts';
 import { type Lock, takeLock, tryLock } from '../os/lock.ts';
 import { FORMAT, NAMES, parseId } from './layout.ts';
 
@@ -154,7 +154,7 @@ export function createVault(
     renameSync(building, path);
     syncDirectory(dirname(path));
   } catch (error) {
-    if (exists(building)) removeBelow(dirname(path), building);
+    tryRemove(building);
     const taken = errnoOf(error) === 'ENOTEMPTY' || errnoOf(error) === 'EEXIST';
     // The other run was first; this one works in its vault.
     if (taken) return openVault(path);

@@ -135,18 +135,32 @@ function nameOf({ name, number, what, turn }: Call): string {
  * @throws Error where the command does not do what it should without any fault
  */
 export async function prepare(scenario: Scenario, place?: Place): Promise<Prepared> {
-  return prepareAt(scenario, place ?? (await newPlace(scenario.bare === true)));
+  if (place !== undefined) return prepareAt(scenario, place);
+  const own = await newPlace(scenario.bare === true);
+  return orRemoved(own, () => prepareAt(scenario, own));
+}
+
+/** What fails leaves no directory behind. */
+async function orRemoved<T>(place: Place, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    place.remove();
+    throw error;
+  }
 }
 
 /** A place with the usual project and history, unless `bare`; scenarios one after the other may share it. */
 export async function newPlace(bare = false): Promise<Place> {
   const place = new Place();
-  place.keep('base');
-  if (!bare) {
-    await makeHistory(place);
+  return orRemoved(place, async () => {
     place.keep('base');
-  }
-  return place;
+    if (!bare) {
+      await makeHistory(place);
+      place.keep('base');
+    }
+    return place;
+  });
 }
 
 async function prepareAt(scenario: Scenario, place: Place): Promise<Prepared> {
