@@ -17,7 +17,7 @@ export function offsiteHealth(facts: OffsiteFacts, maxAge: number): HealthCheck[
 
 function copiesAway(status: OffsiteStatus, maxAge: number, { now }: OffsiteFacts): HealthCheck {
   const configured = status.remotes.filter((state) => state.configured);
-  if (configured.length === 0 && status.unknown === undefined)
+  if (configured.length === 0 && status.unknown === undefined && status.damaged === undefined)
     return note('offsite', 'No copy leaves this machine', 'write offsite.remote into the configuration (docs/offsite.md), then cora ship');
   const [first, ...more] = offsiteWarnings(status, maxAge, now).filter(({ next }) => next !== OPEN);
   if (first !== undefined)

@@ -52,12 +52,18 @@ function readNote(vault: Vault): Note | undefined {
   if (text === undefined) return undefined;
   try {
     const note: unknown = JSON.parse(text);
-    if (typeof note === 'object' && note !== null && 'sequence' in note && 'hash' in note && 'lost' in note && Array.isArray(note.lost))
+    if (typeof note === 'object' && note !== null && 'sequence' in note && 'hash' in note && 'lost' in note && isLost(note.lost))
       return note as unknown as Note;
   } catch {
     // the same as a note of another shape
   }
   return { sequence: 0, hash: '', lost: [] };
+}
+
+function isLost(value: unknown): value is readonly Lost[] {
+  return (
+    Array.isArray(value) && (value as readonly (Partial<Lost> | null)[]).every((one) => typeof one?.id === 'string' && typeof one.kind === 'string')
+  );
 }
 
 /** A person's word that the ledger as it stands is the truth. */

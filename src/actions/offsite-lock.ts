@@ -7,7 +7,7 @@ import { rclone } from '../os/rclone.ts';
 import { openS3, type S3 } from '../os/s3.ts';
 import { isFailure, type LockMode, type LockRule, type ObjectVersion, type Retention, type S3Failure } from '../os/s3-answer.ts';
 import { type RemoteOptions, type S3Place, s3PlaceOf } from '../os/s3-settings.ts';
-import type { LockState } from '../vault/offsite-record.ts';
+import type { LockState } from '../vault/offsite-shape.ts';
 import { below, type Remote } from './offsite-remote.ts';
 
 /** What a bucket can do. `rule` is what it gives each new object by itself. */

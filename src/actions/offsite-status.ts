@@ -9,8 +9,9 @@ import { formatAge } from '../base/units.ts';
 import type { CredentialPlaces } from '../os/credentials.ts';
 import { diskOf, isAutomount, isNetworkMount, mountedOn } from '../os/mounts.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
-import { compareIds, parseId, timeOfId } from '../vault/layout.ts';
-import { type CopyRecord, copyKey, type RemoteRecord, readOffsite } from '../vault/offsite-record.ts';
+import { compareIds, NAMES, parseId, timeOfId } from '../vault/layout.ts';
+import { copyKey, inspectOffsite } from '../vault/offsite-record.ts';
+import type { CopyRecord, RemoteRecord } from '../vault/offsite-shape.ts';
 import type { Vault } from '../vault/vault.ts';
 import { directoryOf, isSamePlace, type OffsiteSetup, remotesOf } from './offsite-remote.ts';
 
@@ -52,6 +53,8 @@ export type OffsiteStatus = {
   readonly remotes: readonly RemoteState[];
   /** Why the configured remotes cannot be told. */
   readonly unknown: string | undefined;
+  /** What is wrong with the record; the copies that it still tells of are believed. */
+  readonly damaged: string | undefined;
 };
 
 export type OffsiteWarning = { readonly message: string; readonly next: string };
@@ -72,7 +75,7 @@ const CLOCK_SLACK = 120_000;
 
 /** Never throws for what is wrong with the configuration: that is part of the state. */
 export function offsiteStatus(facts: OffsiteFacts): OffsiteStatus {
-  const record = readOffsite(facts.vault);
+  const { record, damaged } = inspectOffsite(facts.vault);
   const { config, places } = facts;
   const setup = { config: config.offsite, places };
   let configured: readonly string[] = [];
@@ -87,7 +90,7 @@ export function offsiteStatus(facts: OffsiteFacts): OffsiteStatus {
     configured.some((one) => isSamePlace(one, name, places.home)) || Object.keys(copies).length === 0 ? [] : name,
   );
   const state = (name: string, isConfigured: boolean) => remoteState(facts, name, record.remotes[name], isConfigured);
-  return { remotes: [...configured.map((name) => state(name, true)), ...byHand.map((name) => state(name, false))], unknown };
+  return { remotes: [...configured.map((name) => state(name, true)), ...byHand.map((name) => state(name, false))], unknown, damaged };
 }
 
 function remoteState(facts: OffsiteFacts, name: string, record: RemoteRecord | undefined, configured: boolean): RemoteState {
@@ -151,12 +154,17 @@ function placeOf(
 }
 
 /** What a person has to do about the remotes, gravest first. */
-export function offsiteWarnings({ remotes, unknown }: OffsiteStatus, maxAge: number, now: number): OffsiteWarning[] {
+export function offsiteWarnings({ remotes, unknown, damaged }: OffsiteStatus, maxAge: number, now: number): OffsiteWarning[] {
   const warnings: OffsiteWarning[] = [];
   const warn = (message: string, next: string): void => {
     warnings.push({ message, next });
   };
   if (unknown !== undefined) warn(`The remotes cannot be told: ${unknown}`, 'correct [offsite] (docs/offsite.md)');
+  if (damaged !== undefined)
+    warn(
+      `${NAMES.offsite} in the vault is damaged (${damaged}): copies that it named there count no more`,
+      remotes.some(({ configured }) => configured) ? SHIP : `delete ${NAMES.offsite}`,
+    );
   for (const state of remotes) {
     const { remote, place, newestTime, unshipped, lastTry, error, hint } = state;
     // What a person tried once is not what status has to nag about.

@@ -4,7 +4,7 @@ import type { ShipResult } from '../actions/ship.ts';
 import type { CheckedCopy, ShipCheck } from '../actions/ship-check.ts';
 import type { RemoteResult, ShippedCopy } from '../actions/ship-remote.ts';
 import { formatBytes, formatDuration } from '../base/units.ts';
-import type { LockState } from '../vault/offsite-record.ts';
+import type { LockState } from '../vault/offsite-shape.ts';
 import type { Outcome } from './command.ts';
 import { type Failure, failureOf } from './json.ts';
 import { counted, visible } from './render.ts';

@@ -39,7 +39,8 @@ export function adoptedPlaces(vault: Vault): AdoptedPlace[] {
   const text = readTextIfThere(`${vault.root}/${NAMES.adopted}`);
   if (text === undefined) return [];
   try {
-    const value = JSON.parse(text) as { adopted: { path: string; path_base64?: string; kind: AdoptedLayout[]; adopted_at: string }[] };
+    const value = JSON.parse(text) as { adopted: Stored[] };
+    if (!value.adopted.every(isPlace)) throw new TypeError('a directory in it is not what it must be');
     return value.adopted.map(({ path, path_base64: base64, kind, adopted_at: adoptedAt }) => ({
       path: base64 === undefined ? fromText(path) : fromBuffer(Buffer.from(base64, 'base64')),
       kinds: kind,
@@ -48,6 +49,13 @@ export function adoptedPlaces(vault: Vault): AdoptedPlace[] {
   } catch (error) {
     throw new CoraError('damaged', `${NAMES.adopted} cannot be read`, { hint: 'delete it and adopt the directories again', cause: error });
   }
+}
+
+type Stored = { readonly path: string; readonly path_base64?: string; readonly kind: AdoptedLayout[]; readonly adopted_at: string };
+
+function isPlace({ path, path_base64: base64, kind, adopted_at: at }: Stored): boolean {
+  const isText = (value: unknown) => typeof value === 'string';
+  return isText(path) && (base64 === undefined || isText(base64)) && Array.isArray(kind) && kind.every(isText) && isText(at);
 }
 
 /** The caller holds the write lock. */

@@ -40,12 +40,33 @@ export type InitRecord = {
   readonly key?: string;
 };
 
+const isText = (value: unknown): boolean => typeof value === 'string';
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const listOf = (isOne: (value: unknown) => boolean) => (value: unknown) => Array.isArray(value) && value.every(isOne);
+
+/** A field that is not what it must be counts as not there: what is not in the record is never undone. */
+const SHAPES: Readonly<Record<string, (field: unknown) => boolean>> = {
+  made_at: isText,
+  files: listOf((one) => isObject(one) && isText(one['path']) && isText(one['sha256'])),
+  directories: listOf(isText),
+  hooks: (field) => typeof field === 'boolean',
+  timers: (field) =>
+    field === null ||
+    (isObject(field) && typeof field['user'] === 'boolean' && (field['unit_directory'] === null || isText(field['unit_directory']))),
+  recipient: (field) => field === null || (isObject(field) && isText(field['path']) && isText(field['inserted'])),
+  agents: listOf(
+    (one) => isObject(one) && isText(one['path']) && isText(one['kind']) && typeof one['made'] === 'boolean' && listOf(isText)(one['inserted']),
+  ),
+  key: isText,
+};
+
 /** The record; an empty one where there is none. */
 export function readInitRecord(vault: Vault, now: number): InitRecord {
   const empty: InitRecord = { schema: 1, made_at: new Date(now).toISOString(), files: [], directories: [], hooks: false, timers: null };
   try {
     const value: unknown = JSON.parse(readTextIfThere(`${vault.root}/${NAMES.init}`) ?? 'null');
-    return typeof value === 'object' && value !== null && 'schema' in value ? { ...empty, ...(value as InitRecord) } : empty;
+    if (typeof value !== 'object' || value === null || !('schema' in value)) return empty;
+    return { ...empty, ...Object.fromEntries(Object.entries(value).filter(([key, field]) => SHAPES[key]?.(field) ?? true)) };
   } catch {
     // A damaged record undoes nothing; hooks and timers have their own `remove`.
     return empty;

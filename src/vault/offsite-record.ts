@@ -1,60 +1,27 @@
 // What is known of copies off-site: a line `ship` in the ledger for each that was proven, and ledger/offsite.json with the
 // present state by remote. Invariant: a copy is recorded only after its marker was written and read back.
 
+import { messageOf } from '../base/errors.ts';
 import { readTextIfThere, replaceFile } from '../os/files.ts';
 import { appendLine, readHead } from './chain.ts';
 import { NAMES } from './layout.ts';
+import { type CopyRecord, type OffsiteReading, type OffsiteRecord, type RemoteRecord, soundParts } from './offsite-shape.ts';
 import { lockForWriting, type Vault } from './vault.ts';
-
-/** What a remote holds against change, as it said itself. */
-export type LockState =
-  | { readonly state: 'locked'; readonly mode: string /** RFC 3339. */; readonly until: string }
-  | { readonly state: 'none' | 'unknown'; readonly why: string };
-
-export type CopyRecord = {
-  readonly id: string;
-  readonly kind: 'backup' | 'save' | 'fallback';
-  /** RFC 3339. */
-  readonly shipped_at: string;
-  /** Every byte was last compared then. RFC 3339. */
-  readonly checked_at: string;
-  readonly bytes: number;
-  readonly files: number;
-  readonly encryption: 'age' | 'none';
-  /** sha256 of its COMPLETE.json. */
-  readonly marker_sha256: string;
-  readonly lock?: LockState;
-};
-
-export type RemoteRecord = {
-  readonly env: string;
-  /** By the kind and id of the snapshot, as `backup 20261121-...`. */
-  readonly copies: Readonly<Record<string, CopyRecord>>;
-  /** The last try; RFC 3339. `error` is null where nothing was left to do. */
-  readonly last_try?: string;
-  readonly error?: string | null;
-  /** What to do about it. */
-  readonly hint?: string | null;
-  /** The encrypted copy was really opened (cora key test, cora drill --offsite). */
-  readonly opened_at?: string;
-  /** Where on this machine it leads (a disk behind an alias); undefined where it leads elsewhere. */
-  readonly directory?: string;
-  /** Keys of copies that `cora ship --prune` took away: they are not sent again by themselves. */
-  readonly retired?: readonly string[];
-};
-
-export type OffsiteRecord = { readonly schema: 1; readonly remotes: Readonly<Record<string, RemoteRecord>> };
 
 const EMPTY: OffsiteRecord = { schema: 1, remotes: {} };
 
 /** A damaged or missing record claims nothing: what is at the remotes is looked at again. */
 export function readOffsite(vault: Vault): OffsiteRecord {
+  return inspectOffsite(vault).record;
+}
+
+/** The same, and whether the file is damaged. Never throws. */
+export function inspectOffsite(vault: Vault): OffsiteReading {
   try {
-    const value: unknown = JSON.parse(readTextIfThere(`${vault.root}/${NAMES.offsite}`) ?? 'null');
-    if (typeof value !== 'object' || value === null || !('remotes' in value) || typeof value.remotes !== 'object') return EMPTY;
-    return value as OffsiteRecord;
-  } catch {
-    return EMPTY;
+    const text = readTextIfThere(`${vault.root}/${NAMES.offsite}`);
+    return text === undefined ? { record: EMPTY, damaged: undefined } : soundParts(JSON.parse(text));
+  } catch (error) {
+    return { record: EMPTY, damaged: messageOf(error) };
   }
 }
 
