@@ -43,7 +43,7 @@ export function damageParts({ bench, random }: PartRequest): Part[] {
   ];
 }
 
-async function damage(bench: Bench, path: string, harm: Harm): Promise<readonly Violation[]> {
+async function damage(bench: Bench, path: string, harm: Harm): Promise<readonly Violation[] | 'missed'> {
   bench.load();
   const { vault } = bench.places;
   // A sealed file cannot be written, not even by us; what a disk does to it asks nobody.
@@ -53,13 +53,13 @@ async function damage(bench: Bench, path: string, harm: Harm): Promise<readonly 
     const fd = openSync(fsPath(joinBytes(fromText(vault), bytes(path))), 'r+');
     try {
       const { size } = fstatSync(fd);
-      if (size === 0) return [];
+      if (size === 0) return 'missed';
       what = harm(fd, size);
     } finally {
       closeSync(fd);
     }
   } catch {
-    return [];
+    return 'missed';
   }
   const end = await bench.cora(['verify', '--all', '--json']);
   const name = toText(bytes(path));

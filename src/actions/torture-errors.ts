@@ -5,7 +5,7 @@ import { findProgram } from '../os/run.ts';
 import { writeFailpoint } from './torture-failpoint.ts';
 import { type Part, type PartRequest, type Point, skip, tryOnce } from './torture-part.ts';
 import { pick, shuffled } from './torture-random.ts';
-import { errorsOf, injectArguments } from './torture-strace.ts';
+import { errorsOf, injectArguments, wasMet } from './torture-strace.ts';
 
 /** Limits tried of each command, and the largest, in blocks of 512 bytes: more than the largest file that a run writes. */
 const LIMITS = 40;
@@ -24,8 +24,9 @@ function byTrace({ bench, trials, random }: PartRequest): Part {
         (error): Point => ({
           name: `${trial.name}, ${error} from ${call.name} number ${call.at}`,
           run: () => {
-            const through = [strace, ...injectArguments(call, `error=${error}`)];
-            return tryOnce(bench, trial, () => bench.cora(trial.args, { through }), { mayMiss: call.ofProject });
+            const log = `${bench.root}/injected`;
+            const through = [strace, ...injectArguments(call, `error=${error}`, log)];
+            return tryOnce(bench, trial, () => bench.cora(trial.args, { through }), { mayMiss: call.ofProject, met: () => wasMet(log) });
           },
         }),
       ),

@@ -4,9 +4,9 @@
 import { findProgram } from '../os/run.ts';
 import type { CoraEnd } from './judge.ts';
 import { writeFailpoint } from './torture-failpoint.ts';
-import { type Part, type PartRequest, type Point, skip, tryOnce } from './torture-part.ts';
+import { type Part, type PartRequest, type Point, skip, tryOnce, wasKilled } from './torture-part.ts';
 import { pick, shuffled } from './torture-random.ts';
-import { injectArguments } from './torture-strace.ts';
+import { injectArguments, wasMet } from './torture-strace.ts';
 import type { Trial } from './torture-trial.ts';
 
 /** Of points that kill a call of Node's, how many then kill the next run too: one in this many. */
@@ -28,7 +28,11 @@ function byTrace({ bench, trials, random }: PartRequest): Part {
       .map(
         (call): Point => ({
           name: `${command}, killed before ${call.name} number ${call.at}`,
-          run: () => tryOnce(bench, trial, () => bench.cora(args, { through: [strace, ...injectArguments(call, 'signal=KILL')] })),
+          run: () => {
+            const log = `${bench.root}/injected`;
+            const through = [strace, ...injectArguments(call, 'signal=KILL', log)];
+            return tryOnce(bench, trial, () => bench.cora(args, { through }), { met: () => wasMet(log) });
+          },
         }),
       );
   });
@@ -45,11 +49,16 @@ function byFailpoint({ bench, trials, random }: PartRequest): Part {
         return {
           name: `${trial.name}, killed ${when} its call ${at}${again === undefined ? '' : `, then a save killed before its call ${again}`}`,
           run: () =>
-            tryOnce(bench, trial, async () => {
-              const end = await bench.cora(trial.args, { env: writeFailpoint(bench, `kill-${when}`, at) });
-              if (again !== undefined) await bench.cora(['save', '--json'], { env: writeFailpoint(bench, 'kill-before', again) });
-              return end;
-            }),
+            tryOnce(
+              bench,
+              trial,
+              async () => {
+                const end = await bench.cora(trial.args, { env: writeFailpoint(bench, `kill-${when}`, at) });
+                if (again !== undefined) await bench.cora(['save', '--json'], { env: writeFailpoint(bench, 'kill-before', again) });
+                return end;
+              },
+              { met: wasKilled },
+            ),
         };
       }),
     ),
@@ -62,7 +71,10 @@ function byMoment({ bench, trials, random }: PartRequest): Part {
   const points = trials.flatMap((trial) =>
     Array.from({ length: MOMENTS }, (): Point => {
       const seconds = ((random() * 1.1 * trial.milliseconds) / 1000 + 0.02).toFixed(3);
-      return { name: `${trial.name}, killed after ${seconds} s`, run: () => tryOnce(bench, trial, () => killAfter(bench, trial, seconds)) };
+      return {
+        name: `${trial.name}, killed after ${seconds} s`,
+        run: () => tryOnce(bench, trial, () => killAfter(bench, trial, seconds), { met: wasKilled }),
+      };
     }),
   );
   return { kind: 'kill-moment', points: shuffled(random, points) };

@@ -10,8 +10,11 @@ import type { Trial } from './torture-trial.ts';
 export type Point = {
   /** For people: `save, killed before fsync number 3`. */
   readonly name: string;
-  /** @throws CoraError interrupted */
-  readonly run: () => Promise<readonly Violation[]>;
+  /**
+   * `missed`: the fault met nothing (the run was over before it), and nothing was broken: that proves nothing and is not counted.
+   * @throws CoraError interrupted
+   */
+  readonly run: () => Promise<readonly Violation[] | 'missed'>;
 };
 
 export type Part = {
@@ -28,10 +31,22 @@ export type PartRequest = { readonly bench: Bench; readonly trials: readonly Tri
 type Besides = Pick<Expectation, 'mayMiss'>;
 
 /** The command on a fresh bench with a fault, and the judge's word. */
-export async function tryOnce(bench: Bench, trial: Trial, run: () => Promise<CoraEnd>, besides: Besides = {}): Promise<readonly Violation[]> {
+export async function tryOnce(
+  bench: Bench,
+  trial: Trial,
+  run: () => Promise<CoraEnd>,
+  besides: Besides & { readonly met?: (end: CoraEnd) => boolean } = {},
+): Promise<readonly Violation[] | 'missed'> {
+  const { met, ...expected } = besides;
   bench.load();
-  return judgeEnd(bench, trial, await run(), besides);
+  const end = await run();
+  const hit = met?.(end) ?? true;
+  const violations = await judgeEnd(bench, trial, end, expected);
+  return hit || violations.length > 0 ? violations : 'missed';
 }
+
+/** Ended by SIGKILL, as strace (by the same signal) and timeout (137) tell it. */
+export const wasKilled = ({ code }: CoraEnd): boolean => code === null || code === 137;
 
 /** The judge's word on what a run of the trial's command left, and the run after it. */
 export function judgeEnd(bench: Bench, trial: Trial, end: CoraEnd, besides: Besides = {}): Promise<readonly Violation[]> {

@@ -73,7 +73,7 @@ function fullDisks({ bench, trials, random }: PartRequest, image: Image): Part {
   return { kind: 'full-disk', points: shuffled(random, points) };
 }
 
-async function onImage(image: Image, work: () => Promise<readonly Violation[]>): Promise<readonly Violation[]> {
+async function onImage<T>(image: Image, work: () => Promise<T>): Promise<T> {
   image.load();
   try {
     return await work();

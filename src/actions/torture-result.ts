@@ -6,7 +6,7 @@ import type { PlaceFacts } from './torture-facts.ts';
 export type TortureOptions = {
   /** Absolute and there; the scratch directory is made in it. */
   readonly directory: string;
-  /** Milliseconds after which no new point is begun. */
+  /** Milliseconds after which no new point is begun, from the first point on. */
   readonly duration: number;
   /** Bytes that the scratch directory may take. */
   readonly space: number;
@@ -39,7 +39,9 @@ export type Loss = { readonly kind: TortureKind; readonly point: string; readonl
 
 export type PartResult = {
   readonly kind: TortureKind;
+  /** Faults that were met; those that came too late to be met are in `missed`. */
   readonly tried: number;
+  readonly missed: number;
   readonly losses: number;
   /** True where every point there is was tried; false where the time ended first. */
   readonly all: boolean;

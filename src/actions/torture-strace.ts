@@ -1,6 +1,8 @@
 // Faults at one call of the kernel, by strace: which calls a run makes is read from a trace of it, and the same run is then
 // started with a fault at one of them. strace counts the calls of each kind in each thread, and so does this.
 
+import { readFileSync } from 'node:fs';
+
 /** The `at`th call of its kind in a thread, from 1. */
 export type TracedCall = {
   readonly name: string;
@@ -25,8 +27,13 @@ export function traceArguments(log: string): string[] {
 }
 
 /** @param fault as strace spells it: `signal=KILL`, `error=EIO` */
-export function injectArguments({ name, at }: TracedCall, fault: string): string[] {
-  return ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${name}`, '-e', `inject=${name}:${fault}:when=${at}`, '-e', 'signal=none'];
+export function injectArguments({ name, at }: TracedCall, fault: string, log: string): string[] {
+  return ['-f', '-qq', '-o', log, '-e', `trace=${name}`, '-e', `inject=${name}:${fault}:when=${at}`, '-e', 'signal=none'];
+}
+
+/** Whether the fault that was injected met a call: one failed by it, or one never came back. */
+export function wasMet(log: string): boolean {
+  return /\(INJECTED\)|= \?/.test(readFileSync(log, 'latin1'));
 }
 
 /** The calls that name something below `directory`, by path or by descriptor; each place once. */

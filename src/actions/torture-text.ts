@@ -41,9 +41,9 @@ export function certificateLines(certificate: Certificate): string[] {
   ];
 }
 
-function partText({ tried, losses, all, skipped }: PartResult): string {
+function partText({ tried, missed, losses, all, skipped }: PartResult): string {
   if (skipped !== undefined) return `not tried: ${skipped}`;
-  const count = `${grouped(tried).padStart(7)}${all ? ', all there are' : ''}`;
+  const count = `${grouped(tried).padStart(7)}${all ? ', all there are' : ''}${missed === 0 ? '' : `, and ${grouped(missed)} that came too late`}`;
   return losses === 0 ? count : `${count}, ${grouped(losses)} LOST SOMETHING`;
 }
 

@@ -15,7 +15,7 @@ export const TORTURE_COMMANDS: readonly Command[] = [
       "The certificate is printed, and kept in the vault's ledger/torture/; status and health show it (docs/reliability.md).",
     ],
     flags: {
-      minutes: { kind: 'text', value: 'N', help: 'begin no new point after N minutes (default 5; 0.5 is half a minute)' },
+      minutes: { kind: 'text', value: 'N', help: 'begin no new point N minutes after the first (default 5; 0.5 is half a minute)' },
       space: { kind: 'text', value: 'SIZE', help: 'take at most SIZE of the disk (default 512MB)' },
       seed: { kind: 'number', value: 'S', help: 'the same points in the same order as another run (default: by chance; the certificate has it)' },
     },
