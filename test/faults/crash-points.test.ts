@@ -49,39 +49,47 @@ const FOUND = [
   },
 ] as const;
 
-/** What no sample may leave out: the steps of a commit, in which a mistake of the order loses or half shows a snapshot. */
+/** What no sample may leave out: the steps of a commit and of a removal, in which a mistake of the order loses a snapshot or shows half of one. */
 const STAGED = 'vault/\\.stage/run-\\*/';
-const ORDER: readonly (readonly [scenario: string, points: readonly (readonly [fault: Fault, call: string, path: string, code: number | null])[]])[] =
+type Step = readonly [fault: Fault, call: string, path: string, code: number | null];
+const ORDER: readonly (readonly [scenario: string, points: readonly Step[]])[] = [
   [
+    'save',
     [
-      'save',
-      [
-        ['LIE', 'write', `^${STAGED}MANIFEST\\.txt$`, 1],
-        ['LIE', 'write', `^${STAGED}SHA256SUMS\\.txt$`, 1],
-        ['ENOSPC', 'openat', `^${STAGED}MANIFEST\\.txt$`, 1],
-        ['ENOSPC', 'write', `^${STAGED}SHA256SUMS\\.txt$`, 1],
-        ['ENOSPC', 'pwrite64', `^${STAGED}objects\\.tar\\.zst$`, 1],
-        ['EIO', 'fsync', `^${STAGED}objects\\.tar\\.zst$`, 1],
-        ['KILL', 'rename', `^${STAGED.slice(0, -1)} vault/progress/SAVE$`, null],
-        ['EIO', 'rename', `^${STAGED.slice(0, -1)} vault/progress/SAVE$`, 1],
-        ['KILL', 'write', '^vault/ledger/chain\\.log$', null],
-        ['EIO', 'fsync', '^vault/ledger/chain\\.log$', 1],
-      ],
+      ['LIE', 'write', `^${STAGED}MANIFEST\\.txt$`, 1],
+      ['LIE', 'write', `^${STAGED}SHA256SUMS\\.txt$`, 1],
+      ['ENOSPC', 'openat', `^${STAGED}MANIFEST\\.txt$`, 1],
+      ['ENOSPC', 'write', `^${STAGED}SHA256SUMS\\.txt$`, 1],
+      ['ENOSPC', 'pwrite64', `^${STAGED}objects\\.tar\\.zst$`, 1],
+      ['EIO', 'fsync', `^${STAGED}objects\\.tar\\.zst$`, 1],
+      ['KILL', 'rename', `^${STAGED.slice(0, -1)} vault/progress/SAVE$`, null],
+      ['EIO', 'rename', `^${STAGED.slice(0, -1)} vault/progress/SAVE$`, 1],
+      ['KILL', 'write', '^vault/ledger/chain\\.log$', null],
+      ['EIO', 'fsync', '^vault/ledger/chain\\.log$', 1],
     ],
+  ],
+  [
+    'backup',
     [
-      'backup',
-      [
-        ['LIE', 'write', `^${STAGED}LARGE_FILES\\.txt$`, 1],
-        ['ENOSPC', 'write', `^${STAGED}MANIFEST\\.txt$`, 1],
-        ['KILL', 'rename', `^${STAGED.slice(0, -1)} vault/ID$`, null],
-      ],
+      ['LIE', 'write', `^${STAGED}LARGE_FILES\\.txt$`, 1],
+      ['ENOSPC', 'write', `^${STAGED}MANIFEST\\.txt$`, 1],
+      ['KILL', 'rename', `^${STAGED.slice(0, -1)} vault/ID$`, null],
     ],
-  ];
+  ],
+  [
+    'prune-backup',
+    [
+      ['KILL', 'rename', '^vault/ID vault/\\.trash/backup-ID$', null],
+      ['EIO', 'rename', '^vault/ID vault/\\.trash/backup-ID$', 1],
+      ['KILL', 'write', '^vault/ledger/chain\\.log$', null],
+    ],
+  ],
+];
 
 group.skipIf(findProgram('strace') === undefined)('file-system calls (needs strace)', () => {
   for (const [name, points] of ORDER) {
     test(
-      `${name}: the steps of its commit, each with its fault`,
+      `${name}: the steps that count, each with its fault`,
       async () => {
         const scenario = SCENARIOS.find((one) => one.name === name)!;
         const prepared = await prepare(scenario, await placeFor(scenario));

@@ -73,9 +73,12 @@ test('a signal ends it with 130 and leaves nothing; what a kill leaves is gone w
 });
 
 test('it is not held in the project, in a vault, or in no directory', async () => {
+  const other = join(sandbox.root, 'other-vault');
+  expect((await sandbox.cora(['save'], { env: { CORA_VAULT: other } })).code).toBe(0);
   for (const [directory, code, word] of [
     [sandbox.project, 20, 'refused'],
     [join(sandbox.vault, 'progress'), 20, 'refused'],
+    [join(other, 'progress'), 20, 'refused'],
     [join(sandbox.root, 'none'), 2, 'usage'],
     [join(sandbox.project, 'a.txt'), 2, 'usage'],
   ] as const)

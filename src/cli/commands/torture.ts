@@ -11,6 +11,7 @@ import { type Bytes, fromText, fsPath, isText, toText } from '../../base/bytes.t
 import { CoraError, messageOf } from '../../base/errors.ts';
 import { parseBytes } from '../../base/units.ts';
 import { exists } from '../../os/files.ts';
+import { NAMES } from '../../vault/layout.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../../vault/locate.ts';
 import type { Project } from '../../vault/project.ts';
 import type { Outcome, Session } from '../command.ts';
@@ -83,6 +84,9 @@ function directoryOf(named: Bytes | undefined, project: Project, location: Vault
     throw new CoraError('refused', `${directory} lies in the project or its vault`, {
       hint: 'name another directory on the same disk: cora torture DIR',
     });
+  for (let at = directory; at !== '/'; at = dirname(at))
+    if (exists(`${at}/${NAMES.vaultJson}`))
+      throw new CoraError('refused', `${directory} lies in a vault, ${at}`, { hint: 'name another directory on the same disk: cora torture DIR' });
   return directory;
 }
 

@@ -56,6 +56,12 @@ export const SCENARIOS: readonly Scenario[] = [
     args: ['prune', '--keep-last', '1', '--confirm', '--yes'],
     before: async (place) => void (await must(place, ['save'])),
   },
+  {
+    // A sealed one goes: its flags come off before it is moved, and a crash between must not leave it open.
+    name: 'prune-backup',
+    args: ['prune', '--keep-last', '1', '--confirm', '--yes'],
+    before: async (place) => void (await must(place, ['backup', 'now'])),
+  },
   { name: 'rotate', args: ['rotate', LOG, '--max-lines', '10'], project: 'any', extra: rotatedWell },
   { name: 'restore-beside', args: ['restore', 'latest', '--to', '../out'], extra: restoredBeside },
   {
