@@ -10,7 +10,7 @@ import type { Monitor } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
 import { copyAttributes } from '../os/attributes.ts';
-import { closing, exists, readTextIfThere, replaceFile, syncDirectory, writeAll } from '../os/files.ts';
+import { closing, exists, readTextIfThere, replaceFile, syncDirectory, tryRemove, writeAll } from '../os/files.ts';
 import type { Holder } from '../os/holders.ts';
 import { onPath } from '../os/long-path.ts';
 import { NAMES } from '../vault/layout.ts';
@@ -85,8 +85,9 @@ export function swapFile(vault: Vault, root: Bytes, path: Bytes, cut: number, po
       if (!isSame(statOf(aside), stat) || !isSame(statOf(live), stat)) throw replaced(path);
       onPath(fresh, (from) => onPath(live, (to) => renameSync(from, to)));
     } catch (error) {
-      for (const left of [fresh, aside]) onPath(left, (file) => rmSync(file, { force: true }));
-      rmSync(noteOf(vault), { force: true });
+      // What the disk keeps, the next run takes away by the note; why this one failed is told.
+      const removed = [fresh, aside].map((left) => onPath(left, tryRemove));
+      if (removed.every(Boolean)) tryRemove(noteOf(vault));
       throw error;
     }
     syncParent(live);

@@ -47,6 +47,14 @@ const FOUND = [
     fault: 'EIO',
     code: 1,
   },
+  {
+    what: 'a disk that lies while a database is copied for a rotation ends it with 1',
+    scenario: 'rotate',
+    call: 'pwrite64',
+    path: /database-\d+-\d+(?= |$)/,
+    fault: 'LIE',
+    code: 1,
+  },
 ] as const;
 
 /** What no sample may leave out: the steps of a commit and of a removal, in which a mistake of the order loses a snapshot or shows half of one. */
