@@ -10,8 +10,9 @@ import { findProgram } from '../../src/os/run.ts';
 
 const UNSHARED = ['-m', '--propagation', 'private'];
 const sync = findProgram('sync') ?? '/usr/bin/sync';
+const unshare = findProgram('unshare') ?? '';
 const missing = ['strace', 'unshare', 'mkfifo'].filter((name) => findProgram(name) === undefined);
-const may = missing.length === 0 && spawnSync('unshare', [...UNSHARED, 'mount', '--bind', '/etc/hostname', sync]).status === 0;
+const may = missing.length === 0 && spawnSync(unshare, [...UNSHARED, 'mount', '--bind', '/etc/hostname', sync]).status === 0;
 
 describe.skipIf(!may)(`without sync -f${may ? '' : ' (needs root, mount namespaces and strace)'}`, () => {
   const root = mkdtempSync(join(tmpdir(), 'cora-sync-'));
@@ -21,7 +22,7 @@ describe.skipIf(!may)(`without sync -f${may ? '' : ' (needs root, mount namespac
   mkdirSync(join(top, 'a/b'), { recursive: true });
   for (const path of [join(top, 'one'), join(top, 'a/two'), odd, join(root, 'outside')]) writeFileSync(path, 'x');
   symlinkSync('../outside', join(top, 'link'));
-  execFileSync('mkfifo', [join(top, 'pipe')]);
+  execFileSync(findProgram('mkfifo') ?? '', [join(top, 'pipe')]);
   const code = `import { syncFileSystem } from ${JSON.stringify(join(import.meta.dirname, '../../src/os/sync.ts'))};
     try { syncFileSystem(${JSON.stringify(top)}); } catch (error) { console.log(error.code); process.exit(1); }`;
 
@@ -31,7 +32,7 @@ describe.skipIf(!may)(`without sync -f${may ? '' : ' (needs root, mount namespac
     const node = [process.execPath, '--input-type=module', '-e', code];
     const traced = ['strace', '-f', '-y', '-qq', '-e', 'trace=fsync,fdatasync,syncfs,sync', ...inject, '-o', trace, ...node];
     const { status, stdout } = spawnSync(
-      'unshare',
+      unshare,
       [...UNSHARED, 'sh', '-c', 'mount --bind "$0" "$1" && shift && exec "$@"', instead, sync, ...traced],
       {
         encoding: 'utf8',
