@@ -30,12 +30,17 @@ export function setExactTimes(times: readonly PathTime[]): boolean {
     for (const time of times) setRoughTime(time);
     return false;
   }
+  const set = (some: readonly PathTime[], tries: number): boolean => {
+    const result = runSync(perl, ['-e', SCRIPT, String(call)], { input: Buffer.concat(some.map(record)) });
+    if (result.exitCode === 0) return result.stdout.toString() === '0';
+    // It died on the way (killed, out of memory): those that it did not reach have the time of their writing. Again, in halves.
+    const half = Math.ceil(some.length / 2);
+    if (tries > 0) return [some.slice(0, half), some.slice(half)].map((part) => set(part, tries - 1)).every((exact) => exact);
+    for (const time of some) setRoughTime(time);
+    return false;
+  };
   let exact = true;
-  for (let at = 0; at < times.length; at += 20_000) {
-    const input = Buffer.concat(times.slice(at, at + 20_000).map(record));
-    const result = runSync(perl, ['-e', SCRIPT, String(call)], { input });
-    exact &&= result.exitCode === 0 && result.stdout.toString() === '0';
-  }
+  for (let at = 0; at < times.length; at += 20_000) exact = set(times.slice(at, at + 20_000), 3) && exact;
   return exact;
 }
 

@@ -2,10 +2,12 @@
 // giving the good bytes, and a ledger whose last line was cut off in the middle of its write.
 
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, closeSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { appendFileSync, closeSync, openSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Sandbox } from '../support/sandbox.ts';
+import { CORA } from '../support/run-cora.ts';
+import { execute, PATH, Sandbox } from '../support/sandbox.ts';
+import { canTrace } from '../support/trace-opens.ts';
 import { Bench, Disk, KINDS, whyNoDisks } from './power/disk.ts';
 
 let sandbox: Sandbox;
@@ -46,6 +48,24 @@ test.skipIf(why !== undefined)(
     } finally {
       bench.releaseSync();
     }
+  },
+);
+
+test.skipIf(!canTrace)(
+  `a helper that is killed while it sets the times of what is restored does not leave the time of the restore${canTrace ? '' : ' (needs strace, and to be allowed to trace)'}`,
+  async () => {
+    const names = Array.from({ length: 30 }, (_, number) => `${number}.txt`);
+    for (const name of names) {
+      writeFileSync(join(sandbox.project, name), name);
+      utimesSync(join(sandbox.project, name), 1e9, 1e9);
+    }
+    expect((await sandbox.cora(['save'])).code).toBe(0);
+    const to = join(sandbox.root, 'out');
+    const strace = ['-f', '-qq', '-o', '/dev/null', '-e', 'trace=utimensat', '-e', 'inject=utimensat:signal=KILL:when=9'];
+    const env = { PATH, HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' };
+    const run = await execute('/usr/bin/env', ['strace', ...strace, CORA, 'restore', 'latest', '--to', to], { cwd: sandbox.project, env });
+    expect(run.code).toBe(0);
+    for (const name of names) expect(statSync(join(to, name)).mtimeMs).toBe(1e12);
   },
 );
 
