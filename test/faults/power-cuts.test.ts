@@ -2,10 +2,12 @@
 // Whatever was claimed is there after the next mount, nothing half is, and the next run works. The normal run is a sample; the
 // full one (CORA_TEST_SLOW=1) is 14 cuts of each command on each file system, see docs/reliability.md.
 
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { commandLine } from './harness/inject.ts';
 import { seeded } from './power/block-device.ts';
-import { Bench, KINDS, type Kind, start, whyNoDisks } from './power/disk.ts';
+import { Bench, Disk, KINDS, type Kind, must, start, whyNoDisks } from './power/disk.ts';
 import { partOf, Results } from './power/record.ts';
 import { Lab, type Moment, type Prepared } from './power/trial.ts';
 import { WORKS } from './power/works.ts';
@@ -86,6 +88,30 @@ test.skipIf(why !== undefined).each([ext4, xfs])(
       return end;
     });
     expect([code, violations]).toEqual([0, expect.arrayContaining([expect.stringMatching(/^claim: it claimed the save \S+, which is not there/)])]);
+  },
+);
+
+test.skipIf(why !== undefined).each([ext4, xfs])(
+  `a disk that another mount namespace held over the cut is looked at as it is after it, on $name${why === undefined ? '' : ` (${why})`}`,
+  async (kind) => {
+    const bench = new Bench();
+    const disk = await Disk.make(bench, kind, 'held');
+    await disk.mount();
+    const file = join(disk.mountPoint, 'kept.txt');
+    writeFileSync(file, 'kept');
+    await must('sync', '-f', '--', file);
+    const holder = start('unshare', ['-m', 'sleep', '60'], { cwd: '/', env: { PATH: process.env['PATH'] } });
+    try {
+      await must('sleep', '0.3');
+      await disk.off();
+      await disk.unmount();
+      await disk.mount();
+      expect(readFileSync(file, 'utf8')).toBe('kept');
+    } finally {
+      holder.kill();
+      await disk.forget();
+      bench.releaseSync();
+    }
   },
 );
 

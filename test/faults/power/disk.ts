@@ -108,7 +108,8 @@ async function until(isSo: () => Promise<boolean>, most: number, complaint: stri
 
 export class Disk {
   readonly kind: Kind;
-  readonly image: string;
+  /** Another one after a cut that somebody's mount namespace held on to. */
+  image: string;
   readonly mountPoint: string;
 
   private constructor(kind: Kind, image: string, mountPoint: string) {
@@ -137,8 +138,28 @@ export class Disk {
     await must('cp', '--sparse=always', '--', from, this.image);
   }
 
-  /** @throws Error where the file system cannot be mounted */
+  /**
+   * A mount of the image that somebody's mount namespace kept over the cut would be given again, shut down as it is: that
+   * says nothing of the disk, and a copy of the image is mounted instead.
+   * @throws Error where the file system cannot be mounted
+   */
   async mount(more = ''): Promise<void> {
+    await this.#mount(more);
+    if (this.image.startsWith('/dev/loop') || !this.#isShutDown()) return;
+    await must('umount', '--', this.mountPoint);
+    await this.#takeCopy();
+    await this.#mount(more);
+  }
+
+  /** Reads of any file fail there, on ext4 and on xfs. */
+  #isShutDown(): boolean {
+    const found = spawnSync('find', [this.mountPoint, '-xdev', '-type', 'f', '-size', '+0', '-print', '-quit'], { encoding: 'utf8' });
+    if (/Input\/output error/.test(found.stderr)) return true;
+    const file = found.stdout.trim();
+    return file !== '' && /Input\/output error/.test(spawnSync('head', ['-c', '1', '--', file], { encoding: 'utf8' }).stderr);
+  }
+
+  async #mount(more: string): Promise<void> {
     const loop = this.image.startsWith('/dev/loop') ? '' : ',loop';
     await must('mount', '-t', this.kind.make[0]?.slice(5) ?? '', '-o', `rw${loop}${this.kind.options}${more}`, this.image, this.mountPoint);
   }
@@ -156,14 +177,21 @@ export class Disk {
 
   /** Waits until nothing holds the image. A copy of the mount in somebody's mount namespace would: then a copy of the image takes its place. */
   async freed(): Promise<void> {
-    if (this.image.startsWith('/dev/')) return;
+    if (this.image.startsWith('/dev/loop')) return;
     const isFree = async (): Promise<boolean> => (await must('losetup', '-n', '-j', this.image)).trim() === '';
     try {
       await until(isFree, 100, 'held');
     } catch {
-      await must('cp', '--sparse=always', '--', this.image, `${this.image}.copy`);
-      await must('mv', '--', `${this.image}.copy`, this.image);
+      await this.#takeCopy();
     }
+  }
+
+  /** Of another name: mount(8) would take the loop device of a file that was named so. */
+  async #takeCopy(): Promise<void> {
+    const held = this.image;
+    this.image = `${held}-`;
+    await must('cp', '--sparse=always', '--', held, this.image);
+    rmSync(held);
   }
 
   /** Not mounted any more, whatever holds files in it. */
