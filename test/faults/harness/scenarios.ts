@@ -1,12 +1,13 @@
 // The commands that write into a vault or, from it, into a project: each as a scenario of the crash matrix.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CoraEnd, KnownSnapshot } from '../../../src/actions/judge.ts';
-import { recordTree, treeDifferences, withoutTop } from '../../../src/actions/judge-tree.ts';
+import { treeDifferences } from '../../../src/actions/judge-tree.ts';
 import { isRoot } from '../../support/sandbox.ts';
 import type { Place } from './place.ts';
+import { projectState } from './project-state.ts';
 import { LOG, logLines, makeProject, must, type Scenario, worksAgain } from './scenario.ts';
 import { MORE_SCENARIOS } from './scenarios-more.ts';
 
@@ -25,13 +26,15 @@ function rotatedWell(place: Place, end: CoraEnd): string[] {
   return rest.length > 0 && rest.join() === whole.slice(-rest.length).join() ? [] : [`the log is cut to ${JSON.stringify(lines).slice(0, 300)}`];
 }
 
-/** What a restore beside the project left is whole, or the same command, typed again, makes it so. */
+/**
+ * With 0 a restore beside the project is whole (its database by rows: that WAL mode could not be set again is a warning). What
+ * another end left there is not: the next one says that the place is not empty, and what to type.
+ */
 async function restoredBeside(place: Place, end: CoraEnd, older: readonly KnownSnapshot[]): Promise<string[]> {
-  const wanted = older.at(-1)?.tree ?? new Map();
-  const missing = () => (existsSync(place.at('out')) ? treeDifferences(wanted, withoutTop(recordTree(place.at('out')))) : ['nothing is there']);
-  if (end.code === 0 || missing().length === 0) return missing();
-  const failed = await worksAgain(place, ['restore', 'latest', '--to', '../out', '--yes']);
-  return failed.length > 0 ? failed : missing();
+  const again = (...more: readonly string[]) => worksAgain(place, ['restore', String(older.at(-1)?.id), '--yes', '--to', ...more]);
+  const failed = [...(await again('../whole')), ...(end.code === 0 ? [] : await again('../out', '--overwrite', 'always'))];
+  if (failed.length > 0) return failed;
+  return treeDifferences(projectState(place.at('whole')), projectState(place.at('out')));
 }
 
 export const SCENARIOS: readonly Scenario[] = [
