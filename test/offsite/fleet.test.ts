@@ -68,7 +68,7 @@ test('what is locked stays, also where the record has forgotten that it is', asy
   expect(held).toMatchObject({ code: 0, remote: { would_delete: [] } });
   expect(held.remote.kept.find(({ snapshot_id }) => snapshot_id === first)?.reason).toMatch(/^locked there until 20/);
   const record = join(box.vault, 'ledger/offsite.json');
-  writeFileSync(record, readFileSync(record, 'utf8').replaceAll('"state": "locked"', '"state": "none"'));
+  writeFileSync(record, readFileSync(record, 'utf8').replaceAll('"state": "locked"', '"state": "none", "why": "nobody asked"'));
   expect(ids((await prune(box)).remote.kept)).toEqual([first, second]);
   expect((await remote.files()).filter((name) => name.endsWith('COMPLETE.json'))).toHaveLength(2);
   const [state] = (await box.json(['status'])).result['offsite'] as { newest: { snapshot_id: string } }[];
