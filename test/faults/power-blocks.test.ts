@@ -6,8 +6,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seededRandom } from '../../src/actions/torture-random.ts';
 import { runSync } from '../../src/os/run.ts';
-import { LOSSES, LoggedDevice, makeState, type Operation, PYTHON, seeded } from './power/block-device.ts';
+import { LOSSES, LoggedDevice, makeState, type Operation, PYTHON } from './power/block-device.ts';
 import { Bench, type Ending, KINDS, type Kind, whyNoDisks } from './power/disk.ts';
 import { partOf, Results } from './power/record.ts';
 import { Lab, type Prepared } from './power/trial.ts';
@@ -76,7 +77,7 @@ test.skipIf(why !== undefined).each((SLOW ? FULL : SAMPLE).map(([kind, name]) =>
     const [from, to] = [markAt('start'), markAt('end')];
     const broken: string[] = [];
     for (const { number, point } of open) {
-      const next = seeded(number * 1000 + from + to);
+      const next = seededRandom(number * 1000 + from + to);
       // Each third state is of the very moment of the claim.
       const cut = number % 3 === 0 ? to : from + Math.ceil(next() * (to - from));
       const loss = LOSSES[number % LOSSES.length] ?? 'none';

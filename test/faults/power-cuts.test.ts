@@ -5,8 +5,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { seededRandom } from '../../src/actions/torture-random.ts';
 import { commandLine } from './harness/inject.ts';
-import { seeded } from './power/block-device.ts';
 import { Bench, Disk, KINDS, type Kind, must, start, whyNoDisks } from './power/disk.ts';
 import { partOf, Results } from './power/record.ts';
 import { Lab, type Moment, type Prepared } from './power/trial.ts';
@@ -65,7 +65,7 @@ test.skipIf(why !== undefined).each((SLOW ? FULL : SAMPLE).map(([kind, name]) =>
       const point = `${kindName}, ${name}, ${how} ${number}`;
       if (results.has(point)) continue;
       const prepared = await lab.prepare(kind, work);
-      const moment = await momentOf(prepared, how, seeded(seedOf(point)));
+      const moment = await momentOf(prepared, how, seededRandom(seedOf(point)));
       const verdict = await lab.cut(prepared, kind, moment);
       results.add({ point, ...verdict, moment });
       broken.push(...verdict.violations.map((violation) => `${point} ${JSON.stringify(moment)}, ended with ${verdict.code}: ${violation}`));

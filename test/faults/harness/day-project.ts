@@ -5,7 +5,7 @@
 import { appendFileSync, closeSync, lstatSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { recordTree, type TreeRecord } from '../../../src/actions/judge-tree.ts';
-import { random } from './seeded.ts';
+import { seededRandom } from '../../../src/actions/torture-random.ts';
 
 const FILES = 120;
 const DIRECTORIES = ['src', 'docs', 'logs', 'data', 'notes'];
@@ -16,7 +16,7 @@ export const DATABASE = 'data/app.db';
 
 /** Gives whole numbers from 0 to `below - 1`, the same for the same seed. */
 export function randomsOf(seed: number): (below: number) => number {
-  const next = random(seed);
+  const next = seededRandom(seed);
   return (below) => Math.floor(next() * below);
 }
 
