@@ -10,7 +10,7 @@ import { freeBytes, makePath } from '../os/files.ts';
 import { tame } from '../os/foreign-tar.ts';
 import { onPath } from '../os/long-path.ts';
 import { syncFileSystem } from '../os/sync.ts';
-import { temporaryName } from '../store/read-jobs.ts';
+import { temporaryName } from '../store/temporary-name.ts';
 import type { AdoptedSnapshot } from '../vault/adopted.ts';
 import type { Vault } from '../vault/vault.ts';
 import { planContents } from './adopted-contents.ts';

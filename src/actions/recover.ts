@@ -2,8 +2,8 @@
 // the tree out of that vault, then the repository out of the backup's bundle. Invariant: nothing of a copy is in the vault, and
 // nothing in the directory, before every byte of that copy was compared.
 
-import { lstatSync, readdirSync, rmSync } from 'node:fs';
-import { type Bytes, fromBuffer, fromText, fsPath, joinBytes, toText } from '../base/bytes.ts';
+import { lstatSync, rmSync } from 'node:fs';
+import { type Bytes, fromText, fsPath, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import { makePath, namesIn, readTextIfThere, replaceFile } from '../os/files.ts';
@@ -22,6 +22,7 @@ import { type RecoveredGit, recoverGit } from './recover-git.ts';
 import { type FetchStages, openFetchStages } from './recover-stage.ts';
 import { findCopy, giveTo, NOWHERE, openRecoveryVault, refuseWithin, rememberVault, removeEmptyVault } from './recover-vault.ts';
 import { applyRestore, type RestoreResult } from './restore.ts';
+import { removeLeftoversBelow } from './restore-leftovers.ts';
 import { planRestore } from './restore-plan.ts';
 import { sealNew } from './seal.ts';
 import { verify } from './verify.ts';
@@ -172,17 +173,6 @@ function isHalfRestored(vault: Vault, root: Bytes, id: string): boolean {
   }
 }
 
-/** Names that a restore that was killed left (`temporaryName`); the rest is written again. */
-const TEMPORARY = /^\.cora-restore-[0-9a-z]+-\d+-[0-9a-z]+-[0-9a-z]+$/;
-
-function removeTemporary(directory: Bytes): void {
-  for (const entry of readdirSync(fsPath(directory), { withFileTypes: true, encoding: 'buffer' })) {
-    const path = joinBytes(directory, fromBuffer(entry.name));
-    if (TEMPORARY.test(entry.name.toString('latin1'))) rmSync(fsPath(path), { recursive: true, force: true });
-    else if (entry.isDirectory()) removeTemporary(path);
-  }
-}
-
 async function restoreTo(
   vault: Vault,
   root: Bytes,
@@ -191,7 +181,7 @@ async function restoreTo(
   ctx: Context,
 ): Promise<{ readonly restore: RestoreResult; readonly git: RecoveredGit | undefined }> {
   const isRest = namesIn(toText(root)).length > 0;
-  if (isRest) removeTemporary(root);
+  if (isRest) removeLeftoversBelow(root);
   makePath(root);
   const note: Restoring = { id: ref.id, directory: toText(root), ino: lstatSync(fsPath(root)).ino };
   replaceFile(noteOf(vault), `${JSON.stringify(note)}\n`, true);

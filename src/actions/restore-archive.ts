@@ -12,7 +12,7 @@ import { tryRemove } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
 import { requireProgram, run, runSync } from '../os/run.ts';
 import { WorkerPool } from '../store/pool.ts';
-import { temporaryName } from '../store/read-jobs.ts';
+import { temporaryName } from '../store/temporary-name.ts';
 import { listSnapshots, type SnapshotRef } from '../vault/catalog.ts';
 import { NAMES } from '../vault/layout.ts';
 import { loadEntries } from '../vault/listing.ts';

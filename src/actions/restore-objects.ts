@@ -10,7 +10,8 @@ import type { Content, RestoreFilesResult, RestoreItem } from '../store/jobs.ts'
 import { openIndex } from '../store/object-index.ts';
 import type { ObjectTable } from '../store/object-table.ts';
 import { WorkerPool } from '../store/pool.ts';
-import { finishFile, temporaryName } from '../store/read-jobs.ts';
+import { finishFile } from '../store/read-jobs.ts';
+import { temporaryName } from '../store/temporary-name.ts';
 import { listPacks } from '../vault/catalog.ts';
 import { contentOf } from './contents.ts';
 import type { RestorePlan } from './restore-plan.ts';

@@ -13,7 +13,7 @@ import { findProgram, runSync } from '../os/run.ts';
 import { setJournalMode } from '../os/sqlite.ts';
 import { syncFileSystem } from '../os/sync.ts';
 import { setExactTimes } from '../os/times.ts';
-import { temporaryName } from '../store/read-jobs.ts';
+import { temporaryName } from '../store/temporary-name.ts';
 import { restoreFromArchive } from './restore-archive.ts';
 import { restoreFromObjects } from './restore-objects.ts';
 import type { RestorePlan } from './restore-plan.ts';

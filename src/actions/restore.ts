@@ -1,10 +1,11 @@
 // Applies a restore plan into another directory (`--to`). What stands in the project itself is replaced by
 // restore-in-place.ts alone. What is not in the snapshot is never touched.
 
-import { type Bytes, toText } from '../base/bytes.ts';
+import { type Bytes, joinBytes, toText } from '../base/bytes.ts';
 import type { Context, Problem } from '../base/context.ts';
 import { errnoOf, writeFailure } from '../base/errors.ts';
 import { lockForReading } from '../vault/vault.ts';
+import { removeLeftovers } from './restore-leftovers.ts';
 import type { RestorePlan } from './restore-plan.ts';
 import { refusedProblems, writeEntries } from './restore-write.ts';
 
@@ -31,6 +32,8 @@ export async function applyRestore(plan: RestorePlan, ctx: Context): Promise<Res
   try {
     const refused = refusedProblems(plan, ctx);
     const { directory } = plan;
+    // What an attempt that was killed left where this one writes.
+    for (const { type, path } of plan.work.entries) if (type === 'd') removeLeftovers(joinBytes(directory, path));
     const written = await writeEntries(
       plan,
       { directory, entries: plan.work.entries, finish: true, linksFrom: directory, journalModes: () => true },

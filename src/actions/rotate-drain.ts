@@ -8,6 +8,7 @@ import { CoraError } from '../base/errors.ts';
 import { closing, writeAll } from '../os/files.ts';
 import { findWriters, type Holder } from '../os/holders.ts';
 import { onPath } from '../os/long-path.ts';
+import { pause } from '../os/pause.ts';
 
 /** A piece is one write, so that no line is torn; longer lines than this are written in parts. */
 const PIECE = 16 << 20;
@@ -20,7 +21,7 @@ type Inode = { readonly dev: number; readonly ino: number };
 export function stayingWriters(file: Inode): readonly Holder[] {
   let { writers } = findWriters(file);
   for (let waited = 0; waited < 1000 && writers.length > 0; waited += 50) {
-    sleep(50);
+    pause(50);
     const now = new Set(findWriters(file).writers.map(({ pid }) => pid));
     writers = writers.filter(({ pid }) => now.has(pid));
   }
@@ -39,7 +40,8 @@ export function waitForWriters(file: Inode, limit: number): readonly Holder[] {
     quiet = writers.length === 0 ? quiet + 1 : 0;
     if (quiet === 2) return [];
     if (waited >= limit && quiet === 0) return writers;
-    sleep(STEP_MS);
+    // Blocks: recovery is part of opening a vault, which does not wait for promises.
+    pause(STEP_MS);
   }
 }
 
@@ -67,9 +69,4 @@ export function moveRest(old: number, live: Bytes, start: number, whole: boolean
       moved(at);
     }
   });
-}
-
-/** Blocks: nothing else of ours runs meanwhile, and recovery is part of opening a vault, which does not wait for promises. */
-function sleep(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

@@ -4,18 +4,23 @@
 import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { fromText, joinBytes } from '../base/bytes.ts';
-import { CoraError, messageOf } from '../base/errors.ts';
+import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { formatBytes } from '../base/units.ts';
 import { changeFlags } from '../os/chattr.ts';
 import { exists, freeBytes, namesIn } from '../os/files.ts';
 import { filesBelow } from '../os/files-below.ts';
 import { tryLock } from '../os/lock.ts';
 import { mountPointsBelow } from '../os/mounts.ts';
+import { pause } from '../os/pause.ts';
 import { findProgram, runSync } from '../os/run.ts';
 
 const PREFIX = '.cora-torture-';
 /** What stays free on a disk that others write to. */
 const SPARE = 64 << 20;
+/** What removal fails with while something in there comes and goes. */
+const MOVING = new Set(['ENOTEMPTY', 'ENOENT', 'EBUSY', 'EPERM']);
+/** How long a run whose parent was killed may go on. */
+const ENDING_MS = 10_000;
 
 export type TorturePlace = {
   readonly path: string;
@@ -56,7 +61,21 @@ export function openTorturePlace(directory: string, space: number): TorturePlace
   }
 }
 
+/** What a run that was killed had started may still be writing there, for as long as it takes to save. */
 function removePlace(path: string): void {
+  const until = performance.now() + ENDING_MS;
+  for (;;) {
+    try {
+      removeNow(path);
+      return;
+    } catch (error) {
+      if (!MOVING.has(errnoOf(error) ?? '') || performance.now() > until) throw error;
+      pause(100);
+    }
+  }
+}
+
+function removeNow(path: string): void {
   // What is busy in it ends with the runs that were ended; what is still mounted then goes as soon as nobody uses it.
   if (unmountBelow(path) > 0) for (const below of mountPointsBelow(fromText(path)).toReversed()) detach(`${path}/${below}`);
   clearFlags(path);

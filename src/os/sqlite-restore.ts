@@ -11,6 +11,7 @@ import { databaseHeader, findDatabaseHolders, realDatabase } from './database-fi
 import { freeBytes } from './files.ts';
 import type { Holder } from './holders.ts';
 import { onPath } from './long-path.ts';
+import { pause } from './pause.ts';
 import { type CoraDatabase, DatabaseLocked } from './sqlite.ts';
 import { countRows, runCheck } from './sqlite-check.ts';
 import { openLive, syncDatabase } from './sqlite-open.ts';
@@ -191,7 +192,7 @@ async function copyPages(source: CoraDatabase, path: string, name: string, holde
 
 function waitOrGiveUp(deadline: number, timeout: number): void {
   if (performance.now() > deadline) throw new DatabaseLocked(`still locked after ${timeout} ms`);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS);
+  pause(RETRY_MS);
 }
 
 type Compared = {

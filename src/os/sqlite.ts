@@ -6,6 +6,7 @@ import type { Database, Options } from 'better-sqlite3';
 import { type Bytes, bytes, isText, toBuffer, toText } from '../base/bytes.ts';
 import { CoraError } from '../base/errors.ts';
 import { onPath } from './long-path.ts';
+import { pause } from './pause.ts';
 import { countRows, quoted, runCheck, schemaHash } from './sqlite-check.ts';
 
 export type DatabaseFacts = {
@@ -121,7 +122,7 @@ async function copyInOneStep(database: Database, target: string, timeout: number
       onPages?.(totalPages - remainingPages, totalPages);
       if (remainingPages >= left) {
         if (performance.now() > deadline) throw new DatabaseLocked(`still locked after ${timeout} ms`);
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+        pause(20);
       }
       left = remainingPages;
       return onPages === undefined ? 0x7fffffff : STEP_PAGES;

@@ -15,7 +15,6 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { threadId } from 'node:worker_threads';
 import { bytes, dirnameBytes, fsPath, joinBytes } from '../base/bytes.ts';
 import { errnoOf, messageOf } from '../base/errors.ts';
 import { readCold } from '../os/cold-read.ts';
@@ -39,6 +38,7 @@ import type {
 } from './jobs.ts';
 import type { ObjectReader } from './object-reader.ts';
 import { RECORD_WORDS } from './object-table.ts';
+import { temporaryName } from './temporary-name.ts';
 import { isZero } from './zeros.ts';
 
 export function checkObjects(job: CheckObjectsJob, reader: ObjectReader): CheckObjectsResult {
@@ -66,7 +66,6 @@ export function eachObject(content: Content, reader: ObjectReader, visit: (part:
 }
 
 const WRITE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-let temporary = 0;
 
 export function restoreFiles(job: RestoreFilesJob, reader: ObjectReader): RestoreFilesResult {
   const failures: { path: string; code: string; message: string }[] = [];
@@ -99,15 +98,6 @@ function restoreFile(item: RestoreItem, owners: boolean, reader: ObjectReader): 
     onPath(temp, (path) => unlinkSync(path));
     throw error;
   }
-}
-
-/** Told apart by process, thread and count: two threads must never make the same name in the same millisecond. */
-const NAME_PREFIX = `.cora-restore-${process.pid.toString(36)}-${threadId}-${Math.floor(performance.timeOrigin).toString(36)}`;
-
-/** A name that no listing holds, short enough for any file system. */
-export function temporaryName(): string {
-  temporary += 1;
-  return `${NAME_PREFIX}-${temporary.toString(36)}`;
 }
 
 /** Owner before mode: chown clears setuid bits. Times come later, for all files at once (os/times.ts). */

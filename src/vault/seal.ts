@@ -3,9 +3,10 @@
 
 import { lstatSync, readdirSync } from 'node:fs';
 import { type Bytes, fromBuffer, fromText, joinBytes } from '../base/bytes.ts';
+import { messageOf } from '../base/errors.ts';
 import { changeFlags, flagReason, readFlags } from '../os/chattr.ts';
-import { syncDirectory } from '../os/files.ts';
 import { onPath } from '../os/long-path.ts';
+import { syncFileSystem } from '../os/sync.ts';
 import type { SnapshotRef } from './catalog.ts';
 import { readLines } from './chain.ts';
 import type { Vault } from './vault.ts';
@@ -29,11 +30,22 @@ export function sealSnapshot(vault: Vault, ref: SnapshotRef): SealState {
   const content = entries.slice(0, -1);
   let failure = changeFlags('+i', content);
   if (readFlags(content).every((flags) => flags?.immutable === true)) failure = changeFlags('+i', [directory]);
-  onPath(directory, syncDirectory);
+  // One fsync of the directory carries the flags of the others on ext4 and xfs, and none of them on btrfs.
+  const unsynced = whyNotOnDisk(directory);
+  if (unsynced !== undefined) return withoutKernel(vault, unsynced);
   const missing = readFlags(entries).filter((flags) => flags?.immutable !== true).length;
   if (missing === 0) return { protection: 'kernel', reason: undefined };
   const reason = flagReason(failure ?? 'unsupported');
   return withoutKernel(vault, missing === entries.length ? reason : `${missing} of ${entries.length} files and directories have no flag: ${reason}`);
+}
+
+function whyNotOnDisk(directory: Bytes): string | undefined {
+  try {
+    syncFileSystem(directory);
+    return undefined;
+  } catch (error) {
+    return `the disk did not take the flags (${messageOf(error)})`;
+  }
 }
 
 /**
@@ -41,7 +53,12 @@ export function sealSnapshot(vault: Vault, ref: SnapshotRef): SealState {
  * @returns true where nothing of the backup has it any more
  */
 export function unsealSnapshot(vault: Vault, ref: SnapshotRef): boolean {
-  const entries = entriesBelow(fromText(`${vault.root}/${ref.directory}`)).reverse();
+  return unsealTree(fromText(`${vault.root}/${ref.directory}`));
+}
+
+/** The same for a directory wherever it lies. */
+export function unsealTree(directory: Bytes): boolean {
+  const entries = entriesBelow(directory).reverse();
   changeFlags('-i', entries);
   return readFlags(entries).every((flags) => flags?.immutable !== true);
 }

@@ -5,13 +5,15 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { fromText } from '../base/bytes.ts';
+import { errnoOf } from '../base/errors.ts';
 import type { SnapshotKind } from '../format/report.ts';
 import { exists, namesIn, readTextIfThere, removeBelow, replaceFile, syncDirectory } from '../os/files.ts';
 import { tryLock } from '../os/lock.ts';
 import { type SnapshotRef, snapshotsOnDisk } from './catalog.ts';
 import { appendLine, type ChainLine, readHead, readLines } from './chain.ts';
 import { NAMES, parseId, type SnapshotId, snapshotDirectory } from './layout.ts';
-import { sealedInLedger, sealSnapshot, unsealSnapshot } from './seal.ts';
+import { sealedInLedger, sealSnapshot, unsealSnapshot, unsealTree } from './seal.ts';
 import type { Vault } from './vault.ts';
 
 /** A form of a snapshot: the save or the backup of an id. */
@@ -54,13 +56,35 @@ export function beginPruning(vault: Vault, forms: readonly Form[]): void {
   replaceFile(`${vault.root}/${NAMES.pruning}`, `${JSON.stringify(forms.map(({ kind, id }) => ({ kind, id })))}\n`, true);
 }
 
-/** Deletes what lies in the trash, then the note of what was under way. */
+/**
+ * Deletes what lies in the trash, then the note of what was under way. What is immutable and not ours to change stays, with the
+ * note, for `cora-seal`: it is listed nowhere, and must not stop whoever came to save.
+ */
 export function emptyTrash(vault: Vault): void {
   const trash = `${vault.root}/${NAMES.trash}`;
-  for (const name of namesIn(trash)) removeBelow(trash, `${trash}/${name}`);
+  const stuck = namesIn(trash).filter((name) => !removeFromTrash(trash, `${trash}/${name}`));
   if (exists(trash)) syncDirectory(trash);
+  if (stuck.length > 0) return;
   rmSync(`${vault.root}/${NAMES.pruning}`, { force: true });
   syncDirectory(`${vault.root}/${NAMES.ledger}`);
+}
+
+/** @returns false where a flag keeps it there */
+function removeFromTrash(trash: string, path: string): boolean {
+  if (removeUnlessImmutable(trash, path)) return true;
+  // btrfs may keep a rename and lose that the flags were taken away before it.
+  if (lstatSync(path).isDirectory()) unsealTree(fromText(path));
+  return removeUnlessImmutable(trash, path);
+}
+
+function removeUnlessImmutable(trash: string, path: string): boolean {
+  try {
+    removeBelow(trash, path);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== 'EPERM') throw error;
+    return false;
+  }
 }
 
 /**

@@ -16,7 +16,7 @@ import { machineOn, WORKS } from './power/works.ts';
 
 const SLOW = process.env['CORA_TEST_SLOW'] === '1';
 const why =
-  whyNoDisks('mkfs.ext4', 'mkfs.xfs', ...(SLOW ? ['mkfs.btrfs'] : [])) ??
+  whyNoDisks('mkfs.ext4', 'mkfs.xfs', 'mkfs.btrfs') ??
   (existsSync('/dev/fuse') && existsSync(PYTHON) && runSync(PYTHON, ['-c', 'import fusepy']).exitCode === 0
     ? undefined
     : 'needs FUSE and python3-fusepy');
@@ -28,6 +28,8 @@ const SAMPLE: readonly (readonly [Kind, string])[] = [
   [xfs, 'save'],
   [xfs, 'prune'],
   [ext4, 'first save'],
+  [btrfs, 'seal'],
+  [btrfs, 'prune'],
 ];
 const FULL = partOf([ext4, writeback, xfs, btrfs]).flatMap((kind) => WORKS.map(({ name }) => [kind, name] as const));
 const STATES = SLOW ? 14 : 6;

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { findProgram } from '../../src/os/run.ts';
 import { listSnapshots } from '../../src/vault/catalog.ts';
 import { openVault } from '../../src/vault/vault.ts';
-import { type Document, execute, isRoot, Sandbox } from '../support/sandbox.ts';
+import { type Document, execute, isRoot, Sandbox, whyNotNobody } from '../support/sandbox.ts';
 
 const faketime = findProgram('faketime');
 const CORA = join(import.meta.dirname, '../..', 'bin', 'cora');
@@ -328,5 +328,30 @@ test.skipIf(!isRoot || findProgram('setpriv') === undefined)(
     expect(existsSync(join(user.vault, ids[0] ?? ''))).toBe(false);
     expect([existsSync(join(user.vault, ids[1] ?? '')), readdirSync(join(user.vault, '.trash'))]).toEqual([true, []]);
     expect((await user.json(['verify', '--all'])).code).toBe(0);
+  },
+);
+
+/** As btrfs may leave it: the move to the trash is on the disk, and that the flags were lifted before it is not. */
+test.skipIf(!isRoot || whyNotNobody() !== undefined)(
+  'what lies immutable in the trash goes with the next run that may lift its flags, and stops no other (needs root)',
+  async () => {
+    const user = new Sandbox({ nobody: true });
+    onTestFinished(() => user.remove());
+    writeFileSync(join(user.project, 'file'), '1');
+    const ids = [(await user.snapshot(['backup', 'now'])).id];
+    const left = join(user.vault, '.trash', `backup-${ids[0]}`);
+    mkdirSync(join(left, 'files'), { recursive: true });
+    writeFileSync(join(left, 'files/one'), 'one');
+    for (const path of [join(user.vault, '.trash'), left, join(left, 'files'), join(left, 'files/one')]) user.own(path);
+    writeFileSync(join(user.vault, 'ledger/pruning.json'), '[]\n');
+    user.own(join(user.vault, 'ledger/pruning.json'));
+    await execute('chattr', ['-R', '+i', left]);
+    // Nobody may not lift them: the save is made, and the rest stays for whom it belongs to.
+    writeFileSync(join(user.project, 'file'), '2');
+    expect([(await user.cora(['save'])).code, existsSync(join(left, 'files/one'))]).toEqual([0, true]);
+    expect(existsSync(join(user.vault, 'ledger/pruning.json'))).toBe(true);
+    const env = { PATH: process.env['PATH'], HOME: user.home, CORA_VAULT: user.vault, CORA_LOG: '' };
+    const root = await execute(CORA, ['save'], { cwd: user.project, env });
+    expect([root.code, readdirSync(join(user.vault, '.trash')), existsSync(join(user.vault, 'ledger/pruning.json'))]).toEqual([0, [], false]);
   },
 );

@@ -221,3 +221,19 @@ test.skipIf(whyNotNobody() !== undefined)('directories that their owner may not 
     await user.remove();
   }
 });
+
+test('what a killed restore left beside its files goes with the next one; what a living process writes stays', async () => {
+  mkdirSync(at('d'));
+  write('d/f', 'text');
+  const { id } = await sandbox.snapshot(['save']);
+  const out = join(sandbox.root, 'out');
+  expect((await sandbox.cora(['restore', id, '--to', out])).code).toBe(0);
+  const gone = (await execute('sh', ['-c', 'echo $$'])).stdout.trim();
+  const name = (pid: number | string) => `.cora-restore-${Number(pid).toString(36)}-0-mk0000000-1`;
+  mkdirSync(join(out, name(gone), 'half'), { recursive: true });
+  writeFileSync(join(out, 'd', name(gone)), 'half');
+  writeFileSync(join(out, 'd', name(process.pid)), 'being written');
+  writeFileSync(join(out, 'd', '.cora-restore-mine'), 'no name of ours');
+  expect((await sandbox.cora(['restore', id, '--to', out, '--overwrite', 'always'])).code).toBe(0);
+  expect([readdirSync(out), readdirSync(join(out, 'd')).toSorted()]).toEqual([['d'], [name(process.pid), '.cora-restore-mine', 'f'].toSorted()]);
+});
