@@ -283,6 +283,12 @@ describe('damage is named, and nothing of it is restored', () => {
     sh('tar -czf cortex-corrupt.tar.gz -C x . && rm -r x', bad);
     writeFileSync(join(bad, 'cortex-backup-1.db'), Buffer.concat([corrupt.subarray(0, 4096), Buffer.alloc(corrupt.length - 4096, 0xaa)]));
     writeFileSync(join(bad, 'cortex-backup-2.db'), '');
+    const inconsistent = new Sqlite(join(bad, 'cortex-backup-3.db'));
+    inconsistent.exec('CREATE TABLE t (a); INSERT INTO t VALUES (NULL)');
+    inconsistent.unsafeMode(true);
+    inconsistent.pragma('writable_schema = ON');
+    inconsistent.exec("UPDATE sqlite_schema SET sql = 'CREATE TABLE t (a NOT NULL)'");
+    inconsistent.close();
     sh(`cp -r ${places.atocore}/snapshots/${ATOCORE_ID} ./20260411T031500Z && cp -r 20260411T031500Z 20260412T031500Z`, bad);
     sh('rm backup-metadata.json; printf "{" > config/project-registry.json; rm db/atocore.db', join(bad, '20260411T031500Z'));
     sh('rm -r chroma; printf "no database" > db/atocore.db', join(bad, '20260412T031500Z'));
@@ -310,9 +316,10 @@ describe('damage is named, and nothing of it is restored', () => {
     expect(others).toEqual(['db_open_failed', 'chroma_snapshot_missing']);
   });
 
-  test('a Cortex copy: corrupt, and empty', async () => {
+  test('a Cortex copy: corrupt, empty, and with a row that breaks a rule', async () => {
     expect((await damagesOf('cortex-backup-1.db'))[0]).toMatch(/^cortex-backup-1.db: db_/);
     expect((await damagesOf('cortex-backup-2.db'))[0]).toBe('cortex-backup-2.db: db_open_failed: it is empty');
+    expect((await damagesOf('cortex-backup-3.db'))[0]).toMatch(/^cortex-backup-3.db: db_integrity_check_failed: NULL value in t.a/);
   });
 });
 

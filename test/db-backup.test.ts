@@ -65,6 +65,16 @@ function damage(file: string): void {
   writeFileSync(file, content);
 }
 
+/** Every page reads well, and a row breaks the table's own rule: only the check itself can tell. */
+function breakRule(file: string): void {
+  const database = new Database(file);
+  database.exec('CREATE TABLE strict (a); INSERT INTO strict VALUES (NULL)');
+  database.unsafeMode(true);
+  database.pragma('writable_schema = ON');
+  database.exec("UPDATE sqlite_schema SET sql = 'CREATE TABLE strict (a NOT NULL)' WHERE name = 'strict'");
+  database.close();
+}
+
 test('a copy is one private file with every row, and says so table by table', async () => {
   make(db, 1204);
   const run = await sandbox.cora(['db', 'backup', 'app.db']);
@@ -195,11 +205,12 @@ test('a damaged database is not copied, and the answer says so', async () => {
   expect(files()).toEqual(['app.db']);
 });
 
-test.each(['damaged', 'encrypted', 'cut', 'empty'])('a %s copy is damage found (21); the target is not touched', async (what) => {
+test.each(['damaged', 'inconsistent', 'encrypted', 'cut', 'empty'])('a %s copy is damage found (21); the target is not touched', async (what) => {
   make(db, 10);
   const copy = join(sandbox.project, 'copy.db');
   make(copy, 500);
   if (what === 'damaged') damage(copy);
+  if (what === 'inconsistent') breakRule(copy);
   if (what === 'encrypted') writeFileSync(copy, Buffer.alloc(8192, 0xa7));
   if (what === 'cut') truncateSync(copy, 8192);
   if (what === 'empty') truncateSync(copy, 0);

@@ -3,9 +3,9 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Compaction } from '../../src/actions/compact.ts';
+import { type Compaction, compactSaves } from '../../src/actions/compact.ts';
 import { contentOf } from '../../src/actions/contents.ts';
 import { bytesBelow } from '../../src/actions/list.ts';
 import { save } from '../../src/actions/save.ts';
@@ -16,7 +16,7 @@ import { appendSegment, openIndex } from '../../src/store/object-index.ts';
 import { ObjectReader } from '../../src/store/object-reader.ts';
 import { listPacks, listSnapshots } from '../../src/vault/catalog.ts';
 import { eachRow, loadEntries } from '../../src/vault/listing.ts';
-import { lockForReading, openVault } from '../../src/vault/vault.ts';
+import { lockForReading, lockForWriting, openVault } from '../../src/vault/vault.ts';
 import { compareTrees, readTree, type TreeEntry } from '../helpers/compare-trees.ts';
 import { CTX, dropSaves } from '../support/compact-driver.ts';
 import { execute, Sandbox } from '../support/sandbox.ts';
@@ -292,6 +292,37 @@ test('damage in what was gathered is named, also where the sums beside it were m
   expect([found.code, found.stdout]).toEqual([21, expect.stringContaining(`progress/packs/${keyframe}`)]);
 });
 
+test('a keyframe that was gathered and damaged since is gathered again while its save is still there; one written anew is not', async () => {
+  const saves = await history(8, 11);
+  const before = contents(sandbox.vault);
+  const doomed = saves.slice(0, 5);
+  // A run that was stopped after it had gathered, before any save went.
+  const vault = openVault(sandbox.vault);
+  const lock = lockForWriting(vault, 10_000);
+  await compactSaves(
+    vault,
+    listSnapshots(vault).filter(({ id }) => doomed.some((one) => one.id === id)),
+    CTX,
+  );
+  lock.release();
+  const keyframe = join(packs(), inPacks('.FILES.tsv.zst')[0]!);
+  const good = readFileSync(keyframe);
+  const flipped = Buffer.from(good);
+  flipped[flipped.length >> 1]! ^= 1;
+  writeFileSync(keyframe, flipped);
+  // The same listing in other bytes is not the one that was written.
+  const own = join(saves[0]!.path, 'FILES.tsv.zst');
+  writeFileSync(own, zstdCompressSync(Buffer.concat([zstdDecompressSync(good)]), { params: { [constants.ZSTD_c_compressionLevel]: 1 } }));
+  expect(readFileSync(own).equals(good)).toBe(false);
+  await expect(drop(doomed)).rejects.toMatchObject({ code: 'damaged', message: expect.stringContaining('is not what was written') });
+  expect([...contents(sandbox.vault)]).toEqual([...before]);
+  writeFileSync(own, good);
+  await drop(doomed);
+  expect(readFileSync(keyframe).equals(good)).toBe(true);
+  expect([...contents(sandbox.vault)]).toEqual([...before].slice(5));
+  expect(await sandbox.cora(['verify', '--all'])).toMatchObject({ code: 0 });
+});
+
 test('an object that was damaged in a save that goes stops the removal; a copy that is whole elsewhere is taken', async () => {
   const saves = await history(6, 10);
   const pack = join(saves[0]!.path, 'objects.tar.zst');
@@ -308,6 +339,38 @@ test('an object that was damaged in a save that goes stops the removal; a copy t
   await drop(saves);
   await expectWhole([{ ...healed, tree: saves.at(-1)!.tree }]);
 });
+
+test.skipIf(findProgram('strace') === undefined)(
+  'a disk that takes a gathered keyframe and stores nothing of it is found out, and no save goes (needs strace)',
+  async () => {
+    const saves = await history(6, 13);
+    const before = contents(sandbox.vault);
+    const ids = saves.slice(0, 3).map(({ id }) => id);
+    const trial = async (...inject: readonly string[]) => {
+      const vault = join(sandbox.root, 'copy');
+      const trace = `${vault}.trace`;
+      rmSync(vault, { recursive: true, force: true });
+      await execute('cp', ['-a', sandbox.vault, vault]);
+      const run = await execute('strace', ['-f', '-y', '-qq', '-o', trace, '-e', 'trace=write', ...inject, process.execPath, DRIVER, vault, ...ids]);
+      return { run, vault, lines: readFileSync(trace, 'latin1').split('\n') };
+    };
+    const { lines } = await trial();
+    const main = lines[0]?.split(' ', 1)[0] ?? '';
+    const writes = lines.filter((line) => line.startsWith(`${main} `) && /^\d+ +write\(/.test(line));
+    const at = 1 + writes.findIndex((line) => line.includes('.FILES.tsv.zst>'));
+    const size = / = (\d+)$/.exec(writes[at - 1] ?? '')?.[1] ?? '';
+    expect(size).toMatch(/^\d+$/);
+    // Node wakes its threads by writes, too, and not always as often.
+    for (const nth of [0, 1, -1, 2, -2, 3, -3, 4, -4].map((off) => at + off)) {
+      const { run, vault, lines: now } = await trial('-e', `inject=write:retval=${size}:when=${nth}`);
+      if (!now.some((line) => line.includes('.FILES.tsv.zst>') && line.includes('INJECTED'))) continue;
+      expect(run.stderr).toContain('The disk does not hold what was written to');
+      expect([...contents(vault)]).toEqual([...before]);
+      return;
+    }
+    throw new Error('no write of the keyframe was met');
+  },
+);
 
 test.skipIf(findProgram('strace') === undefined)(
   'killed anywhere (needs strace), every listed save is what it was, and the next run finishes',

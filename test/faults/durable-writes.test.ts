@@ -1,7 +1,7 @@
 // What Cora claims is on the disk when it claims it: each command under strace, and a model of a power cut that forgives
 // nothing. A journal that happens to carry a name along (ext4, xfs) hides a missing fsync from a real cut; not from this.
 
-import { appendFileSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -120,13 +120,15 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
       expect((await sandbox.cora(['save'])).code).toBe(0);
     }
     await works('prune', '--keep-last', '1', '--confirm', '--yes');
-    // What was gathered is needed by nobody any more once these files are gone.
+    // What a run that was killed had gathered, and nobody needs.
+    writeFileSync(join(sandbox.vault, 'progress/packs', `${'0'.repeat(64)}.tar.zst`), 'left over');
     for (let round = 0; round < 3; round++) rmSync(join(sandbox.project, `round-${round}`));
     for (let round = 0; round < 2; round++) {
       change();
       expect((await sandbox.cora(['save'])).code).toBe(0);
     }
     await works('prune', '--keep-last', '1', '--confirm', '--yes');
+    expect(readdirSync(join(sandbox.vault, 'progress/packs'))).not.toContain(`${'0'.repeat(64)}.tar.zst`);
     expect((await sandbox.cora(['verify', '--all'])).code).toBe(0);
   });
 
@@ -167,6 +169,32 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
     const vault = join(sandbox.root, 'vault-again');
     await trace(['recover', remote, '--vault', vault, '--to', join(sandbox.root, 'out-recovered'), '--yes']);
   });
+
+  const noRclone = findProgram('rclone') === undefined;
+  it.skipIf(noRclone)(
+    `the files of a copy on a disk are synced before the marker that vouches for them${noRclone ? ' (needs rclone)' : ''}`,
+    async () => {
+      await ready();
+      const file = join(sandbox.root, 'programs');
+      const args = ['ship', '--remote', join(sandbox.root, 'marked')];
+      const env = { PATH, HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' };
+      mkdirSync(join(sandbox.root, 'marked'));
+      const run = await execute('strace', ['-f', '--seccomp-bpf', '-qq', '-s', '400', '-e', 'trace=execve', '-o', file, CORA, ...args], {
+        cwd: sandbox.project,
+        env,
+      });
+      expect([run.code, run.stderr]).toEqual([0, '']);
+      const order = readFileSync(file, 'utf8')
+        .split('\n')
+        .filter((line) => line.endsWith(' = 0'))
+        .flatMap((line) => {
+          if (/sync", "-f"/.test(line)) return ['sync'];
+          if (!line.includes('/rclone"')) return [];
+          return line.includes('COMPLETE.json"') && line.includes('"copyto"') ? ['marker'] : line.includes('"copy"') ? ['files'] : [];
+        });
+      expect(order.join(' ')).toMatch(/^files(?: files)* sync marker sync$/);
+    },
+  );
 
   it('the ledger that was made again', async () => {
     await ready();
