@@ -32,7 +32,9 @@ import { API } from 'typescript/unstable/sync';
 
 const SYNC = /^(?:fsync|fdatasync)(?:Sync)?$|^sync(?:Directory|File|FileSystem|TreeDirectories|Database|Parent|All|Local|Below|Run)$/;
 const LOCK = /^(?:takeLock|tryLock|lockForWriting|lockForReading)$/;
-const CHECK = /^#?(?:verify|check|prove|require|refuse|readBack)/;
+const CHECK = /^#?(?:verify|check|prove|readBack)/;
+/** What a command refuses to do: of input and places, not of what was written. */
+const REFUSAL = /^#?(?:require|refuse)/;
 const SUMS = /sha256|digest|crc32|\bhash|Hash|\bsums\b|\bsum\b|isAltered|\bcrc\b/;
 /** Codes whose guard is a check of what lies on the disk, and not of what somebody typed. */
 const CODES = new Set([
@@ -137,6 +139,7 @@ function callPoint(node, text, source) {
   if (name === 'equals' && args.length === 1) return { kind: 'compare', node, instead: 'true' };
   if (name === 'isAltered') return { kind: 'compare', node, instead: 'false' };
   const statement = isAwaitExpression(node.parent) ? node.parent.parent : node.parent;
+  if (REFUSAL.test(name) && isExpressionStatement(statement)) return { kind: 'refusal', node, instead: 'undefined' };
   if (CHECK.test(name) && isExpressionStatement(statement)) return { kind: name === 'readBack' ? 'read-back' : 'verify', node, instead: 'undefined' };
   return undefined;
 }
