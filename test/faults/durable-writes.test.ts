@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findProgram } from '../../src/os/run.ts';
+import { withLyingWrite } from '../support/lying-write.ts';
 import { CORA } from '../support/run-cora.ts';
 import { execute, isRoot, PATH, Sandbox } from '../support/sandbox.ts';
 import { type SyncRun, syncTrace } from '../support/sync-trace.ts';
@@ -199,6 +200,23 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
   it('the ledger that was made again', async () => {
     await ready();
     await works('ledger', 'rebuild');
+  });
+
+  it('a disk that stores nothing of the last file of a save and says it did makes no snapshot', async () => {
+    await ready();
+    const before = (await sandbox.json(['list'])).result['snapshots'];
+    const env = { PATH, HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '', CORA_WORKERS: '0' };
+    const vault = join(sandbox.root, 'lied-to');
+    const run = await withLyingWrite('SHA256SUMS.txt', join(sandbox.root, 'lies'), async () => {
+      await execute('chattr', ['-R', '-i', vault]);
+      rmSync(vault, { recursive: true, force: true });
+      await execute('cp', ['-a', sandbox.vault, vault]);
+      change();
+      return { argv: [CORA, 'save', '--vault', vault], cwd: sandbox.project, env };
+    });
+    expect([run.code, run.stderr]).toEqual([1, expect.stringMatching(/does not hold what was written|SHA256SUMS.txt/)]);
+    expect((await sandbox.json(['list', '--vault', vault])).result['snapshots']).toHaveLength((before as unknown[]).length);
+    await execute('chattr', ['-R', '-i', vault]);
   });
 
   it.each([
