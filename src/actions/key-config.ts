@@ -4,10 +4,9 @@
 import { chmodSync, chownSync, closeSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { fromText } from '../base/bytes.ts';
 import { type PartialConfig, parseConfig } from '../base/config.ts';
 import { CoraError, messageOf } from '../base/errors.ts';
-import { makePath, readTextIfThere, syncDirectory, writeAll } from '../os/files.ts';
+import { makeDirectories, readTextIfThere, syncDirectory, writeAll } from '../os/files.ts';
 import type { ProjectFacts } from './open-project.ts';
 
 /** A configuration file that will name the recipient. */
@@ -98,7 +97,7 @@ async function addsOnly(before: string, after: string, recipient: string, path: 
 
 /** By rename, with the mode and the owner that the file had. */
 export function replaceText(path: string, text: string | Uint8Array, isThere: boolean): void {
-  if (!isThere) makePath(fromText(dirname(path)));
+  if (!isThere) makeDirectories('', dirname(path));
   const real = isThere ? realpathSync(path) : path;
   const temporary = `${real}.${process.pid}.new`;
   const fd = openSync(temporary, 'wx', 0o600);

@@ -2,11 +2,10 @@
 // key that exists is never written over, and a recipient that is configured is never replaced.
 
 import { dirname } from 'node:path';
-import { fromText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { makeIdentity } from '../os/age-keys.ts';
-import { makePath, syncDirectory, writeNewFile } from '../os/files.ts';
+import { makeDirectories, syncDirectory, writeNewFile } from '../os/files.ts';
 import { addRecipient, type RecipientPlace } from './key-config.ts';
 import { type KeyPlace, refuseIdentityAt } from './key-place.ts';
 
@@ -30,7 +29,7 @@ export async function newKey(path: string, place: KeyPlace, config: RecipientPla
   // As age-keygen writes it: both comments are what people look for.
   const text = `# created: ${made}\n# public key: ${recipient}\n${secret}\n`;
   try {
-    makePath(fromText(dirname(path)));
+    makeDirectories('', dirname(path));
     writeNewFile(path, text);
     syncDirectory(dirname(path));
   } catch (error) {

@@ -137,7 +137,7 @@ function syncBelow(directory: Bytes): void {
   onPath(directory, syncDirectory);
 }
 
-/** Makes a directory and what is missing above it below `root`, and syncs each parent of a new one. */
+/** Makes a directory and what is missing above it below `root` (empty: anywhere), and syncs each parent of a new one. */
 export function makeDirectories(root: string, path: string): void {
   const missing: string[] = [];
   for (let at = path; at !== root && at.startsWith(`${root}/`); at = dirname(at)) {

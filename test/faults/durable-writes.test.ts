@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findProgram } from '../../src/os/run.ts';
 import { CORA } from '../support/run-cora.ts';
-import { execute, isRoot, PATH, Sandbox } from '../support/sandbox.ts';
+import { execute, isRoot, PATH, Sandbox, whyNotNobody } from '../support/sandbox.ts';
 import { type SyncRun, syncTrace } from '../support/sync-trace.ts';
 import { canTrace } from '../support/trace-opens.ts';
 
@@ -156,6 +156,31 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
     appendFileSync(join(sandbox.project, 'cora.toml'), '[[checks]]\nname = "c"\ncommand = "true"\n');
     await trace(['trust', '--yes']);
   });
+
+  const noNobody = isRoot ? whyNotNobody() : undefined;
+  it.skipIf(noNobody !== undefined)(
+    `what is written for a person: a configuration, a hook over one that was there, a key and its recipient${noNobody === undefined ? '' : ` (${noNobody})`}`,
+    async () => {
+      const own = new Sandbox({ nobody: isRoot });
+      try {
+        await execute('git', ['init', '-q'], { cwd: own.project, env: { PATH, HOME: own.home } });
+        writeFileSync(join(own.project, '.git/hooks/pre-push'), '#!/bin/sh\ntrue\n', { mode: 0o755 });
+        writeFileSync(join(own.project, 'AI_WORK_LOG.md'), 'x');
+        if (isRoot) await execute('chown', ['-R', '65534:65534', own.project]);
+        const as = isRoot ? ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'] : [];
+        for (const args of [
+          ['init', '--yes', '--no-timers', '--no-hook'],
+          ['hooks', 'install'],
+          ['key', 'new', '--write'],
+        ]) {
+          const run = await syncTrace(own, args, { as });
+          expect([args, run.code, run.unsafe]).toEqual([args, 0, []]);
+        }
+      } finally {
+        await own.remove();
+      }
+    },
+  );
 
   // rclone's threads under strace take their time.
   const asked = process.env['CORA_TEST_SLOW'] === '1' || process.env['CORA_TEST_MUTANTS'] === '1';

@@ -10,7 +10,7 @@ import { execute, PATH, type Run, type Sandbox } from './sandbox.ts';
 
 /** What may be lost without harm: caches, locks, what is made again from the rest, and logs for people. */
 const MAY_BE_LOST =
-  /\/\.(?:lock|gc-lock|ship-lock)$|\/vault[^/]*\/(?:\.cache(?:\/|$)|\.stage\/[^/]+\.lock$|\.stage\/(?:run|fetch)-[^/]+$|ledger\/(?:cora\.db|missing)|ledger\/notified)|\/home\/\.local\/state\/cora\/(?!projects)|\/cora\.log(?:\.1)?$|-shm$|-journal$|\/\.git\/|\/(?:prompt)(?:\.new)?$|\/\.cora-restore(?:\/lock|\/\.gitignore)?$/;
+  /\/\.(?:lock|gc-lock|ship-lock)$|\/vault[^/]*\/(?:\.cache(?:\/|$)|\.stage\/[^/]+\.lock$|\.stage\/(?:run|fetch)-[^/]+$|ledger\/(?:cora\.db|missing)|ledger\/notified)|\/home\/\.local\/state\/cora\/(?!projects)|\/home\/\.cache(?:\/|$)|\/cora\.log(?:\.1)?$|-shm$|-journal$|\/\.git\/(?!hooks\/)|\/(?:prompt)(?:\.new)?$|\/\.cora-restore(?:\/lock|\/\.gitignore)?$/;
 
 const CALLS =
   'open,openat,creat,write,pwrite64,writev,pwritev,ftruncate,truncate,fallocate,copy_file_range,sendfile,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mkdir,mkdirat,mknod,mknodat,unlink,unlinkat,rmdir,fsync,fdatasync,syncfs,sync,ioctl';
@@ -32,15 +32,32 @@ export type SyncRun = Run & {
   readonly syncs: number;
 };
 
-/** Runs `bin/cora ARGS` under strace and looks at everything below the sandbox. Paths must be printable ASCII. */
-export async function syncTrace(sandbox: Sandbox, args: readonly string[], options: { readonly env?: NodeJS.ProcessEnv } = {}): Promise<SyncRun> {
+/** Runs `bin/cora ARGS` under strace and looks at everything below the sandbox. Paths must be printable ASCII. `as`: the program that starts it (setpriv). */
+export async function syncTrace(
+  sandbox: Sandbox,
+  args: readonly string[],
+  options: { readonly env?: NodeJS.ProcessEnv; readonly as?: readonly string[] } = {},
+): Promise<SyncRun> {
   const directory = mkdtempSync(join('/tmp', 'cora-syncs-'));
   try {
     const file = join(directory, 'calls');
     const existing = new Set(pathsBelow(sandbox.root));
     const run = await execute(
       requireProgram('strace', 'strace'),
-      ['-f', '-y', '-qq', '-s', '0', '-e', `trace=${CALLS}${VERDICTS === undefined ? '' : ',access'}`, '-o', file, CORA, ...args],
+      [
+        '-f',
+        '-y',
+        '-qq',
+        '-s',
+        '0',
+        '-e',
+        `trace=${CALLS}${VERDICTS === undefined ? '' : ',access'}`,
+        '-o',
+        file,
+        ...(options.as ?? []),
+        CORA,
+        ...args,
+      ],
       {
         cwd: sandbox.project,
         env: { PATH, HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: join(sandbox.root, 'cora.log'), ...options.env },
