@@ -60,7 +60,7 @@ export function planUndo(project: ProjectFacts, location: VaultLocation, ctx: Co
   return {
     files: record.files.flatMap((file) => {
       const state = stateOfFile(file);
-      return state === 'gone' ? [] : [{ path: file.path, action: state === 'same' ? ('remove' as const) : ('keep' as const) }];
+      return state === 'gone' ? [] : [{ path: file.path, action: state === 'edited' ? ('keep' as const) : ('remove' as const) }];
     }),
     hooks: record.hooks,
     timers: record.timers !== null,
@@ -122,7 +122,7 @@ export function applyUndo(
   for (const file of plan.record.files) {
     const state = stateOfFile(file);
     if (state === 'edited') kept.push({ path: file.path, reason: 'it was edited since init wrote it' });
-    if (state === 'same') {
+    if (state === 'same' || state === 'begun') {
       attempt(file.path, () => {
         rmSync(file.path);
         removed.push(file.path);
@@ -147,7 +147,7 @@ export function applyUndo(
     kept.push(...agents.kept);
     left = { ...left, agents: agents.left };
   });
-  const remaining = plan.record.files.filter((file) => stateOfFile(file) === 'same');
+  const remaining = plan.record.files.filter((file) => !['edited', 'gone'].includes(stateOfFile(file)));
   left = { ...left, files: remaining, directories: removeEmpty(plan.record.directories) };
   if (isUndone(left)) removeInitRecord(vault);
   else writeInitRecord(vault, left);

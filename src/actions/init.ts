@@ -128,8 +128,10 @@ function writeFile(vault: Vault, file: PlannedFile, written: WrittenFile[], ctx:
     return { path, action: 'failed', reason: 'the path of the project is not UTF-8' };
   }
   const ours = readInitRecord(vault, ctx.now()).files.find((one) => one.path === path);
-  if (exists(path)) {
-    if (ours !== undefined && stateOfFile(ours) === 'same') return { path, action: 'same' };
+  const state = ours === undefined ? undefined : stateOfFile(ours);
+  if (state === 'begun') rmSync(path, { force: true });
+  else if (exists(path)) {
+    if (state === 'same') return { path, action: 'same' };
     return { path, action: 'kept', reason: ours === undefined ? 'it was there before' : 'it was edited since init wrote it' };
   }
   const made = { path, sha256: sha256(content) };

@@ -94,9 +94,14 @@ export function sha256(content: string | Uint8Array): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-/** `same` as it was written, `edited` since, or `gone`. */
-export function stateOfFile(file: WrittenFile): 'same' | 'edited' | 'gone' {
+/**
+ * `same` as it was written, `edited` since, or `gone`; `begun` where init was killed between making the file and writing it: it is
+ * empty, and has the mode that no file of init keeps.
+ */
+export function stateOfFile(file: WrittenFile): 'same' | 'begun' | 'edited' | 'gone' {
   const stat = lstatSync(file.path, { throwIfNoEntry: false });
   if (stat === undefined) return 'gone';
-  return stat.isFile() && sha256(readFileSync(file.path)) === file.sha256 ? 'same' : 'edited';
+  if (!stat.isFile()) return 'edited';
+  if (stat.size === 0 && (stat.mode & 0o7777) === 0o600) return 'begun';
+  return sha256(readFileSync(file.path)) === file.sha256 ? 'same' : 'edited';
 }

@@ -93,6 +93,20 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
     await works('restore', '--undo', '--yes', '--confirm-service-stopped');
   });
 
+  it('what is restored into a database that a program has open', async () => {
+    await ready();
+    const database = new DatabaseSync(join(sandbox.project, 'app.db'));
+    try {
+      database.exec("PRAGMA journal_mode = WAL; INSERT INTO t VALUES ('since')");
+      await works('restore', 'latest', 'app.db', '--yes', '--live');
+      expect(database.prepare('SELECT count(*) AS n FROM t').get()).toEqual({ n: 1 });
+      await works('restore', '--undo', '--yes', '--live');
+      expect(database.prepare('SELECT count(*) AS n FROM t').get()).toEqual({ n: 2 });
+    } finally {
+      database.close();
+    }
+  });
+
   it('a log that was cut, and what was cut off', async () => {
     await ready();
     appendFileSync(join(sandbox.project, 'app.log'), 'more\n');
@@ -193,6 +207,17 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
     await works('ship', '--saves');
     const vault = join(sandbox.root, 'vault-again');
     await trace(['recover', remote, '--vault', vault, '--to', join(sandbox.root, 'out-recovered'), '--yes']);
+    const key = join(sandbox.root, 'key.txt');
+    const { recipient } = (await sandbox.json(['key', 'new', '--out', key])).result;
+    const encrypted = join(sandbox.root, 'encrypted');
+    mkdirSync(encrypted);
+    appendFileSync(join(sandbox.project, 'cora.toml'), `recipients = ["${String(recipient)}"]\n`);
+    await works('ship', '--saves', '--remote', encrypted);
+    const again = join(sandbox.root, 'vault-decrypted');
+    const args = ['recover', encrypted, '--identity', key, '--vault', again, '--to', join(sandbox.root, 'out-decrypted'), '--yes'];
+    const run = await syncTrace(sandbox, args);
+    // What is in a stage is compared with its sums before anybody sees it, and synced as a whole then.
+    expect([run.code, run.unsafe.filter((line) => !/\/\.stage\/fetch-.* when it was renamed to .*\/\.stage\/fetch-/.test(line))]).toEqual([0, []]);
   });
 
   const noRclone = findProgram('rclone') === undefined;
