@@ -196,30 +196,6 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
     },
   );
 
-  // rclone's threads under strace take their time.
-  const asked = process.env['CORA_TEST_SLOW'] === '1' || process.env['CORA_TEST_MUTANTS'] === '1';
-  const whyNot = findProgram('rclone') === undefined ? ' (needs rclone)' : asked ? '' : ' (slow)';
-  it.skipIf(whyNot !== '')(`copies at a remote that is a directory, and what comes back from them${whyNot}`, async () => {
-    await ready();
-    const remote = join(sandbox.root, 'remote');
-    mkdirSync(remote);
-    appendFileSync(join(sandbox.project, 'cora.toml'), `[offsite]\nremote = "${remote}"\n`);
-    await works('ship', '--saves');
-    const vault = join(sandbox.root, 'vault-again');
-    await trace(['recover', remote, '--vault', vault, '--to', join(sandbox.root, 'out-recovered'), '--yes']);
-    const key = join(sandbox.root, 'key.txt');
-    const { recipient } = (await sandbox.json(['key', 'new', '--out', key])).result;
-    const encrypted = join(sandbox.root, 'encrypted');
-    mkdirSync(encrypted);
-    appendFileSync(join(sandbox.project, 'cora.toml'), `recipients = ["${String(recipient)}"]\n`);
-    await works('ship', '--saves', '--remote', encrypted);
-    const again = join(sandbox.root, 'vault-decrypted');
-    const args = ['recover', encrypted, '--identity', key, '--vault', again, '--to', join(sandbox.root, 'out-decrypted'), '--yes'];
-    const run = await syncTrace(sandbox, args);
-    // What is in a stage is compared with its sums before anybody sees it, and synced as a whole then.
-    expect([run.code, run.unsafe.filter((line) => !/\/\.stage\/fetch-.* when it was renamed to .*\/\.stage\/fetch-/.test(line))]).toEqual([0, []]);
-  });
-
   const noRclone = findProgram('rclone') === undefined;
   it.skipIf(noRclone)(
     `the files of a copy on a disk are synced before the marker that vouches for them${noRclone ? ' (needs rclone)' : ''}`,
@@ -245,6 +221,32 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
       expect(order.join(' ')).toMatch(/^(?:(?:files )+sync marker sync ?)+$/);
     },
   );
+
+  // rclone's threads under strace take their time.
+  const asked = process.env['CORA_TEST_SLOW'] === '1' || process.env['CORA_TEST_MUTANTS'] === '1';
+  const whyNot = findProgram('rclone') === undefined ? ' (needs rclone)' : asked ? '' : ' (slow)';
+  it.skipIf(whyNot !== '')(`copies at a remote that is a directory, and what comes back from them${whyNot}`, async () => {
+    await ready();
+    const remote = join(sandbox.root, 'remote');
+    mkdirSync(remote);
+    appendFileSync(join(sandbox.project, 'cora.toml'), `[offsite]\nremote = "${remote}"\n`);
+    await works('ship', '--saves');
+    const vault = join(sandbox.root, 'vault-again');
+    await trace(['recover', remote, '--vault', vault, '--to', join(sandbox.root, 'out-recovered'), '--yes']);
+    const key = join(sandbox.root, 'key.txt');
+    const { recipient } = (await sandbox.json(['key', 'new', '--out', key])).result;
+    const encrypted = join(sandbox.root, 'encrypted');
+    mkdirSync(encrypted);
+    appendFileSync(join(sandbox.project, 'cora.toml'), `recipients = ["${String(recipient)}"]\n`);
+    await works('ship', '--remote', encrypted);
+    const again = join(sandbox.root, 'vault-decrypted');
+    const args = ['recover', encrypted, '--identity', key, '--vault', again, '--to', join(sandbox.root, 'out-decrypted'), '--yes'];
+    const run = await syncTrace(sandbox, args);
+    // What is in a stage is compared with its sums before anybody sees it, and synced as a whole then.
+    expect([run.code, run.stderr, run.unsafe.filter((line) => !/\/\.stage\/fetch-.* when it was renamed to .*\/\.stage\/fetch-/.test(line))]).toEqual(
+      [0, '', []],
+    );
+  });
 
   it('the ledger that was made again', async () => {
     await ready();

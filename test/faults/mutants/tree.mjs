@@ -3,7 +3,7 @@
 // file, and no variable, because Cora's children and the tests' sandboxes start with an environment from nothing.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { listPoints } from './points.mjs';
@@ -47,6 +47,8 @@ export function __markedFlag(point) {
  */
 export function makeTree(root) {
   const copy = mkdtempSync(join(tmpdir(), 'cora-mutants-'));
+  // Some tests run Cora as the user nobody.
+  chmodSync(copy, 0o755);
   const files = execFileSync('git', ['-C', root, 'ls-files', '-z', '-c', '-o', '--exclude-standard'], { encoding: 'utf8' }).split('\0');
   for (const file of new Set(files.filter((name) => name !== ''))) {
     mkdirSync(dirname(join(copy, file)), { recursive: true });
