@@ -14,6 +14,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -146,6 +147,17 @@ test.skipIf(strace === undefined)('killed at each step of the swap: nothing is l
     expect([step, leftovers(), existsSync(note())]).toEqual([step, [], false]);
   }
 });
+
+test.skipIf(strace === undefined)(
+  'killed in the middle, and the file deleted since: what was kept beside it has its name again (needs strace)',
+  async () => {
+    writeFileSync(at(LOG), numbered(0, 6000));
+    await injected('rename:signal=KILL:when=3');
+    rmSync(at(LOG));
+    expect((await sandbox.cora(['save'])).code).toBe(0);
+    expect([numbers(live()).length, leftovers(), existsSync(note())]).toEqual([6000, [], false]);
+  },
+);
 
 test.skipIf(strace === undefined || !isRoot)(
   'an append-only file is so again after a kill on either side of the swap (needs root, strace)',
