@@ -65,7 +65,14 @@ test.skipIf(why !== undefined)(`agree; cut; rewritten; asked of nobody${why === 
   expect(cut.heads.damaged).toMatchObject([{ path: `ledger line ${known}`, reason: expect.stringContaining("taken out of the ledger's end") }]);
 
   // Another time in the first line, and everything chained again.
-  writeFileSync(chain, rechain(lines.map((line, at) => (at === 0 ? line.replace(/T\d\d:/, 'T00:') : line))));
+  writeFileSync(
+    chain,
+    rechain(
+      lines.map((line, at) =>
+        at === 0 ? line.replace(/T(\d)(\d):/, (_, tens: string, ones: string) => `T${tens}${(Number(ones) + 1) % 4}:`) : line,
+      ),
+    ),
+  );
   rmSync(table, { force: true });
   const rewritten = await verify();
   expect(rewritten.code).toBe(21);
@@ -81,7 +88,14 @@ test.skipIf(why !== undefined)(`agree; cut; rewritten; asked of nobody${why === 
   expect((await box.cora(['verify', '--offsite'])).code).toBe(2);
 
   // ship meets the copies again where its record is gone, and says so after it has sent what there is.
-  writeFileSync(chain, rechain(lines.map((line, at) => (at === 0 ? line.replace(/T\d\d:/, 'T00:') : line))));
+  writeFileSync(
+    chain,
+    rechain(
+      lines.map((line, at) =>
+        at === 0 ? line.replace(/T(\d)(\d):/, (_, tens: string, ones: string) => `T${tens}${(Number(ones) + 1) % 4}:`) : line,
+      ),
+    ),
+  );
   rmSync(table, { force: true });
   rmSync(join(box.vault, 'ledger/offsite.json'));
   expect(await box.json(['ship'])).toMatchObject({ code: 21, error: { code: 'damaged', message: expect.stringContaining('rewritten') } });
