@@ -6,7 +6,7 @@ import { type Bytes, bytes, dirnameBytes, fsPath, joinBytes, printable, toText }
 import type { Context, Problem } from '../base/context.ts';
 import { CoraError, errnoOf, writeFailure } from '../base/errors.ts';
 import { pathFields } from '../base/path-fields.ts';
-import { freeBytes, makePath } from '../os/files.ts';
+import { freeBytes, makePath, syncDirectory } from '../os/files.ts';
 import { tame } from '../os/foreign-tar.ts';
 import { onPath } from '../os/long-path.ts';
 import { syncFileSystem } from '../os/sync.ts';
@@ -132,6 +132,8 @@ async function intoPlace<T>(to: Bytes, size: number, fill: (stage: Bytes) => Pro
       renameSync(fsPath(stage), fsPath(to));
       chmodSync(fsPath(to), mode & 0o1777);
     }
+    // The names were given after everything else was synced.
+    onPath(parent, syncDirectory);
     return result;
   } finally {
     rmSync(fsPath(around), { recursive: true, force: true });

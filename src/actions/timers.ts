@@ -3,10 +3,9 @@
 
 import { chmodSync, lstatSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { fromText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError, errnoOf } from '../base/errors.ts';
-import { exists, makePath, namesIn, readTextIfThere, replaceFile } from '../os/files.ts';
+import { exists, makeDirectories, namesIn, readTextIfThere, replaceFile } from '../os/files.ts';
 import { isBooted, lingers, order, userId, userName } from '../os/systemctl.ts';
 import { isOurs } from '../os/systemd-unit.ts';
 import { openForWriting } from './open-project.ts';
@@ -99,7 +98,9 @@ function write({ files }: TimersPlan): void {
     if (change === 'same') continue;
     try {
       // Unit files are for everyone to read: systemctl status runs as any user.
-      if (makePath(fromText(dirname(path)))) chmodSync(dirname(path), 0o755);
+      const isNew = !exists(dirname(path));
+      makeDirectories('', dirname(path));
+      if (isNew) chmodSync(dirname(path), 0o755);
       replaceFile(path, content, true);
       chmodSync(path, 0o644);
     } catch (error) {

@@ -173,19 +173,27 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
 
   const noNobody = isRoot ? whyNotNobody() : undefined;
   it.skipIf(noNobody !== undefined)(
-    `what is written for a person: a configuration, a hook over one that was there, a key and its recipient${noNobody === undefined ? '' : ` (${noNobody})`}`,
+    `what is written for a person: a configuration, a hook over one that was there, a key, units, and what another tool had backed up${noNobody === undefined ? '' : ` (${noNobody})`}`,
     async () => {
       const own = new Sandbox({ nobody: isRoot });
       try {
         await execute('git', ['init', '-q'], { cwd: own.project, env: { PATH, HOME: own.home } });
         writeFileSync(join(own.project, '.git/hooks/pre-push'), '#!/bin/sh\ntrue\n', { mode: 0o755 });
         writeFileSync(join(own.project, 'AI_WORK_LOG.md'), 'x');
-        if (isRoot) await execute('chown', ['-R', '65534:65534', own.project]);
+        mkdirSync(join(own.root, 'foreign'));
+        const foreign = join(own.root, 'foreign/notes-backup-20260502-080910.db');
+        const database = new DatabaseSync(foreign);
+        database.exec('CREATE TABLE t (a)');
+        database.close();
+        if (isRoot) await execute('chown', ['-R', '65534:65534', own.root]);
         const as = isRoot ? ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'] : [];
         for (const args of [
           ['init', '--yes', '--no-timers', '--no-hook'],
           ['hooks', 'install'],
           ['key', 'new', '--write'],
+          ['timers', 'install', '--unit-dir', join(own.root, 'units')],
+          ['adopt', join(own.root, 'foreign')],
+          ['restore', foreign, '--to', join(own.root, 'out')],
         ]) {
           const run = await syncTrace(own, args, { as });
           expect([args, run.code, run.unsafe]).toEqual([args, 0, []]);
