@@ -1,6 +1,6 @@
 // Bundles src into dist/, one file each: main.js (what starts), cli.js (everything else, whose parts
 // and Node's own modules are loaded when a command first needs them), worker.js (the store's
-// threads) and mcp-sdk.js (a megabyte that `cora mcp` alone reads). CommonJS: `cora backup auto` with nothing to do took 115 ms so, and 195 ms from 60 ES
+// threads), mcp-sdk.js (a megabyte that `cora mcp` alone reads) and http-sdk.js (of `cora serve`). CommonJS: `cora backup auto` with nothing to do took 115 ms so, and 195 ms from 60 ES
 // modules. New files come first and main.js last, each by rename: a command that runs during a build finds
 // what it loads. What nobody names any more stays for an hour.
 
@@ -28,21 +28,33 @@ for (const [name, path] of Object.entries(entries)) {
 }
 if (Object.keys(entryPoints).length === 0) process.exit(0);
 
-// The SDK and the whole of zod, which its schemas are made with, in a file of their own.
-const SDK_FILE = 'mcp-sdk';
-const SDK = /^(?:@modelcontextprotocol\/sdk\/server\/(?:mcp|stdio)\.js|zod)$/;
-const SDK_SOURCE = `export { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+// What one command alone needs of libraries, with the whole of zod, which its schemas are made with, in a file of its own.
+const SDKS = {
+  'mcp-sdk': {
+    folder: 'src/cli/mcp',
+    names: /^(?:@modelcontextprotocol\/sdk\/server\/(?:mcp|stdio)\.js|zod)$/,
+    source: `export { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 export { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js';
-export { z } from 'zod';`;
-const sdk = {
-  name: SDK_FILE,
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: SDK }, ({ importer }) => (importer.startsWith(join(root, 'src')) ? { path: `./${SDK_FILE}.js`, external: true } : undefined));
-    onResolve({ filter: /^mcp-sdk$/ }, () => ({ path: SDK_FILE, namespace: SDK_FILE }));
-    onLoad({ filter: /.*/, namespace: SDK_FILE }, () => ({ contents: SDK_SOURCE, resolveDir: root }));
+export { z } from 'zod';`,
+  },
+  'http-sdk': {
+    folder: 'src/cli/http',
+    names: /^(?:hono|@hono\/node-server(?:\/utils\/response)?|zod)$/,
+    source: `export { Hono } from 'hono';
+export { getRequestListener } from '@hono/node-server';
+export { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+export { z } from 'zod';`,
   },
 };
-entryPoints[SDK_FILE] = SDK_FILE;
+const sdks = Object.entries(SDKS).map(([name, { folder, names, source }]) => ({
+  name,
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: names }, ({ importer }) => (importer.startsWith(join(root, folder)) ? { path: `./${name}.js`, external: true } : undefined));
+    onResolve({ filter: new RegExp(`^${name}$`) }, () => ({ path: name, namespace: name }));
+    onLoad({ filter: /.*/, namespace: name }, () => ({ contents: source, resolveDir: root }));
+  },
+}));
+for (const name of Object.keys(SDKS)) entryPoints[name] = name;
 
 const result = await build({
   absWorkingDir: root,
@@ -55,7 +67,7 @@ const result = await build({
   target: 'node22',
   minifyWhitespace: true,
   // main.js sets up the compile cache before it loads the rest; require, so that Node's loader of ES modules stays out.
-  plugins: [{ name: 'cli', setup: ({ onResolve }) => onResolve({ filter: /^\.\/cli\.ts$/ }, () => ({ path: './cli.js', external: true })) }, sdk],
+  plugins: [{ name: 'cli', setup: ({ onResolve }) => onResolve({ filter: /^\.\/cli\.ts$/ }, () => ({ path: './cli.js', external: true })) }, ...sdks],
   supported: { 'dynamic-import': false },
   external: ['better-sqlite3'],
   define: { CORA_VERSION: JSON.stringify(version), ...META },

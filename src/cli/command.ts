@@ -87,6 +87,8 @@ export type Within = {
   readonly monitor: Monitor;
   /** Ends this command alone. */
   readonly signal: AbortSignal;
+  /** Instead of what was asked for on the command line, in milliseconds: waiting for the vault stops the whole process. */
+  readonly lockWait?: number;
 };
 
 /** How a run ended, for people and programs alike. */

@@ -17,6 +17,7 @@ import { PROTECTION_COMMANDS } from './commands-protection.ts';
 import { RECOVER_COMMANDS } from './commands-recover.ts';
 import { RETENTION_COMMANDS } from './commands-retention.ts';
 import { SAY_COMMANDS } from './commands-say.ts';
+import { SERVE_COMMANDS } from './commands-serve.ts';
 import { SETUP_COMMANDS } from './commands-setup.ts';
 import { SHELL_COMMANDS } from './commands-shell.ts';
 import { TORTURE_COMMANDS } from './commands-torture.ts';
@@ -219,6 +220,7 @@ export const COMMANDS: readonly Command[] = [
   ...DATABASE_COMMANDS,
   ...ADOPT_COMMANDS,
   ...MCP_COMMANDS,
+  ...SERVE_COMMANDS,
   ...SHELL_COMMANDS,
   command({
     name: 'version',

@@ -65,6 +65,7 @@ const GROUPS: readonly (readonly [title: string, rows: readonly Row[]])[] = [
       ['hooks install', 'save before each push'],
       ['shell', 'completion and prompt for bash, zsh and fish'],
       ['mcp', 'for AI assistants'],
+      ['serve', 'a page to look at, and HTTP for programs'],
     ],
   ],
 ];

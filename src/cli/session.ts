@@ -146,8 +146,8 @@ function vaultOf({ vault }: GlobalOptions, absolute: (path: Bytes) => Bytes): Pi
 async function runWithin(host: Host, globals: GlobalOptions, place: Within, work: (session: Session) => Promise<Outcome>): Promise<Outcome> {
   const { yes: _yes, ...others } = globals;
   // A program reads the result, whole.
-  const rest: GlobalOptions = { ...others, json: true };
-  const { command, trigger, cwd, monitor } = place;
+  const { command, trigger, cwd, monitor, lockWait } = place;
+  const rest: GlobalOptions = { ...others, json: true, ...(lockWait === undefined ? {} : { lockWait }) };
   const signal = AbortSignal.any([host.signal, place.signal]);
   // The one it runs within may have taken stdout for a protocol.
   const inner: Host = { ...host, stdout: host.stderr, cwd: () => cwd, ask: undefined, signal };

@@ -33,6 +33,7 @@ export const NAMES = {
   adopted: 'ledger/adopted.json',
   offsite: 'ledger/offsite.json',
   torture: 'ledger/torture',
+  httpToken: 'ledger/http-token',
   stage: '.stage',
   trash: '.trash',
   cache: '.cache',

@@ -1,0 +1,77 @@
+// Where `cora serve` listens: loopback, a unix socket of mode 0600, or a socket that systemd opened for it.
+// Invariant: nothing but this machine can reach any of them.
+
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { connect } from 'node:net';
+import { CoraError, errnoOf, messageOf } from '../../base/errors.ts';
+
+/** `fd`: given by systemd. */
+export type Place = { readonly port: number } | { readonly socket: string } | { readonly fd: number };
+
+export type Listening = { readonly url: string | undefined; readonly socket: string | undefined };
+
+/** systemd's first descriptor (sd_listen_fds(3)). */
+const FIRST_FD = 3;
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1']);
+
+/**
+ * The socket that systemd hands over; undefined where it did not start this process so.
+ * @throws CoraError usage for more than one
+ */
+export function inheritedPlace(env: (name: string) => string | undefined, pid: number): Place | undefined {
+  if (env('LISTEN_PID') !== String(pid)) return undefined;
+  const count = env('LISTEN_FDS') ?? '';
+  if (count !== '1')
+    throw new CoraError('usage', `systemd handed over ${count || 'no'} sockets, and one is served`, { hint: 'one ListenStream= in the socket unit' });
+  return { fd: FIRST_FD };
+}
+
+/** @throws CoraError refused where somebody else listens there, or a given socket is no loopback; io */
+export async function listenAt(server: Server, place: Place): Promise<Listening> {
+  if ('socket' in place) await removeStale(place.socket);
+  const where = 'port' in place ? { host: '127.0.0.1', port: place.port } : 'fd' in place ? { fd: place.fd } : { path: place.socket };
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(notListening(error, place)));
+    server.listen({ ...where, exclusive: true }, resolve);
+  });
+  const address = server.address();
+  if (address === null) throw new CoraError('io', 'The socket is gone already');
+  if (typeof address === 'string') {
+    if ('socket' in place) chmodSync(place.socket, 0o600);
+    return { url: undefined, socket: address };
+  }
+  if (!LOOPBACK.has(address.address))
+    throw new CoraError('refused', `The socket that systemd opened is at ${address.address}, which others can reach`, {
+      hint: 'ListenStream=127.0.0.1:PORT, or a path',
+    });
+  const host = address.address.includes(':') ? `[${address.address}]` : address.address;
+  return { url: `http://${host}:${address.port}/`, socket: undefined };
+}
+
+function notListening(error: Error, place: Place): CoraError {
+  const where = 'port' in place ? `port ${place.port}` : 'socket' in place ? place.socket : 'the socket that systemd gave';
+  if (errnoOf(error) === 'EADDRINUSE')
+    return new CoraError('refused', `Somebody else listens at ${where}`, {
+      hint: 'end that one, or take any free port: cora serve --port 0',
+      cause: error,
+    });
+  return new CoraError('io', `Listening at ${where} failed: ${messageOf(error)}`, { hint: 'try another place: cora serve --port 0', cause: error });
+}
+
+/** A socket of a server that was killed; anything else stays. */
+async function removeStale(path: string): Promise<void> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket()) throw new CoraError('refused', `${path} is there and is no socket`, { hint: 'name another path with --socket' });
+  const answers = await new Promise<boolean>((resolve) => {
+    const client = connect({ path });
+    client.once('connect', () => {
+      client.destroy();
+      resolve(true);
+    });
+    client.once('error', () => resolve(false));
+  });
+  if (answers) throw new CoraError('refused', `Somebody else listens at ${path}`, { hint: 'end that one, or name another path with --socket' });
+  rmSync(path, { force: true });
+}
