@@ -60,6 +60,18 @@ test('health is told to who has the token, and nobody else learns anything', asy
   expect(ended.stderr).not.toContain(server.token);
 });
 
+test('it listens on loopback alone', async () => {
+  const server = await start();
+  const port = Number(new URL(server.url).port).toString(16).toUpperCase().padStart(4, '0');
+  const listening = ['/proc/net/tcp', '/proc/net/tcp6']
+    .filter((file) => existsSync(file))
+    .flatMap((file) => readFileSync(file, 'utf8').split('\n'))
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, local, , state]) => state === '0A' && local?.endsWith(`:${port}`) === true)
+    .map(([, local]) => local);
+  expect(listening).toEqual([`0100007F:${port}`]);
+});
+
 test('another name, another origin and another site are refused before the token is looked at', async () => {
   const server = await start();
   const { host } = new URL(server.url);

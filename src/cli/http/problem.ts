@@ -81,11 +81,6 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   no_space: 507,
 };
 
-/** The HTTP status of an error of a command. */
-export function statusOf(code: ErrorCode): number {
-  return STATUS[code];
-}
-
 export function problemOf({ code, message, hint, details, exitCode }: CoraError | (Failure & { readonly exitCode: number })): ProblemDocument {
   return {
     type: 'about:blank',
