@@ -1,10 +1,11 @@
 // The table of routes of `cora serve`: what it can do, and which file does it.
 
 import type { Route } from './route.ts';
+import { ATOCORE_ROUTES } from './routes-atocore.ts';
 import { entryRoutes } from './routes-entry.ts';
 import { STATE_ROUTES } from './routes-state.ts';
 import type { Around } from './serving.ts';
 
 export function routesOf(around: Around): readonly Route[] {
-  return [...entryRoutes(around), ...STATE_ROUTES];
+  return [...entryRoutes(around), ...STATE_ROUTES, ...ATOCORE_ROUTES];
 }
