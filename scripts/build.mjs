@@ -1,6 +1,6 @@
 // Bundles src into dist/, one file each: main.js (what starts), cli.js (everything else, whose parts
 // and Node's own modules are loaded when a command first needs them), worker.js (the store's
-// threads), mcp-sdk.js (a megabyte that `cora mcp` alone reads) and http-sdk.js (of `cora serve`). CommonJS: `cora backup auto` with nothing to do took 115 ms so, and 195 ms from 60 ES
+// threads), mcp-sdk.js (a megabyte that `cora mcp` alone reads), http-sdk.js (of `cora serve`) and page.html (build-page.mjs). CommonJS: `cora backup auto` with nothing to do took 115 ms so, and 195 ms from 60 ES
 // modules. New files come first and main.js last, each by rename: a command that runs during a build finds
 // what it loads. What nobody names any more stays for an hour.
 
@@ -10,6 +10,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { parse } from 'smol-toml';
+import { buildPage } from './build-page.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -92,6 +93,8 @@ mkdirSync(join(dist, 'shell'), { recursive: true });
 // What `cora say` understands; src/language/lexicon.ts reads it from beside the bundle, quickly.
 const phrases = parse(readFileSync(join(root, 'src/language/phrases.toml'), 'utf8'));
 result.outputFiles.push({ path: join(dist, 'phrases.json'), contents: Buffer.from(JSON.stringify(phrases)) });
+// What `cora serve` shows; src/cli/http reads it from beside the bundle.
+result.outputFiles.push(...(await buildPage(root, version)));
 for (const file of result.outputFiles.toSorted((a, b) => rank(a.path) - rank(b.path))) {
   fresh.add(relative(dist, file.path).split('/')[0]);
   if (existsSync(file.path) && readFileSync(file.path).equals(file.contents)) continue;

@@ -40,6 +40,7 @@ lint() {
 if [ "$config" = vitest.config.ts ]; then
   lint biome check --error-on-warnings .
   lint tsc --noEmit
+  lint tsc --noEmit -p web
   lint knip --no-progress
 fi
 

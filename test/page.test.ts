@@ -1,0 +1,74 @@
+// The page of `cora serve` as the build leaves it, and what of it needs no browser: one file, its policy, foreign names, diffs.
+
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { hunksOf } from '../web/hunks.ts';
+import { partsOf, plain } from '../web/visible.ts';
+
+const dist = join(import.meta.dirname, '..', 'dist');
+const html = readFileSync(join(dist, 'page.html'), 'utf8');
+const policy = readFileSync(join(dist, 'page.csp'), 'utf8');
+
+const inside = (tag: string): string => new RegExp(`<${tag}>([\\s\\S]*?)</${tag}>`).exec(html)?.[1] ?? '';
+const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+
+test('the page is one file, and names nothing outside it', () => {
+  expect(html.match(/<script/g)).toHaveLength(1);
+  expect(html.match(/<style/g)).toHaveLength(1);
+  const markup = html.replace(inside('script'), '').replace(inside('style'), '');
+  expect(markup).not.toMatch(/\b(?:src|srcset|action|on\w+)=/);
+  expect(markup.match(/href="[^"]*"/g)).toEqual(['href="data:,"']);
+  expect(inside('style')).not.toMatch(/url\(|@import/);
+  // The one address in the script is the name of a namespace, which nothing asks for.
+  expect(new Set(inside('script').match(/https?:\/\/[^"'` ]+/g))).toEqual(
+    new Set(['http://www.w3.org/2000/svg', 'http://www.w3.org/1998/Math/MathML', 'http://www.w3.org/1999/xhtml']),
+  );
+});
+
+test('the policy lets run what is in the file and nothing else', () => {
+  expect(policy).toMatch(/^[^\n]+\n$/);
+  const rules = new Map(
+    policy
+      .trim()
+      .split('; ')
+      .map((rule) => [rule.slice(0, rule.indexOf(' ')), rule.slice(rule.indexOf(' ') + 1)]),
+  );
+  expect(rules.get('script-src')).toBe(hashOf(inside('script')));
+  expect(rules.get('style-src')).toBe(hashOf(inside('style')));
+  expect(rules.get('default-src')).toBe("'none'");
+  expect(rules.get('connect-src')).toBe("'self'");
+  expect(rules.get('img-src')).toBe('data:');
+  for (const name of ['frame-ancestors', 'base-uri', 'form-action', 'trusted-types']) expect(rules.get(name)).toBe("'none'");
+  expect(rules.get('require-trusted-types-for')).toBe("'script'");
+});
+
+test.each([
+  ['a name that turns its end around', 'photo\u202egnp.exe', 'photo\\u202egnp.exe'],
+  ['isolates and marks', 'a\u2066b\u2069\u200f', 'a\\u2066b\\u2069\\u200f'],
+  ['an escape sequence of a terminal', '\x1b[31mred', '\\x1b[31mred'],
+  ['a line end', 'one\ntwo', 'one\\x0atwo'],
+  ['zero width and soft hyphens', 're\u200bport\u00ad.txt\ufeff', 're\\u200bport\\u00ad.txt\\ufeff'],
+  ['tags that nobody sees', 'x\u{e0041}', 'x\\ue0041'],
+  ['a character without a shape of its own', 'x\ue000y', 'x\\ue000y'],
+])('%s is written out', (_what, name, shown) => {
+  expect(plain(name)).toBe(shown);
+  expect(partsOf(name).filter((_part, index) => index % 2 === 1).length).toBeGreaterThan(0);
+});
+
+test.each(['notes.md', 'Jürgen – Ünïcode', 'עברית', 'a  b', '</script><b>x', '👩‍👧 family'])('%s stays as it is', (name) => {
+  expect(partsOf(name)).toEqual([name]);
+});
+
+test('a diff becomes pairs of lines with their numbers', () => {
+  const [first, second] = hunksOf('@@ -1,4 +1,5 @@\n same\n-old\n+new\n+newer\n same\n-gone\n@@ -40 +41 @@\n-a\n+b\n\\ No newline at end of file\n');
+  expect(first?.pairs.map(({ before, after }) => [before?.number, before?.text, after?.number, after?.text])).toEqual([
+    [1, 'same', 1, 'same'],
+    [2, 'old', 2, 'new'],
+    [undefined, undefined, 3, 'newer'],
+    [3, 'same', 4, 'same'],
+    [4, 'gone', undefined, undefined],
+  ]);
+  expect(second?.pairs).toEqual([{ before: { number: 40, text: 'a' }, after: { number: 41, text: 'b' }, same: false }]);
+});

@@ -1,0 +1,127 @@
+// A plot with the same figures as a table: the picture is for eyes, the table for everybody. Colours are those of the page,
+// light or dark; the lines differ in their dashes as well.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import uPlot from 'uplot';
+import { momentOf } from '../format.ts';
+
+export type Line = { readonly label: string; readonly values: readonly (number | null)[]; readonly shape?: 'line' | 'bars' | 'area' };
+
+export type PlotProps = {
+  readonly title: string;
+  readonly says: string;
+  /** Milliseconds since 1970, growing. */
+  readonly times: readonly number[];
+  readonly lines: readonly Line[];
+  readonly format: (value: number) => string;
+};
+
+const HEIGHT = 190;
+const DASHES: readonly (readonly number[])[] = [[], [6, 4], [2, 3]];
+
+export function Plot({ title, says, times, lines, format }: PlotProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const [open, setOpen] = useState(false);
+  const dark = useDark();
+  useEffect(() => {
+    const node = place.current;
+    if (node === null || times.length === 0) return undefined;
+    const plot = new uPlot(optionsFor(node, lines, format), [times.map((time) => time / 1000), ...lines.map(({ values }) => [...values])], node);
+    const watch = new ResizeObserver(() => plot.setSize({ width: Math.max(120, node.clientWidth), height: HEIGHT }));
+    watch.observe(node);
+    return () => {
+      watch.disconnect();
+      plot.destroy();
+    };
+  }, [times, lines, format, dark]);
+  return (
+    <figure class="plot card">
+      <figcaption>
+        <strong>{title}</strong>
+        <span>{says}</span>
+      </figcaption>
+      {times.length === 0 ? <p class="empty">There are no figures yet.</p> : <div ref={place} class="plot-place" aria-hidden="true" />}
+      <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+        <summary>The figures of “{title}” as a table</summary>
+        {open && (
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
+          <section class="scroll" aria-label={`Figures of ${title}`} tabIndex={0}>
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">Time</th>
+                  {lines.map(({ label }) => (
+                    <th scope="col" key={label}>
+                      {label}
+                    </th>
+                  ))}
+                </tr>
+              </thead>
+              <tbody>
+                {times
+                  .map((time, index) => (
+                    <tr key={time}>
+                      <th scope="row">{momentOf(time)}</th>
+                      {lines.map(({ label, values }) => (
+                        <td key={label}>{figure(values[index], format)}</td>
+                      ))}
+                    </tr>
+                  ))
+                  .reverse()}
+              </tbody>
+            </table>
+          </section>
+        )}
+      </details>
+    </figure>
+  );
+}
+
+const figure = (value: number | null | undefined, format: (value: number) => string): string =>
+  value === null || value === undefined ? '–' : format(value);
+
+function optionsFor(node: HTMLElement, lines: readonly Line[], format: (value: number) => string): uPlot.Options {
+  const style = getComputedStyle(node);
+  const color = (name: string): string => style.getPropertyValue(name).trim();
+  const font = `12px ${style.fontFamily}`;
+  const colors = [color('--accent'), color('--warn'), color('--suspect')];
+  const axis = { stroke: color('--muted'), font, grid: { stroke: color('--line'), width: 1 }, ticks: { stroke: color('--line'), width: 1 } };
+  const bars = uPlot.paths.bars?.({ size: [0.8, 26], radius: 0.15 });
+  return {
+    width: Math.max(120, node.clientWidth),
+    height: HEIGHT,
+    padding: [10, 12, 0, 0],
+    legend: { show: lines.length > 1 },
+    cursor: { y: false, drag: { x: true, y: false } },
+    scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+    axes: [axis, { ...axis, size: 66, values: (_plot, ticks) => ticks.map(format) }],
+    series: [
+      { value: (_plot, value) => (value === null ? '' : momentOf(value * 1000)) },
+      ...lines.map(({ label, shape }, index): uPlot.Series => {
+        const stroke = colors[index % colors.length] ?? '#888';
+        return {
+          label,
+          stroke,
+          width: shape === 'bars' ? 0 : 2,
+          dash: [...(DASHES[index % DASHES.length] ?? [])],
+          points: { show: false },
+          value: (_plot, value) => figure(value, format),
+          ...(shape === 'line' ? {} : { fill: shape === 'bars' ? stroke : `color-mix(in srgb, ${stroke} 18%, transparent)` }),
+          ...(shape === 'bars' && bars !== undefined ? { paths: bars } : {}),
+        };
+      }),
+    ],
+  };
+}
+
+function useDark(): boolean {
+  const query = '(prefers-color-scheme: dark)';
+  const [dark, setDark] = useState(() => matchMedia(query).matches);
+  useEffect(() => {
+    const list = matchMedia(query);
+    const look = (): void => setDark(list.matches);
+    list.addEventListener('change', look);
+    return () => list.removeEventListener('change', look);
+  }, []);
+  return dark;
+}

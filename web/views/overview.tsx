@@ -1,0 +1,193 @@
+// The first view: is it protected, what is missing and what to type, what the last days brought.
+
+import { useState } from 'preact/hooks';
+import { formatBytes, formatDuration } from '../../src/base/units.ts';
+import { type ApiError, get, post } from '../api.ts';
+import { counted, dayOf } from '../format.ts';
+import { asApiError, useLoad } from '../load.ts';
+import { Age, Said, SnapshotBadges, shapeOf } from '../parts/badges.tsx';
+import { Command } from '../parts/command.tsx';
+import { Icon } from '../parts/icons.tsx';
+import { ProblemBox, Waiting } from '../parts/problem.tsx';
+import { PROMISES, Ring } from '../parts/ring.tsx';
+import { DayStrip } from '../parts/strip.tsx';
+import { href } from '../route.ts';
+import type { Health, Kept, SnapshotList, SnapshotRow, Storage } from '../types.ts';
+import { plain } from '../visible.ts';
+
+const NEWEST = 6;
+
+export function Overview() {
+  const health = useLoad('health', (signal) => get<Health>('health', {}, signal));
+  const snapshots = useLoad('newest', (signal) => get<SnapshotList>('snapshots', { limit: NEWEST }, signal));
+  const storage = useLoad('storage', (signal) => get<Storage>('storage', {}, signal));
+  return (
+    <>
+      <h1 class="quiet">Overview</h1>
+      {health.error === undefined ? null : <ProblemBox error={health.error} again={health.again} />}
+      {health.data === undefined ? (
+        health.loading && <Waiting what="Looking at the vault" />
+      ) : (
+        <Promises health={health.data} newest={snapshots.data?.snapshots[0]} />
+      )}
+      {health.data === undefined ? null : <Warnings health={health.data} />}
+      <Actions />
+      <section class="card" aria-labelledby="days-title">
+        <header class="card-head">
+          <h2 id="days-title">The last 30 days</h2>
+          <a href={href('time')}>Whole time line</a>
+        </header>
+        {storage.data === undefined ? <Waiting what="Counting" /> : <DayStrip days={storage.data.days} />}
+        <p class="legend">
+          <span>
+            <Icon name="save" /> column: saves of a day
+          </span>
+          <span>
+            <Icon name="backup" /> a backup
+          </span>
+          <span>
+            <Icon name="suspect" /> something suspect
+          </span>
+        </p>
+      </section>
+      <section class="card" aria-labelledby="newest-title">
+        <header class="card-head">
+          <h2 id="newest-title">Newest</h2>
+          {snapshots.data === undefined ? null : <span>{counted(snapshots.data.total, 'snapshot')} in the vault</span>}
+        </header>
+        {snapshots.error === undefined ? null : <ProblemBox error={snapshots.error} again={snapshots.again} />}
+        <ul class="newest">
+          {(snapshots.data?.snapshots ?? []).map((row) => (
+            <li key={row.snapshot_id}>
+              <NewestRow row={row} />
+            </li>
+          ))}
+        </ul>
+      </section>
+    </>
+  );
+}
+
+function NewestRow({ row }: { readonly row: SnapshotRow }) {
+  const shape = shapeOf(row);
+  return (
+    <>
+      <a class="newest-link" href={href('snapshot', row.snapshot_id)}>
+        <Icon name={shape.icon} />
+        <span>
+          {shape.word}, <Age time={row.time} />
+        </span>
+      </a>
+      <Said row={row} />
+      <SnapshotBadges row={row} />
+      <span class="figures">
+        {typeof row.size === 'number' ? formatBytes(row.size) : ''}
+        {typeof row.total_duration === 'number' ? ` in ${formatDuration(row.total_duration * 1000)}` : ''}
+      </span>
+    </>
+  );
+}
+
+function Promises({ health, newest }: { readonly health: Health; readonly newest: SnapshotRow | undefined }) {
+  const durable = health.promises.find(({ name }) => name === 'durable');
+  return (
+    <section class="card promises" aria-labelledby="promises-title">
+      <Ring promises={health.promises} level={health.level} below={newest === undefined ? '' : `last: ${dayOf(newest.time).toLowerCase()}`} />
+      <div>
+        <h2 id="promises-title">{sentenceOf(health, durable)}</h2>
+        <ul class="promise-list">
+          {health.promises.map((one) => (
+            <PromiseLine key={one.name} one={one} />
+          ))}
+        </ul>
+      </div>
+    </section>
+  );
+}
+
+function sentenceOf({ level, checks }: Health, durable: Kept | undefined): string {
+  if (durable?.kept !== true) return 'What you have now is not saved.';
+  const failing = checks.filter((check) => check.level === 'warning' || check.level === 'critical').length;
+  if (level === 'critical') return 'Do this first: something needs you now.';
+  return failing === 0
+    ? 'All is well. What you have now can be brought back.'
+    : `Your work is saved. ${counted(failing, 'thing needs', 'things need')} a look.`;
+}
+
+function PromiseLine({ one }: { readonly one: Kept }) {
+  const { title, icon, means } = PROMISES[one.name];
+  const state = one.kept === true ? 'kept' : one.kept === false ? 'not kept' : 'not set up';
+  return (
+    <li class={`promise promise-${one.kept === true ? 'kept' : one.kept === false ? 'broken' : 'unknown'}`}>
+      <span class="promise-icon">
+        <Icon name={one.kept === true ? icon : one.kept === false ? 'bad' : 'unknown'} />
+      </span>
+      <span class="promise-text">
+        <strong>{title}</strong> <span class="state">{state}</span>
+        <span class="means">{plain(one.text) || means}</span>
+        {one.kept === true || one.next === null ? null : <Command text={one.next} />}
+      </span>
+      <span class="promise-age">{one.at === null ? '' : <Age time={one.at} />}</span>
+    </li>
+  );
+}
+
+function Warnings({ health }: { readonly health: Health }) {
+  const shown = health.checks.filter(({ level }) => level === 'warning' || level === 'critical');
+  const notes = health.checks.filter(({ level }) => level === 'note');
+  if (shown.length + notes.length === 0) return null;
+  return (
+    <section class="card" aria-labelledby="warnings-title">
+      <h2 id="warnings-title">{shown.length === 0 ? 'Worth knowing' : 'What to do'}</h2>
+      <ul class="warnings">
+        {[...shown, ...notes].map(({ name, level, message, next }) => (
+          <li key={`${name} ${message}`} class={`warning warning-${level}`}>
+            <Icon name={level === 'critical' ? 'bad' : level === 'warning' ? 'warn' : 'unknown'} label={level} />
+            <span>
+              <span>{plain(message)}</span>
+              {typeof next === 'string' && next !== '' ? <Command text={next} /> : null}
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+const ACTIONS = [
+  { path: 'save', word: 'Save now', busy: 'Saving', body: {} },
+  { path: 'backup', word: 'Back up now', busy: 'Backing up', body: {} },
+  { path: 'verify', word: 'Verify the newest', busy: 'Reading back', body: {} },
+] as const;
+
+/** What can be done without a thought: none of it changes the project. */
+function Actions() {
+  const [busy, setBusy] = useState<string>();
+  const [failed, setFailed] = useState<ApiError>();
+  const start = (path: string, body: Readonly<Record<string, unknown>>): void => {
+    setBusy(path);
+    setFailed(undefined);
+    post(path, body)
+      .catch((error: unknown) => setFailed(asApiError(error)))
+      .finally(() => setBusy(undefined));
+  };
+  return (
+    <section class="actions" aria-label="Actions">
+      {ACTIONS.map(({ path, word, busy: doing, body }) => (
+        <button
+          key={path}
+          type="button"
+          class={path === 'save' ? 'primary' : ''}
+          aria-disabled={busy !== undefined}
+          onClick={() => busy === undefined && start(path, body)}
+        >
+          {busy === path ? `${doing} …` : word}
+        </button>
+      ))}
+      <a class="button" href={href('find')}>
+        <Icon name="search" /> Something is gone
+      </a>
+      {failed === undefined ? null : <ProblemBox error={failed} />}
+    </section>
+  );
+}

@@ -1,0 +1,231 @@
+// One file through time: its versions, two of them side by side, and one of them back.
+
+import { useState } from 'preact/hooks';
+import { formatBytes } from '../../src/base/units.ts';
+import { announce } from '../announce.ts';
+import { download, get, pathQuery } from '../api.ts';
+import { choose, keyOfPath } from '../chosen.ts';
+import { counted, idOf, momentOf, timeOf } from '../format.ts';
+import { asApiError, useLoad, usePages } from '../load.ts';
+import { Name } from '../name.tsx';
+import { Age } from '../parts/badges.tsx';
+import { DiffText } from '../parts/diff-text.tsx';
+import { Icon } from '../parts/icons.tsx';
+import { ProblemBox, Waiting } from '../parts/problem.tsx';
+import { RowsTable } from '../parts/rows-table.tsx';
+import { go, href, pathFields, pathOf, type Route, replace } from '../route.ts';
+import type { ContentDifference, PathRef, TextAnswer, Version, Versions } from '../types.ts';
+import { plain } from '../visible.ts';
+
+const PAGE = 100;
+const NOW = 'now';
+
+type Answer = Omit<Versions, 'versions'> & { readonly content?: unknown };
+
+export function PathView({ route }: { readonly route: Route }) {
+  const file = pathOf(route.fields);
+  const at = route.fields.get('at') ?? undefined;
+  const key = keyOfPath(file);
+  const [facts, setFacts] = useState<Answer>();
+  const list = usePages(file.path === '' ? undefined : `versions ${key}`, async (after, signal) => {
+    const answer = await get<Versions>('versions', { ...pathQuery(file), limit: PAGE, after }, signal);
+    setFacts(answer);
+    return { items: answer.versions, total: answer.total, next: answer.next };
+  });
+  const newest = list.items[0];
+  const b = route.fields.get('b') ?? (facts?.present === false ? (newest === undefined ? undefined : idOf(newest.last)) : NOW);
+  const fallback = b === NOW ? newest : list.items[1];
+  const a = route.fields.get('a') ?? at ?? (fallback === undefined ? undefined : idOf(fallback.last));
+  const pick = (next: { a?: string | undefined; b?: string | undefined; see?: string | undefined }): void =>
+    replace(href('path', '', { ...pathFields(file), at, a, b, see: route.fields.get('see') ?? undefined, ...next }));
+  const see = route.fields.get('see') ?? (facts?.present === false ? 'text' : 'diff');
+  return (
+    <>
+      <header class="view-head">
+        <p class="crumb">
+          <button type="button" class="link" onClick={() => history.back()}>
+            <Icon name="back" /> Back
+          </button>
+        </p>
+        <h1>
+          <Name text={file.path} of="path" />
+        </h1>
+        {facts === undefined ? null : (
+          <p class="head-facts">
+            {counted(list.total, 'version')}
+            {facts.present ? '' : ', not in the newest snapshot any more'}
+          </p>
+        )}
+      </header>
+      {list.error === undefined ? null : <ProblemBox error={list.error} />}
+      {!list.loaded && list.loading ? <Waiting what="Looking through the snapshots" /> : null}
+      <div class="two">
+        <section class="card" aria-labelledby="versions-title">
+          <h2 id="versions-title">Versions</h2>
+          <p class="hint version-key" aria-hidden="true">
+            <span>older</span>
+            <span>newer</span>
+          </p>
+          <ol class="versions">
+            <VersionRow version={undefined} file={file} a={a} b={b} onPick={pick} />
+            {list.items.map((version) => (
+              <VersionRow key={`${idOf(version.first)} ${idOf(version.last)}`} version={version} file={file} a={a} b={b} onPick={pick} />
+            ))}
+          </ol>
+          {list.more === undefined ? null : (
+            <button type="button" onClick={list.more}>
+              Older ones
+            </button>
+          )}
+        </section>
+        <section class="card" aria-labelledby="content-title">
+          <header class="card-head">
+            <h2 id="content-title">{see === 'text' ? 'Content' : 'What differs'}</h2>
+            <div class="segments">
+              <button type="button" aria-pressed={see === 'diff'} onClick={() => pick({ see: 'diff' })}>
+                Compare
+              </button>
+              <button type="button" aria-pressed={see === 'text'} onClick={() => pick({ see: 'text' })}>
+                Content
+              </button>
+            </div>
+          </header>
+          {a === undefined ? null : see === 'text' ? (
+            <Content id={a} file={file} />
+          ) : b === undefined ? (
+            <p class="empty">There is one version only.</p>
+          ) : (
+            <Difference file={file} a={a} b={b} />
+          )}
+        </section>
+      </div>
+    </>
+  );
+}
+
+type VersionRowProps = {
+  /** Undefined: the project as it is now. */
+  readonly version: Version | undefined;
+  readonly file: PathRef;
+  readonly a: string | undefined;
+  readonly b: string | undefined;
+  readonly onPick: (next: { a?: string; b?: string; see?: string }) => void;
+};
+
+/** As in the histories of wikis: one mark for the older side, one for the newer. */
+function VersionRow({ version, file, a, b, onPick }: VersionRowProps) {
+  const id = version === undefined ? NOW : idOf(version.last);
+  const since = version === undefined ? undefined : timeOf(version.first);
+  const said = version === undefined ? 'The project now' : since === undefined ? id : momentOf(since);
+  const bring = (): void => {
+    choose(id, [file]);
+    go(href('restore'));
+  };
+  return (
+    <li class={id === a ? 'version version-a' : id === b ? 'version version-b' : 'version'}>
+      <span class="version-marks">
+        {version === undefined ? (
+          <span class="no-mark" />
+        ) : (
+          <input type="radio" name="a" checked={id === a} onChange={() => onPick({ a: id })} aria-label={`Older side: ${said}`} />
+        )}
+        <input type="radio" name="b" checked={id === b} onChange={() => onPick({ b: id, see: 'diff' })} aria-label={`Newer side: ${said}`} />
+      </span>
+      <span class="version-when">
+        <strong>{said}</strong>
+        <span class="hint">{version === undefined ? 'not a snapshot' : factsOf(version)}</span>
+      </span>
+      {version === undefined ? null : (
+        <button type="button" onClick={bring} aria-label={`Bring back the version of ${said}`}>
+          <Icon name="restore" /> Bring back
+        </button>
+      )}
+    </li>
+  );
+}
+
+function factsOf({ size, snapshots, gone_in }: Version): string {
+  const facts = [
+    ...(size === null ? [] : [formatBytes(size)]),
+    ...(snapshots === undefined ? [] : [`in ${counted(snapshots, 'snapshot')}`]),
+    ...(gone_in === null || gone_in === undefined ? [] : ['gone after it']),
+  ];
+  return facts.join(', ');
+}
+
+const nameOf = (id: string) => {
+  const time = timeOf(id);
+  return id === NOW ? 'The project now' : time === undefined ? id : momentOf(time);
+};
+
+function Difference({ file, a, b }: { readonly file: PathRef; readonly a: string; readonly b: string }) {
+  const answer = useLoad(`diff ${keyOfPath(file)} ${a} ${b}`, (signal) =>
+    get<ContentDifference>('versions/diff', { ...pathQuery(file), a, b }, signal),
+  );
+  if (answer.error !== undefined) return <ProblemBox error={answer.error} again={answer.again} />;
+  const content = answer.data;
+  if (content === undefined) return <Waiting what="Comparing" />;
+  const [before, after] = [nameOf(a), nameOf(b)];
+  if (content.kind === 'text')
+    return content.unified === '' ? (
+      <p class="empty">
+        {before} and {after.toLowerCase()} are the same.
+      </p>
+    ) : (
+      <DiffText unified={content.unified} before={before} after={after} />
+    );
+  if (content.kind === 'rows')
+    return content.tables.length === 0 ? (
+      <p class="empty">Every row is the same.</p>
+    ) : (
+      <>
+        <p class="hint">
+          Before: {before}. After: {after}.
+        </p>
+        {content.tables.map((difference) => (
+          <RowsTable key={difference.table} difference={difference} />
+        ))}
+      </>
+    );
+  return <p class="empty">There is nothing to compare: {plain(content.reason)}.</p>;
+}
+
+function Content({ id, file }: { readonly id: string; readonly file: PathRef }) {
+  const answer = useLoad(
+    `text ${id} ${keyOfPath(file)}`,
+    (signal) => get<TextAnswer>(`snapshots/${encodeURIComponent(id)}/text`, pathQuery(file), signal),
+    { follow: false },
+  );
+  const fetchIt = (): void => {
+    download(id, file).catch((error: unknown) => announce(asApiError(error).message));
+  };
+  const time = timeOf(id);
+  if (answer.error !== undefined) return <ProblemBox error={answer.error} again={answer.again} />;
+  if (answer.data === undefined) return <Waiting what="Reading" />;
+  return (
+    <>
+      <p class="hint">
+        As it was {time === undefined ? id : <Age time={time} />}, {formatBytes(answer.data.size)}.{' '}
+        <button type="button" class="small" onClick={fetchIt}>
+          Download
+        </button>
+      </p>
+      {answer.data.text === null ? (
+        <p class="empty">It is not text.</p>
+      ) : (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
+        <section class="scroll" aria-label="Content" tabIndex={0}>
+          <pre>
+            {answer.data.text.split('\n').map((line, index) => (
+              <span key={index}>
+                <Name text={line} />
+                {'\n'}
+              </span>
+            ))}
+          </pre>
+        </section>
+      )}
+      {answer.data.truncated === true ? <p class="hint">Only its beginning is shown; the download has all of it.</p> : null}
+    </>
+  );
+}

@@ -1,0 +1,162 @@
+// One snapshot: what it is and keeps, its files, its report.
+
+import { formatBytes, formatDuration } from '../../src/base/units.ts';
+import { get } from '../api.ts';
+import { counted, grouped, momentOf } from '../format.ts';
+import { useLoad } from '../load.ts';
+import { Name } from '../name.tsx';
+import { Age, Said, SnapshotBadges, shapeOf } from '../parts/badges.tsx';
+import { Command } from '../parts/command.tsx';
+import { Icon } from '../parts/icons.tsx';
+import { ProblemBox, Waiting } from '../parts/problem.tsx';
+import { href, type Route } from '../route.ts';
+import type { ReportFacts, SnapshotDetail } from '../types.ts';
+import { plain } from '../visible.ts';
+import { Files } from './files.tsx';
+
+export function Snapshot({ route }: { readonly route: Route }) {
+  const id = route.part;
+  const detail = useLoad(`snapshot ${id}`, (signal) => get<SnapshotDetail>(`snapshots/${encodeURIComponent(id)}`, {}, signal));
+  const tab = route.fields.get('tab') ?? 'files';
+  if (detail.error !== undefined) return <ProblemBox error={detail.error} again={detail.again} />;
+  const row = detail.data;
+  if (row === undefined) return <Waiting what="Reading the snapshot" />;
+  const shape = shapeOf(row);
+  const report = row.forms.at(-1)?.report ?? {};
+  return (
+    <>
+      <header class="view-head">
+        <p class="crumb">
+          <a href={href('time')}>
+            <Icon name="back" /> Time line
+          </a>
+        </p>
+        <h1>
+          <Icon name={shape.icon} /> {shape.word} of {momentOf(row.time)}
+        </h1>
+        <p class="head-facts">
+          <code>{row.snapshot_id}</code> <Age time={row.time} /> <SnapshotBadges row={row} />
+        </p>
+        <Said row={row} />
+      </header>
+      <nav class="tabs" aria-label="Parts of the snapshot">
+        {(['files', 'report'] as const).map((name) => (
+          <a key={name} href={href('snapshot', id, { tab: name })} {...(tab === name ? { 'aria-current': 'page' as const } : {})}>
+            {name === 'files' ? 'Files' : 'Report'}
+          </a>
+        ))}
+      </nav>
+      {tab === 'report' ? <Report row={row} report={report} /> : <Files id={row.snapshot_id} route={route} />}
+    </>
+  );
+}
+
+function Report({ row, report }: { readonly row: SnapshotDetail; readonly report: ReportFacts }) {
+  const figures: readonly (readonly [string, string | undefined])[] = [
+    ['Files', report.total_files_processed === undefined ? undefined : grouped(report.total_files_processed)],
+    ['Stands for', report.total_bytes_processed === undefined ? undefined : formatBytes(report.total_bytes_processed)],
+    ['Takes in the vault', typeof row.size === 'number' ? formatBytes(row.size) : undefined],
+    ['Took', report.total_duration === undefined ? undefined : formatDuration(report.total_duration * 1000)],
+    ['New', report.files_new === undefined ? undefined : grouped(report.files_new)],
+    ['Changed', report.files_changed === undefined ? undefined : grouped(report.files_changed)],
+    ['Removed', report.files_removed === undefined ? undefined : grouped(report.files_removed)],
+    ['Made by', report.trigger ?? undefined],
+    ['Branch', report.git?.branch ?? undefined],
+    ['Host', report.host],
+  ];
+  const problems = report.problems ?? [];
+  const losses = report.losses ?? [];
+  return (
+    <>
+      {losses.length === 0 ? null : (
+        <section class="box tone-suspect" aria-labelledby="losses">
+          <h2 id="losses">
+            <Icon name="suspect" /> Lost when this was made
+          </h2>
+          <ul>
+            {losses.map((loss) => (
+              <li key={`${loss.path} ${loss.message}`}>
+                {loss.path === undefined ? null : <Name text={loss.path} of="path" />} {plain(loss.message ?? loss.kind ?? loss.code ?? '')}
+              </li>
+            ))}
+          </ul>
+          <Command text="cora lost" />
+        </section>
+      )}
+      <dl class="tiles">
+        {figures.map(([name, value]) =>
+          value === undefined ? null : (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>
+                <Name text={value} />
+              </dd>
+            </div>
+          ),
+        )}
+      </dl>
+      {problems.length === 0 ? null : (
+        <section class="card" aria-labelledby="problems">
+          <h2 id="problems">{counted(problems.length, 'problem')}</h2>
+          <ul class="plain-list">
+            {problems.map(({ message, path }) => (
+              <li key={`${path} ${message}`}>
+                <Icon name="warn" /> {path === undefined ? null : <Name text={path} of="path" />} {plain(message)}
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+      <Databases report={report} id={row.snapshot_id} />
+      <section class="card" aria-labelledby="by-hand">
+        <h2 id="by-hand">The same by command</h2>
+        <ul class="plain-list">
+          {[`cora show ${row.snapshot_id}`, `cora verify ${row.snapshot_id} --deep`, `cora restore ${row.snapshot_id} --to DIR`].map((text) => (
+            <li key={text}>
+              <Command text={text} />
+            </li>
+          ))}
+        </ul>
+      </section>
+    </>
+  );
+}
+
+function Databases({ report, id }: { readonly report: ReportFacts; readonly id: string }) {
+  const databases = report.databases ?? [];
+  if (databases.length === 0) return null;
+  return (
+    <section class="card" aria-labelledby="databases">
+      <h2 id="databases">{counted(databases.length, 'database')}</h2>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
+      <section class="scroll" aria-labelledby="databases" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Database</th>
+              <th scope="col">Check</th>
+              <th scope="col">Rows</th>
+              <th scope="col">Tables</th>
+              <th scope="col">Size</th>
+            </tr>
+          </thead>
+          <tbody>
+            {databases.map(({ path, check_result, check, rows, tables, size }) => (
+              <tr key={path}>
+                <th scope="row">
+                  <a href={href('path', '', { path, at: id })}>
+                    <Name text={path} of="path" />
+                  </a>
+                </th>
+                <td>{plain(check_result ?? check ?? '–')}</td>
+                <td>{typeof rows === 'number' ? grouped(rows) : '–'}</td>
+                <td>{tables === undefined ? '–' : grouped(Object.keys(tables).length)}</td>
+                <td>{size === undefined ? '–' : formatBytes(size)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </section>
+    </section>
+  );
+}

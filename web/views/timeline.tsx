@@ -1,0 +1,171 @@
+// Every save and backup, newest first, with what each one keeps. Thousands of rows are pages of the server and a window of the document.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { formatBytes } from '../../src/base/units.ts';
+import { get } from '../api.ts';
+import { clockOf, counted, dayOf, grouped } from '../format.ts';
+import { useLoad, usePages } from '../load.ts';
+import { Age, Said, SnapshotBadges, shapeOf } from '../parts/badges.tsx';
+import { Icon } from '../parts/icons.tsx';
+import { ProblemBox, Waiting } from '../parts/problem.tsx';
+import { Roster, useRowHeight } from '../parts/roster.tsx';
+import { DayStrip } from '../parts/strip.tsx';
+import { go, href, type Route, replace } from '../route.ts';
+import type { SnapshotList, SnapshotRow, Storage } from '../types.ts';
+
+const PAGE = 100;
+const KINDS = [
+  { value: '', word: 'All' },
+  { value: 'backup', word: 'Backups' },
+  { value: 'save', word: 'Saves' },
+] as const;
+
+type Row = SnapshotRow & { readonly opensDay: boolean };
+
+export function Timeline({ route }: { readonly route: Route }) {
+  const kind = route.fields.get('kind') ?? '';
+  const search = route.fields.get('search') ?? '';
+  const day = route.fields.get('day') ?? '';
+  const until = /^\d{4}-\d{2}-\d{2}$/.test(day) ? `${day}T23:59:59.999Z` : undefined;
+  const list = usePages(`time ${kind} ${search} ${until}`, async (after, signal) => {
+    const query = { limit: PAGE, after, kind, search, until };
+    const { total, snapshots, next } = await get<SnapshotList>('snapshots', query, signal);
+    return { items: snapshots, total, next };
+  });
+  const storage = useLoad('storage', (signal) => get<Storage>('storage', {}, signal));
+  const rowHeight = useRowHeight(52, 92);
+  const change = (fields: Readonly<Record<string, string>>): void => replace(href('time', '', { kind, search, day, ...fields }));
+  const rows: Row[] = list.items.map((row, index) => ({ ...row, opensDay: dayOf(row.time) !== dayOf(list.items[index - 1]?.time ?? 0) }));
+  return (
+    <>
+      <h1>Time line</h1>
+      {storage.data === undefined ? null : (
+        <nav class="card" aria-label="Days">
+          <DayStrip days={storage.data.days} count={45} />
+        </nav>
+      )}
+      <search class="filters" aria-label="Snapshots">
+        <SearchField value={search} label="Search by label, note or id" onChange={(text) => change({ search: text })} />
+        <fieldset class="segments">
+          <legend class="quiet">Kind</legend>
+          {KINDS.map(({ value, word }) => (
+            <label key={word}>
+              <input type="radio" name="kind" checked={kind === value} onChange={() => change({ kind: value })} />
+              <span>{word}</span>
+            </label>
+          ))}
+        </fieldset>
+        <label class="day-field">
+          <span>Up to</span>
+          <input type="date" value={day} onChange={(event) => change({ day: event.currentTarget.value })} />
+        </label>
+      </search>
+      {list.error === undefined ? null : <ProblemBox error={list.error} />}
+      {!list.loaded && list.loading ? <Waiting what="Reading the ledger" /> : null}
+      {list.loaded ? (
+        <p class="count" role="status">
+          {rows.length === 0
+            ? 'Nothing fits.'
+            : `${counted(list.total, 'snapshot')}${rows.length < list.total ? `, ${grouped(rows.length)} loaded` : ''}`}
+        </p>
+      ) : null}
+      {rows.length === 0 ? null : (
+        <div class="card flush timeline">
+          <Roster
+            label="Snapshots, newest first"
+            items={rows}
+            total={list.total}
+            rowHeight={rowHeight}
+            keyOf={(row) => row.snapshot_id}
+            onOpen={(row) => go(href('snapshot', row.snapshot_id))}
+            onEnd={list.more}
+            render={(row) => <TimelineRow row={row} />}
+          />
+        </div>
+      )}
+      <p class="legend">
+        <span>
+          <Icon name="backup" /> Backup: complete on its own
+        </span>
+        <span>
+          <Icon name="save" /> Save: a point in time
+        </span>
+        <span>
+          <Icon name="suspect" /> Suspect: made while something critical was lost
+        </span>
+      </p>
+    </>
+  );
+}
+
+function TimelineRow({ row }: { readonly row: Row }) {
+  const shape = shapeOf(row);
+  return (
+    <div class={`moment moment-${shape.icon}`}>
+      <span class="moment-day">{row.opensDay ? dayOf(row.time) : ''}</span>
+      <span class="moment-node">
+        <Icon name={shape.icon} />
+      </span>
+      <a class="moment-time" href={href('snapshot', row.snapshot_id)} tabIndex={-1}>
+        <strong>{clockOf(row.time)}</strong> {shape.word}
+      </a>
+      <span class="moment-age">
+        <Age time={row.time} />
+      </span>
+      <span class="moment-said">
+        <Said row={row} />
+        <SnapshotBadges row={row} />
+      </span>
+      <span class="figures">{typeof row.size === 'number' ? formatBytes(row.size) : ''}</span>
+    </div>
+  );
+}
+
+/** A field whose text is asked for when the typing rests. */
+export function SearchField({
+  value,
+  label,
+  onChange,
+  autofocus,
+}: {
+  readonly value: string;
+  readonly label: string;
+  readonly onChange: (text: string) => void;
+  readonly autofocus?: boolean;
+}) {
+  const [text, setText] = useState(value);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (document.activeElement !== field.current) setText(value);
+  }, [value]);
+  useEffect(() => {
+    if (autofocus === true) field.current?.focus();
+    return () => clearTimeout(timer.current);
+  }, [autofocus]);
+  const typed = (next: string): void => {
+    setText(next);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => onChange(next), 250);
+  };
+  return (
+    <label class="search-field">
+      <Icon name="search" />
+      <input
+        ref={field}
+        type="search"
+        aria-label={label}
+        placeholder={label}
+        value={text}
+        onInput={(event) => typed(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key !== 'Enter') return;
+          clearTimeout(timer.current);
+          onChange(event.currentTarget.value);
+        }}
+        spellcheck={false}
+        data-search=""
+      />
+    </label>
+  );
+}
