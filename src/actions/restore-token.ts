@@ -93,14 +93,15 @@ export function guardOf(plan: RestorePlan): () => () => void {
   };
 }
 
-/** Tickets of one process: those of an assistant's session, which no other one can use. */
-export type Tickets = { keep(ticket: PlanTicket): void /** Only once. @throws CoraError refused */; take(token: string): PlanTicket };
+/** Tickets of one process: those of an assistant's session or of one server, which no other one can use. */
+export type TicketsOf<T> = { keep(ticket: T): void /** Only once. @throws CoraError refused */; take(token: string): T };
+export type Tickets = TicketsOf<PlanTicket>;
 
 /** At most this many plans wait for their yes; older ones make room. */
 const WAITING = 100;
 
-export function ticketsInMemory(): Tickets {
-  const waiting = new Map<string, PlanTicket>();
+export function ticketsInMemory<T extends { readonly token: string } = PlanTicket>(): TicketsOf<T> {
+  const waiting = new Map<string, T>();
   return {
     keep(ticket) {
       const [oldest] = waiting.keys();
