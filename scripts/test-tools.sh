@@ -37,6 +37,7 @@ tmux tmux completions, prompt and phrases in a real terminal
 zsh zsh completions, prompt and phrases of zsh
 fish fish completions, prompt and phrases of fish
 man man-db the manual page
+promtool prometheus the metrics of cora serve, as Prometheus reads them
 '
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -48,7 +49,8 @@ missing_packages() {
 
 packages=$(missing_packages)
 if [ -n "$packages" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
-  export DEBIAN_FRONTEND=noninteractive
+  # No daemon is to start that a package brings along (invoke-rc.d(8)).
+  export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
   printf 'Installing for the tests: %s\n' "$(printf '%s' "$packages" | tr '\n' ' ')"
   apt-get -qq -o DPkg::Lock::Timeout=300 update >/dev/null 2>&1
   # shellcheck disable=SC2086  # a list of words

@@ -15,7 +15,7 @@ export type RunNow = { readonly run: string; readonly command: string; readonly 
 export type Events = {
   publish(name: EventName, data: Readonly<Record<string, unknown>>): void;
   /** Undefined where enough are listening. Ends with the signal. */
-  listen(lastId: string | undefined, hello: Readonly<Record<string, unknown>>, signal: AbortSignal): AsyncIterable<Uint8Array> | undefined;
+  follow(lastId: string | undefined, hello: Readonly<Record<string, unknown>>, signal: AbortSignal): AsyncIterable<Uint8Array> | undefined;
   readonly runs: Map<string, RunNow>;
   /** How many listen. */
   listeners(): number;
@@ -63,7 +63,7 @@ export function openEvents(now: () => number): Events {
       if (kept.length > KEPT) kept.shift();
       for (const listener of listeners) push(listener, chunk);
     },
-    listen(lastId, hello, signal) {
+    follow(lastId, hello, signal) {
       if (listeners.size >= LISTENERS) return undefined;
       const listener: Listener = { queue: [], bytes: 0, wake: () => undefined, gone: false };
       listeners.add(listener);

@@ -12,7 +12,7 @@ const BEARER = /^Bearer +([A-Za-z0-9_-]{1,200})$/i;
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST']);
 
 /** What is for everybody: the page, which holds no data, and the one-time code for a token. */
-const OPEN: ReadonlySet<string> = new Set(['GET /', 'HEAD /', 'GET /favicon.ico', 'POST /api/v1/login']);
+export const OPEN: ReadonlySet<string> = new Set(['GET /', 'HEAD /', 'GET /favicon.ico', 'POST /api/v1/login']);
 
 export type Guard = {
   /** Undefined where the request may go on. */

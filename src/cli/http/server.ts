@@ -21,6 +21,8 @@ import { type Listening, listenAt, type Place } from './listen.ts';
 import { openCodes } from './login.ts';
 import { HEADERS, PROBLEM_TYPE, type ProblemDocument, problemOf, type Refusal, refusal } from './problem.ts';
 import { routesOf } from './routes.ts';
+import { watchLedger } from './routes-events.ts';
+import { openWatch } from './state.ts';
 
 const MOST_CONNECTIONS = 64;
 const HEADERS_MS = 5000;
@@ -54,7 +56,8 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
   const codes = openCodes(ctx.now);
   const guard = openGuard(token, tokenFile, ctx.now);
   const running = new Set<Promise<unknown>>();
-  const routes = routesOf({ token, codes, guard });
+  const routes = routesOf({ token, codes, guard, watch: openWatch() });
+  watchLedger(vault.root, events, ctx.signal);
   const app = buildApp({ session, root: project.root, routes, events, turns: openTurns(), tickets: ticketsInMemory(), running });
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,

@@ -8,9 +8,10 @@ import type { Events } from './events.ts';
 import type { Guard } from './guard.ts';
 import type { Codes } from './login.ts';
 import type { Route } from './route.ts';
+import type { Watch } from './state.ts';
 
 /** What routes need of the server around them. */
-export type Around = { readonly token: string; readonly codes: Codes; readonly guard: Guard };
+export type Around = { readonly token: string; readonly codes: Codes; readonly guard: Guard; readonly watch: Watch };
 
 /** What all requests share. */
 export type Serving = {

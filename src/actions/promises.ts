@@ -1,0 +1,96 @@
+// The five promises for one project: durable, verified, sealed, off-site, drilled; whether each is kept, how old that is,
+// and what to do where it is not. Pure. What nobody knows is undefined, never claimed.
+
+import { formatAge } from '../base/units.ts';
+import type { OffsiteStatus } from './offsite-status.ts';
+import type { StatusResult } from './status.ts';
+
+export type PromiseName = 'durable' | 'verified' | 'sealed' | 'offsite' | 'drilled';
+
+export type KeptPromise = {
+  readonly name: PromiseName;
+  /** Undefined where it was never tried, or nothing of it is set up. */
+  readonly kept: boolean | undefined;
+  /** Milliseconds since 1970: of what it stands on. */
+  readonly at: number | undefined;
+  /** The snapshot that it stands on. */
+  readonly id: string | undefined;
+  /** One sentence, no final dot. */
+  readonly text: string;
+  /** The command to type, where it is not kept. */
+  readonly next: string | undefined;
+};
+
+/** What is known of the newest backup. */
+export type NewestBackup = { readonly id: string; readonly time: number; readonly isSealed: boolean };
+
+export type PromiseFacts = {
+  readonly status: Pick<StatusResult, 'lastSave' | 'lastBackup' | 'lastVerify' | 'lastDrill'>;
+  readonly newestBackup: NewestBackup | undefined;
+  readonly offsite: OffsiteStatus | undefined;
+  /** Milliseconds: what is older is not durable any more (health.max_age). */
+  readonly maxAge: number;
+  readonly now: number;
+};
+
+/** Always five, in this order. */
+export function promisesOf(facts: PromiseFacts): readonly KeptPromise[] {
+  return [durable(facts), verified(facts), sealed(facts), offsite(facts), drilled(facts)];
+}
+
+function durable({ status: { lastSave, lastBackup }, maxAge, now }: PromiseFacts): KeptPromise {
+  const good = [lastSave, lastBackup].flatMap((run) => (run?.ok === true ? run : []));
+  const newest = good.toSorted((a, b) => b.time - a.time)[0];
+  if (newest === undefined) {
+    const text = lastSave === undefined && lastBackup === undefined ? 'Nothing is saved yet' : 'The last save and the last backup are not good';
+    return { name: 'durable', kept: false, at: undefined, id: undefined, text, next: 'cora save' };
+  }
+  const kept = now - newest.time <= maxAge;
+  const text = `The last good snapshot is from ${formatAge(now - newest.time)}`;
+  return { name: 'durable', kept, at: newest.time, id: newest.id, text, next: kept ? undefined : 'cora save' };
+}
+
+function verified({ status: { lastVerify }, now }: PromiseFacts): KeptPromise {
+  if (lastVerify === undefined)
+    return { name: 'verified', kept: undefined, at: undefined, id: undefined, text: 'Nothing was read back since it was made', next: 'cora verify' };
+  const { id, time, ok } = lastVerify;
+  const text = `${id} was read back ${formatAge(now - time)}, ${ok ? 'and is whole' : 'and is DAMAGED'}`;
+  return { name: 'verified', kept: ok, at: time, id, text, next: ok ? undefined : `cora verify ${id} --deep` };
+}
+
+function sealed({ newestBackup, now }: PromiseFacts): KeptPromise {
+  if (newestBackup === undefined)
+    return {
+      name: 'sealed',
+      kept: undefined,
+      at: undefined,
+      id: undefined,
+      text: 'There is no backup that could be sealed',
+      next: 'cora backup now',
+    };
+  const { id, time, isSealed } = newestBackup;
+  const text = `The newest backup (${formatAge(now - time)}) ${isSealed ? 'can be changed by nobody' : 'can be changed and deleted'}`;
+  return { name: 'sealed', kept: isSealed, at: time, id, text, next: isSealed ? undefined : 'cora protect' };
+}
+
+function offsite({ offsite: state, now }: PromiseFacts): KeptPromise {
+  const away = (state?.remotes ?? []).filter(({ place }) => place !== 'same_disk');
+  const none = { name: 'offsite', at: undefined, id: undefined } as const;
+  if (away.length === 0)
+    return { ...none, kept: undefined, text: 'No copy leaves this machine', next: 'write offsite.remote into the configuration, then cora ship' };
+  const newest = away.toSorted((a, b) => (b.newestTime ?? 0) - (a.newestTime ?? 0))[0];
+  if (newest?.newest === undefined || newest.newestTime === undefined)
+    return { ...none, kept: false, text: 'No copy was sent yet', next: 'cora ship' };
+  const kept = away.some(({ current, place }) => current && place !== 'missing');
+  const text = `The newest copy off this disk is of ${formatAge(now - newest.newestTime)}`;
+  return { name: 'offsite', kept, at: newest.newestTime, id: newest.newest.id, text, next: kept ? undefined : 'cora ship' };
+}
+
+function drilled({ status: { lastDrill }, now }: PromiseFacts): KeptPromise {
+  if (lastDrill === undefined)
+    return { name: 'drilled', kept: undefined, at: undefined, id: undefined, text: 'No restore was proven yet', next: 'cora drill' };
+  const { id, time, outcome, whole } = lastDrill;
+  const kept = outcome === 'ok';
+  const text = `${whole ? 'A restore' : 'A restore of a sample'} of ${id} ${kept ? 'was proven' : 'was tried and NOT proven'} ${formatAge(now - time)}`;
+  return { name: 'drilled', kept, at: time, id, text, next: kept ? undefined : `cora drill ${id}` };
+}

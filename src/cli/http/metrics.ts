@@ -1,0 +1,131 @@
+// The state as Prometheus text (docs/http.md). Pure. Names and units never change their meaning; what is not known is
+// not there, because a 0 would be a figure.
+
+import { VERSION } from '../../base/version.ts';
+import type { State } from './state.ts';
+
+type Value = number | boolean | undefined;
+type Sample = { readonly labels?: Readonly<Record<string, string>>; readonly value: Value };
+type Metric = { readonly name: string; readonly help: string; readonly samples: readonly Sample[] };
+
+const LEVELS = { ok: 0, note: 0, warning: 1, critical: 2 } as const;
+
+/** @param now milliseconds since 1970 */
+export function metricsText(state: State, now: number): string {
+  return metricsOf(state, now).flatMap(linesOf).join('');
+}
+
+function metricsOf({ status, health, promises, document }: State, now: number): readonly Metric[] {
+  const { vault, lastSave, lastBackup, lastVerify, lastDrill } = status;
+  const age = (time: number | undefined) => (time === undefined ? undefined : Math.max(0, Math.round((now - time) / 1000)));
+  const one = (value: Value): readonly Sample[] => [{ value }];
+  const runs = { save: lastSave, backup: lastBackup, verify: lastVerify };
+  const trend = health.backups?.at(-1);
+  const remotes = remotesIn(document['offsite']);
+  return [
+    {
+      name: 'cora_info',
+      help: 'Version of Cora and the project that is looked at.',
+      samples: [{ labels: { version: VERSION, project: status.project.name }, value: 1 }],
+    },
+    { name: 'cora_health_level', help: 'What cora health says: 0 ok, 1 warning, 2 critical.', samples: one(LEVELS[health.state]) },
+    {
+      name: 'cora_health_check_level',
+      help: 'What each of its checks says: 0 ok or a note, 1 warning, 2 critical.',
+      samples: [...new Map(health.checks.toSorted((a, b) => LEVELS[a.level] - LEVELS[b.level]).map(({ name, level }) => [name, level]))].map(
+        ([name, level]) => ({ labels: { check: name }, value: LEVELS[level] }),
+      ),
+    },
+    {
+      name: 'cora_promise_kept',
+      help: 'Whether a promise (durable, verified, sealed, offsite, drilled) is kept; absent where nothing of it was ever tried.',
+      samples: promises.map(({ name, kept }) => ({ labels: { promise: name }, value: kept })),
+    },
+    {
+      name: 'cora_promise_age_seconds',
+      help: 'Age of what a promise stands on.',
+      samples: promises.map(({ name, at }) => ({ labels: { promise: name }, value: age(at) })),
+    },
+    {
+      name: 'cora_last_run_age_seconds',
+      help: 'Since the last save, backup, verification and drill.',
+      samples: [...Object.entries(runs), ['drill', lastDrill] as const].map(([kind, run]) => ({ labels: { kind }, value: age(run?.time) })),
+    },
+    {
+      name: 'cora_last_run_ok',
+      help: 'Whether it ended well.',
+      samples: [
+        ...Object.entries(runs).map(([kind, run]) => ({ labels: { kind }, value: run?.ok })),
+        { labels: { kind: 'drill' }, value: lastDrill === undefined ? undefined : lastDrill.outcome === 'ok' },
+      ],
+    },
+    { name: 'cora_last_backup_bytes', help: 'Bytes of the last backup.', samples: one(trend?.sizeBytes ?? undefined) },
+    {
+      name: 'cora_last_backup_duration_seconds',
+      help: 'How long the last backup took.',
+      samples: one(trend?.durationMs === null || trend === undefined ? undefined : trend.durationMs / 1000),
+    },
+    {
+      name: 'cora_last_backup_wal_bytes',
+      help: 'Bytes of the write-ahead logs of databases when they were copied.',
+      samples: one(trend?.walBytes ?? undefined),
+    },
+    {
+      name: 'cora_snapshots',
+      help: 'Snapshots in the vault.',
+      samples: Object.entries({ save: status.saves, backup: status.backups, fallback: status.fallbacks }).map(([kind, value]) => ({
+        labels: { kind },
+        value,
+      })),
+    },
+    { name: 'cora_backups_sealed', help: 'Backups with the immutable flag.', samples: one(status.sealed) },
+    { name: 'cora_vault_bytes', help: 'Bytes of the vault.', samples: one(vault.exists ? vault.bytes : undefined) },
+    { name: 'cora_vault_free_bytes', help: "Bytes that the vault's disk has left.", samples: one(vault.exists ? vault.freeBytes : undefined) },
+    {
+      name: 'cora_vault_same_disk',
+      help: '1 where the vault lies on the disk of the project.',
+      samples: one(vault.exists ? vault.sameDisk : undefined),
+    },
+    { name: 'cora_failed_runs', help: 'Runs that failed since the last success.', samples: one(status.failures.count) },
+    { name: 'cora_pushes_without_save', help: 'Pushes without a save in seven days.', samples: one(status.failures.pushesWithoutSave) },
+    { name: 'cora_losses', help: 'Losses that stand.', samples: one(status.losses.length) },
+    { name: 'cora_warnings', help: 'Warnings of cora status.', samples: one(listLength(document['warnings'])) },
+    { name: 'cora_drills', help: 'Restore drills on record.', samples: one(health.drills.count) },
+    { name: 'cora_drills_succeeded', help: 'Of them, those that proved a restore.', samples: one(health.drills.succeeded) },
+    {
+      name: 'cora_remote_copies',
+      help: 'Copies at a remote.',
+      samples: remotes.map(({ remote, copies }) => ({ labels: { remote }, value: copies })),
+    },
+    {
+      name: 'cora_remote_unshipped',
+      help: 'Snapshots that ought to be there and are not.',
+      samples: remotes.map(({ remote, unshipped }) => ({ labels: { remote }, value: unshipped })),
+    },
+  ];
+}
+
+type Remote = { readonly remote: string; readonly copies: number; readonly unshipped: number };
+
+function remotesIn(offsite: unknown): readonly Remote[] {
+  return Array.isArray(offsite) ? (offsite as Remote[]) : [];
+}
+
+function listLength(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0;
+}
+
+function linesOf({ name, help, samples }: Metric): readonly string[] {
+  const known = samples.filter(({ value }) => value !== undefined);
+  if (known.length === 0) return [];
+  const lines = known.map(({ labels, value }) => `${name}${labelText(labels)} ${Number(value)}\n`);
+  return [`# HELP ${name} ${help}\n`, `# TYPE ${name} gauge\n`, ...lines];
+}
+
+function labelText(labels: Readonly<Record<string, string>> | undefined): string {
+  if (labels === undefined) return '';
+  const escaped = (text: string) => text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
+  return `{${Object.entries(labels)
+    .map(([name, value]) => `${name}="${escaped(value)}"`)
+    .join(',')}}`;
+}
