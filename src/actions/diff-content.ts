@@ -41,13 +41,22 @@ export type ContentRequest = {
 /** Larger texts are not compared line by line. */
 const TEXT_LIMIT = 8 << 20;
 
-/** @throws CoraError damaged */
-export async function contentDiff(location: VaultLocation, vault: Vault, request: ContentRequest, ctx: Context): Promise<ContentDiff> {
-  const source = new ContentSource(location, vault, ctx);
+/**
+ * @param kept what reads contents, and stays open; without it one is opened
+ * @throws CoraError damaged
+ */
+export async function contentDiff(
+  location: VaultLocation,
+  vault: Vault,
+  request: ContentRequest,
+  ctx: Context,
+  kept?: ContentSource,
+): Promise<ContentDiff> {
+  const source = kept ?? new ContentSource(location, vault, ctx);
   try {
     return await (request.rows === undefined ? textDiff(vault, source, request) : rowsDiff(vault, source, request, request.rows));
   } finally {
-    source.close();
+    if (kept === undefined) source.close();
   }
 }
 

@@ -37,7 +37,8 @@ export function lastCursor(vault: Vault): string {
   return line === undefined ? '' : parseDrill(line).cursor;
 }
 
-function parseDrill({ id, time, extra }: ChainLine): RecordedDrill {
+/** A `drill` line of the ledger. */
+export function parseDrill({ id, time, extra }: ChainLine): RecordedDrill {
   const [, outcome, seconds, scope, cursor] = extra.split(',');
   return {
     id,

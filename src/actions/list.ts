@@ -86,7 +86,7 @@ export async function list(location: VaultLocation, options: ListOptions, ctx: C
   return { snapshots: [...shownAdopted.map(summarizeAdopted), ...own], total: adopted.length + all.length };
 }
 
-function summarizeAdopted({ id, layout, tier, path, time }: AdoptedSnapshot): SnapshotSummary {
+export function summarizeAdopted({ id, layout, tier, path, time }: AdoptedSnapshot): SnapshotSummary {
   const size = (): number => {
     try {
       const stat = lstatSync(fsPath(path), { throwIfNoEntry: false });

@@ -14,8 +14,8 @@ import { checkpointEntries } from './checkpoint.ts';
  * @param keep false: what was read is not kept in the cache
  * @throws CoraError locked, io
  */
-export async function historyOf(vault: Vault, keep = true): Promise<History> {
-  return openHistory(vault, async (ref) => sortRows((await checkpointEntries(vault, ref)).map(formatEntry)), keep);
+export async function historyOf(vault: Vault, keep = true, signal?: AbortSignal): Promise<History> {
+  return openHistory(vault, async (ref) => sortRows((await checkpointEntries(vault, ref)).map(formatEntry)), keep, signal);
 }
 
 /** A run of snapshots with one content at a path. */
@@ -97,6 +97,18 @@ export type ChangesBelow = { readonly ref: SnapshotRef; readonly created: number
 
 /** Snapshots in which something at or below a directory changed, oldest first; times of directories are no change. */
 export function changesBelow(history: History, path: Bytes): ChangesBelow[] {
+  const counting = countChanges(history, path);
+  for (;;) {
+    const { done, value } = counting.next();
+    if (done === true) return value;
+  }
+}
+
+/** Rows that are read between two of its stops. */
+const BETWEEN = 4000;
+
+/** The same in parts: who has others to answer stops where it yields. */
+export function* countChanges(history: History, path: Bytes): Generator<undefined, ChangesBelow[]> {
   const state = new Map<string, string>();
   const found: ChangesBelow[] = [];
   const pending = new Map<string, string | undefined>();
@@ -104,25 +116,26 @@ export function changesBelow(history: History, path: Bytes): ChangesBelow[] {
   const prefix = everything ? '' : `${escapeField(path)}/`;
   const wanted = everything ? eachRow(history) : rowsBelowOf(history, prefix);
   let next = wanted.next();
-  history.steps.forEach(({ isThere, ref }, step) => {
+  let read = 0;
+  for (const [step, { isThere, ref }] of history.steps.entries()) {
     for (; next.done !== true && next.value.step <= step; next = wanted.next()) {
       const { key, row } = next.value;
       // What it was when a person could last see it; steps that are gone are no snapshots any more.
       if (!pending.has(key)) pending.set(key, state.get(key));
-      const now = row === undefined ? undefined : meaning(row);
-      if (now === undefined) state.delete(key);
-      else state.set(key, now);
+      if (row === undefined) state.delete(key);
+      else state.set(key, row);
+      if (++read % BETWEEN === 0) yield undefined;
     }
-    if (!isThere || ref === undefined) return;
+    if (!isThere || ref === undefined) continue;
     const counts = { created: 0, changed: 0, deleted: 0 };
     for (const [key, before] of pending) {
       const now = state.get(key);
-      if (before === now || key === '.') continue;
+      if (key === '.' || before === now || (before !== undefined && now !== undefined && meaning(before) === meaning(now))) continue;
       counts[before === undefined ? 'created' : now === undefined ? 'deleted' : 'changed'] += 1;
     }
     pending.clear();
     if (counts.created + counts.changed + counts.deleted > 0) found.push({ ref, ...counts });
-  });
+  }
   return found;
 }
 
@@ -197,7 +210,7 @@ export function snapshotsWith(history: History, path: Bytes): SnapshotRef[] {
 }
 
 /** A row of the history as an entry; a cut file has neither hash nor pieces. */
-function entryOfRow(row: string): Entry {
+export function entryOfRow(row: string): Entry {
   const [path, type, mode, uid, gid, mtime, size, content, link] = row.split('\t');
   return parseRow([type, mode, uid, gid, mtime, size, content?.startsWith('~') === true ? '-' : content, path, link].join('\t'));
 }

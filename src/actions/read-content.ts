@@ -24,8 +24,8 @@ import { planRestore } from './restore-plan.ts';
 export type StoredFile = {
   readonly ref: SnapshotRef;
   readonly entry: Entry;
-  /** Its content once, from the beginning. @throws CoraError damaged */
-  chunks(): AsyncGenerator<Uint8Array>;
+  /** Its content once, from a byte on (default: the beginning). @throws CoraError damaged */
+  chunks(from?: number): AsyncGenerator<Uint8Array>;
 };
 
 /** Reads files out of snapshots; the index of objects is loaded once. */
@@ -58,7 +58,7 @@ export class ContentSource {
       throw new CoraError('not_found', `${toText(path)} is not in ${ref.id}`, { hint: `cora log ${printable(path)} tells which snapshots have it` });
     }
     if (entry.type !== 'f' && entry.type !== 'S') throw notAFile(entry, ref);
-    return { ref, entry, chunks: () => (ref.kind === 'save' ? this.#fromObjects(ref, entry) : this.#fromArchive(ref, entry)) };
+    return { ref, entry, chunks: (from = 0) => (ref.kind === 'save' ? this.#fromObjects(ref, entry, from) : this.#fromArchive(ref, entry, from)) };
   }
 
   close(): void {
@@ -66,17 +66,20 @@ export class ContentSource {
     this.#objects = undefined;
   }
 
-  async *#fromObjects(ref: SnapshotRef, entry: Entry): AsyncGenerator<Uint8Array> {
-    const lock = lockForReading(this.#vault);
+  async *#fromObjects(ref: SnapshotRef, entry: Entry, from: number): AsyncGenerator<Uint8Array> {
+    const lock = lockForReading(this.#vault, Math.min(30_000, this.#ctx.lockWait));
     try {
       if (this.#objects === undefined) {
         const index = openIndex(this.#vault.root, listPacks(this.#vault), 0, false);
         this.#objects = new ObjectReader(index.table, index.packs);
       }
-      const { hashes } = contentOf(entry);
-      for (let at = 0; at < hashes.length; at += 32) {
+      const { hashes, piece } = contentOf(entry);
+      const first = piece === 0 ? 0 : Math.floor(from / piece);
+      let skip = from - first * piece;
+      for (let at = first * 32; at < hashes.length; at += 32) {
         if (this.#ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
-        yield Buffer.from(this.#read(this.#objects, hashes.subarray(at, at + 32), entry, ref));
+        yield Buffer.from(this.#read(this.#objects, hashes.subarray(at, at + 32), entry, ref).subarray(skip));
+        skip = 0;
       }
     } finally {
       lock?.release();
@@ -96,7 +99,7 @@ export class ContentSource {
   }
 
   /** A backup and a checkpoint are one archive: the file is unpacked, checked, and read from there. */
-  async *#fromArchive(ref: SnapshotRef, entry: Entry): AsyncGenerator<Uint8Array> {
+  async *#fromArchive(ref: SnapshotRef, entry: Entry, from: number): AsyncGenerator<Uint8Array> {
     const scratch = mkdtempSync(join(tmpdir(), 'cora-cat-'));
     try {
       const to = fromText(`${scratch}/out`);
@@ -116,7 +119,7 @@ export class ContentSource {
       const [problem] = result.problems;
       if (problem !== undefined && result.files === 0)
         throw new CoraError('not_found', problem.message, { hint: 'another snapshot may have it whole' });
-      for await (const chunk of createReadStream(fsPath(joinBytes(to, entry.path)))) yield chunk as Buffer;
+      for await (const chunk of createReadStream(fsPath(joinBytes(to, entry.path)), { start: from })) yield chunk as Buffer;
     } finally {
       tryRemove(scratch);
     }

@@ -31,7 +31,12 @@ export async function show(location: VaultLocation, target: string, ctx: Context
   const vault = openLocated(location);
   const { id } = resolveSnapshot(vault, target, ctx.now());
   const refs = listSnapshots(vault).filter((ref) => ref.id === id);
-  return { id, pin: pinsOf(vault, ctx.now()).get(id), forms: refs.map((ref) => formOf(vault, ref)) };
+  return { id, pin: pinsOf(vault, ctx.now()).get(id), forms: shownForms(vault, refs) };
+}
+
+/** @throws CoraError metadata_missing, metadata_invalid_json */
+export function shownForms(vault: Vault, refs: readonly SnapshotRef[]): readonly ShownForm[] {
+  return refs.map((ref) => formOf(vault, ref));
 }
 
 function formOf(vault: Vault, ref: SnapshotRef): ShownForm {

@@ -96,7 +96,7 @@ function cellDocument(cell: Cell): unknown {
   return cell;
 }
 
-function contentDocument(content: ContentDiff): Document {
+export function contentDocument(content: ContentDiff): Document {
   if (content.kind === 'none') return { kind: 'none', reason: content.reason };
   if (content.kind === 'text') {
     const whole = bytes([...HEADER, ...content.hunks].map((line) => `${line}\n`).join(''));
@@ -124,20 +124,28 @@ export function diffDocument({ before, after, files, databases, content }: DiffR
     created: count('created'),
     changed: count('changed'),
     deleted: count('deleted'),
-    files: files.map(({ path, change, aspects, before: was, after: is, renamedFrom }) => ({
-      ...pathFields('path', path),
-      change,
-      aspects,
-      before: was === undefined ? null : entryDocument(was),
-      after: is === undefined ? null : entryDocument(is),
-      ...(renamedFrom === undefined ? {} : pathFields('renamed_from', renamedFrom)),
-    })),
-    databases: databases.map(({ path, change, tables, rows }) => ({
-      ...pathFields('path', path),
-      change,
-      rows: { before: rows.before ?? null, after: rows.after ?? null },
-      tables: tables.map(({ table: of, before: was, after: is }) => ({ table: of, before: was ?? null, after: is ?? null })),
-    })),
+    files: files.map(fileChangeDocument),
+    databases: databases.map(databaseDocument),
     content: content === undefined ? null : contentDocument(content),
+  };
+}
+
+export function fileChangeDocument({ path, change, aspects, before: was, after: is, renamedFrom }: FileChange): Document {
+  return {
+    ...pathFields('path', path),
+    change,
+    aspects,
+    before: was === undefined ? null : entryDocument(was),
+    after: is === undefined ? null : entryDocument(is),
+    ...(renamedFrom === undefined ? {} : pathFields('renamed_from', renamedFrom)),
+  };
+}
+
+export function databaseDocument({ path, change, tables, rows }: DatabaseChange): Document {
+  return {
+    ...pathFields('path', path),
+    change,
+    rows: { before: rows.before ?? null, after: rows.after ?? null },
+    tables: tables.map(({ table: of, before: was, after: is }) => ({ table: of, before: was ?? null, after: is ?? null })),
   };
 }

@@ -117,6 +117,14 @@ export type Sought = Wanted & {
   readonly before?: number;
 };
 
+/** What a name is looked up by. */
+export type Told = Pick<Report, 'status' | 'label' | 'note' | 'scope'>;
+
+/** The snapshots among which a name is looked up, oldest first, and what is known of each; undefined where its report cannot be read. */
+export type Known = { readonly refs: readonly SnapshotRef[]; readonly tell: (ref: SnapshotRef) => Told | undefined };
+
+const knownOf = (vault: Vault): Known => ({ refs: listSnapshots(vault), tell: (ref) => tryReport(vault, ref) });
+
 /**
  * The snapshot that a person names: an id, a unique prefix of one, `latest`, `latest~N`, a git sha, or a label or note's exact text.
  * Of a save and a backup with one id the backup is taken. `latest` skips what has no readable report, what is dated in the future, fallback checkpoints of critical files alone, and, while there is another, what is suspect or was saved because a restore was about to replace it.
@@ -124,17 +132,22 @@ export type Sought = Wanted & {
  * @throws CoraError unknown_snapshot, ambiguous_snapshot (with the candidates)
  */
 export function resolveSnapshot(vault: Vault, name: string, now: number, wanted: Wanted = {}): SnapshotRef {
-  const all = listSnapshots(vault).filter((ref) => wanted.kind === undefined || ref.kind === wanted.kind);
+  return resolveAmong(knownOf(vault), name, now, wanted);
+}
+
+/** The same among snapshots that are known already. */
+export function resolveAmong({ refs, tell }: Known, name: string, now: number, wanted: Wanted = {}): SnapshotRef {
+  const all = refs.filter((ref) => wanted.kind === undefined || ref.kind === wanted.kind);
   if (all.length === 0) throw new CoraError('unknown_snapshot', 'The vault has no snapshot yet', { hint: 'cora save' });
   const latest = /^latest(?:~(\d+))?$/.exec(name);
-  if (latest !== null) return nthLatest(vault, all, Number(latest[1] ?? 0), now);
+  if (latest !== null) return nthLatest(tell, all, Number(latest[1] ?? 0), now);
   const exact = preferBackup(all.filter((ref) => ref.id === name));
   if (exact !== undefined) return exact;
   const byPrefix = all.filter((ref) => name.length >= 4 && ref.id.startsWith(name));
   const bySha = /^[0-9a-f]{6,40}$/.test(name)
     ? all.filter((ref) => shaOf(ref).startsWith(name) || (shaOf(ref) !== '' && name.startsWith(shaOf(ref))))
     : [];
-  const byLabel = byPrefix.length + bySha.length > 0 ? [] : all.filter((ref) => isLabelled(vault, ref, name));
+  const byLabel = byPrefix.length + bySha.length > 0 ? [] : all.filter((ref) => isLabelled(tell(ref), name));
   const ids = new Set([...byPrefix, ...(byPrefix.length > 0 ? [] : bySha), ...byLabel].map((ref) => ref.id));
   if (ids.size === 1) {
     const only = preferBackup(all.filter((ref) => ids.has(ref.id)));
@@ -155,23 +168,22 @@ function shaOf(ref: SnapshotRef): string {
   return sha === 'nogit' ? '' : sha;
 }
 
-function isLabelled(vault: Vault, ref: SnapshotRef, name: string): boolean {
-  const report = tryReport(vault, ref);
-  return report !== undefined && (report.label === name || report.note === name);
+function isLabelled(told: Told | undefined, name: string): boolean {
+  return told !== undefined && (told.label === name || told.note === name);
 }
 
 /** Snapshots whose label or note is exactly this text, oldest first. */
 export function labelledSnapshots(vault: Vault, text: string): SnapshotRef[] {
-  return listSnapshots(vault).filter((ref) => isLabelled(vault, ref, text));
+  return listSnapshots(vault).filter((ref) => isLabelled(tryReport(vault, ref), text));
 }
 
 function preferBackup(refs: readonly SnapshotRef[]): SnapshotRef | undefined {
   return refs.find((ref) => ref.kind === 'backup') ?? refs[0];
 }
 
-function nthLatest(vault: Vault, all: readonly SnapshotRef[], back: number, now: number): SnapshotRef {
+function nthLatest(tell: Known['tell'], all: readonly SnapshotRef[], back: number, now: number): SnapshotRef {
   let passed = 0;
-  for (const ref of goodSnapshots(vault, [...all].reverse(), now)) {
+  for (const ref of goodSnapshots(tell, [...all].reverse(), now)) {
     if (passed === back) return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
     passed += 1;
   }
@@ -193,20 +205,21 @@ export function newestGood(vault: Vault, now: number, sought: Sought): SnapshotR
   );
   // A moment asks for the clock; all else for the order in which they were made.
   const newestFirst = notAfter === undefined ? all.toReversed() : all.toReversed().sort((a, b) => timeOfId(b.id) - timeOfId(a.id));
-  for (const ref of goodSnapshots(vault, newestFirst, now)) return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
+  for (const ref of goodSnapshots((one) => tryReport(vault, one), newestFirst, now))
+    return preferBackup(all.filter((other) => other.id === ref.id)) ?? ref;
   return undefined;
 }
 
 /** What was lost is not in a suspect snapshot, and what a restore replaced was not wanted: to be taken only where there is no other. */
-export function isLastResort(report: Report): boolean {
+export function isLastResort(report: Told): boolean {
   return report.status === 'suspect' || report.label === PRE_RESTORE;
 }
 
 /** Those of a list, each id once, that may stand for the project: see `resolveSnapshot` for `latest`. */
-function* goodSnapshots(vault: Vault, newestFirst: readonly SnapshotRef[], now: number): Generator<SnapshotRef> {
-  const usable = (ref: SnapshotRef): Report | undefined => {
+function* goodSnapshots(tell: Known['tell'], newestFirst: readonly SnapshotRef[], now: number): Generator<SnapshotRef> {
+  const usable = (ref: SnapshotRef): Told | undefined => {
     // A clock that ran ahead must not make one snapshot "latest" for ever.
-    const report = timeOfId(ref.id) > now + 120_000 ? undefined : tryReport(vault, ref);
+    const report = timeOfId(ref.id) > now + 120_000 ? undefined : tell(ref);
     // Critical files alone must not stand for the project.
     return ref.kind === 'fallback' && report?.scope !== 'tree' ? undefined : report;
   };

@@ -6,6 +6,7 @@
 // one whenever its pieces are others (`~<number>d`: a database); a removed path has `-` alone. Snapshots that clean-up removed stay as steps on the way.
 
 import { mkdirSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { CoraError, messageOf } from '../base/errors.ts';
 import type { RowText } from '../format/row-merge.ts';
@@ -52,8 +53,9 @@ type Wanted = { readonly id: string; readonly own: SnapshotRef; readonly forms: 
  * The history of all snapshots; checkpoints of critical files alone are not in it (they do not say what else there was).
  * @param list reads a checkpoint's entries as rows
  * @param keep false: what was read is not kept in the cache
+ * @throws CoraError interrupted by `signal`
  */
-export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Promise<RowText>, keep = true): Promise<History> {
+export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Promise<RowText>, keep = true, signal?: AbortSignal): Promise<History> {
   const wanted = wantedSnapshots(vault);
   const cached = readCache(vault);
   const reader = new ListingReader(vault);
@@ -65,7 +67,7 @@ export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Prom
   if (missing.length > 0) {
     const lock = lockForReading(vault);
     try {
-      segments = [...known, ...(await readMissing(vault, known, wanted, missing, reader, list))];
+      segments = [...known, ...(await readMissing(vault, known, wanted, missing, reader, list, signal))];
     } finally {
       lock?.release();
     }
@@ -176,6 +178,7 @@ async function readMissing(
   missing: readonly Wanted[],
   reader: ListingReader,
   list: (ref: SnapshotRef) => Promise<RowText>,
+  signal: AbortSignal | undefined,
 ): Promise<Segment[]> {
   const writer = new HistoryWriter(reader);
   const last = lastStep(known, wanted);
@@ -189,6 +192,9 @@ async function readMissing(
   }
   const added: Segment[] = [];
   for (const { id, forms } of missing) {
+    // Thousands of them take seconds, in which a server has others to answer.
+    if (added.length % 4 === 3) await setImmediate();
+    if (signal?.aborted === true) throw new CoraError('interrupted', 'Interrupted');
     let segment: Segment = { id, form: 'none', stamp: '-', rows: Buffer.alloc(0) };
     for (const ref of forms) {
       const stamp = listingStamp(vault, ref) ?? '-';

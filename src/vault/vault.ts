@@ -199,9 +199,9 @@ export function lockForWriting(vault: Vault, waitMilliseconds: number): Lock {
 }
 
 /** The lock of those who read packs for long; clean-up waits for it. Undefined where the vault cannot be written (then nobody cleans up either). */
-export function lockForReading(vault: Vault): Lock | undefined {
+export function lockForReading(vault: Vault, waitMilliseconds = 30_000): Lock | undefined {
   try {
-    return takeLock(`${vault.root}/${NAMES.gcLock}`, 'shared', 30_000);
+    return takeLock(`${vault.root}/${NAMES.gcLock}`, 'shared', waitMilliseconds);
   } catch (error) {
     if (error instanceof CoraError && error.code === 'locked') throw error;
     return undefined;

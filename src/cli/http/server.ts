@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { openOnce } from '../../actions/open-project.ts';
 import { ticketsInMemory } from '../../actions/restore-token.ts';
+import { SILENT } from '../../base/context.ts';
 import { CoraError, errnoOf, messageOf } from '../../base/errors.ts';
 import { exists } from '../../os/files.ts';
 import { openToken, tokenPath } from '../../vault/http-token.ts';
@@ -17,6 +18,7 @@ import { buildApp } from './app.ts';
 import { isTooLarge } from './body.ts';
 import { openEvents } from './events.ts';
 import { openGuard } from './guard.ts';
+import { keepView } from './keep-view.ts';
 import { type Listening, listenAt, type Place } from './listen.ts';
 import { openCodes } from './login.ts';
 import { HEADERS, PROBLEM_TYPE, type ProblemDocument, problemOf, type Refusal, refusal } from './problem.ts';
@@ -78,6 +80,7 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
     void listener(request, response);
   };
   const servers = places.map(() => openServer(onRequest));
+  const ended = new AbortController();
   try {
     const listening: Listening[] = [];
     for (const [index, place] of places.entries()) {
@@ -85,8 +88,10 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
       if (server !== undefined) listening.push(await listenAt(server, place));
     }
     ready(listening, tokenFile, codes.make);
+    void keepView(location, { ...ctx, monitor: SILENT, signal: AbortSignal.any([ctx.signal, ended.signal]) });
     await untilEnd(ctx.signal, idleMs, () => (running.size > 0 ? 0 : performance.now() - lastAt));
   } finally {
+    ended.abort();
     await end(servers, running);
   }
 }

@@ -1,0 +1,282 @@
+// One vault as a process that stays sees it: what was read once is kept while the vault says that nothing changed. Looking writes
+// nothing into the vault, the caches included: `keep` does, which a server calls when it starts and after a change.
+//
+// Invariant: what is kept here is shown, never restored from and never decided by.
+
+import { statSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import type { Context } from '../base/context.ts';
+import { formatEntry } from '../format/file-list.ts';
+import type { RowText } from '../format/row-merge.ts';
+import { resolveAmong, type SnapshotRef } from '../vault/catalog.ts';
+import { CatalogWatch } from '../vault/catalog-watch.ts';
+import type { ChainLine } from '../vault/chain.ts';
+import type { History } from '../vault/history.ts';
+import { sortRows } from '../vault/history-writer.ts';
+import { NAMES, timeOfId } from '../vault/layout.ts';
+import { ListingReader } from '../vault/listing-text.ts';
+import { openLocated, type VaultLocation } from '../vault/locate.ts';
+import { type Protection, protectionsOf } from '../vault/seal.ts';
+import { lockForReading, type Vault } from '../vault/vault.ts';
+import { checkpointEntries } from './checkpoint.ts';
+import { historyOf } from './path-history.ts';
+import { ContentSource } from './read-content.ts';
+import { type Facts, FactsIndex } from './view-facts.ts';
+import { type Marks, marksIn } from './view-marks.ts';
+import { PathIndex } from './view-paths.ts';
+import { StorageIndex } from './view-storage.ts';
+import { SnapshotTree } from './view-tree.ts';
+
+/** One snapshot: a save, a backup, or both. */
+export type SnapshotRow = {
+  readonly id: string;
+  readonly refs: readonly SnapshotRef[];
+  /** The backup where there are both. */
+  readonly main: SnapshotRef;
+  readonly facts: Facts;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  /** Bytes of the files of all forms. */
+  readonly storedBytes: number;
+};
+
+/** The history of all paths, and the same in the order of paths. */
+export type Past = { readonly history: History; readonly paths: PathIndex };
+
+/** Milliseconds in which a second look at the directories is left out, and for which flags are believed. */
+const LOOK_AGAIN = 400;
+const FLAGS_KEPT = 60_000;
+/** Snapshots whose listings are kept in memory. */
+const TREES = 4;
+/** What is kept outlives the request that asked first. */
+const NEVER = new AbortController().signal;
+
+export class VaultView {
+  readonly vault: Vault;
+  readonly location: VaultLocation;
+  readonly #watch: CatalogWatch;
+  readonly #facts: FactsIndex;
+  readonly storage: StorageIndex;
+  /** Ends what goes on between questions. */
+  #life = NEVER;
+  #looked = 0;
+  #chain = '';
+  /** Grows with each change of the vault. */
+  #generation = 0;
+  #rows: { readonly generation: number; readonly rows: readonly SnapshotRow[] } | undefined;
+  #marks: { readonly generation: number; readonly until: number; readonly marks: Marks } | undefined;
+  #flags: { readonly generation: number; readonly until: number; readonly flags: ReadonlyMap<string, Protection> } | undefined;
+  #past: { readonly generation: number; readonly past: Past } | undefined;
+  #building: Promise<void> | undefined;
+  #listings: ListingReader;
+  #source: { readonly generation: number; readonly source: ContentSource } | undefined;
+  readonly #trees = new Map<string, SnapshotTree>();
+  readonly #answers = new Map<string, unknown>();
+
+  constructor(vault: Vault, location: VaultLocation) {
+    this.vault = vault;
+    this.location = location;
+    this.#watch = new CatalogWatch(vault);
+    this.#facts = new FactsIndex(vault);
+    this.storage = new StorageIndex(vault);
+    this.#listings = new ListingReader(vault);
+  }
+
+  /** Looks whether the vault changed, and reads what did. */
+  async refresh(ctx: Context): Promise<void> {
+    const now = ctx.now();
+    const stat = statSync(`${this.vault.root}/${NAMES.chain}`, { throwIfNoEntry: false });
+    const chain = stat === undefined ? '' : `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
+    if (chain === this.#chain && Math.abs(now - this.#looked) < LOOK_AGAIN) return;
+    this.#looked = now;
+    this.#chain = chain;
+    if (this.#watch.refresh(now)) {
+      this.#generation += 1;
+      this.#answers.clear();
+      // Keyframes may have been moved, and one that could not be read may be whole again.
+      this.#listings = new ListingReader(this.vault);
+    }
+    await this.#facts.load(this.#watch.refs);
+  }
+
+  get refs(): readonly SnapshotRef[] {
+    return this.#watch.refs;
+  }
+
+  get lines(): readonly ChainLine[] {
+    return this.#watch.lines;
+  }
+
+  get listings(): ListingReader {
+    return this.#listings;
+  }
+
+  facts(ref: SnapshotRef): Facts {
+    return this.#facts.of(ref);
+  }
+
+  /** Every snapshot, oldest first; the newer form of two gives the place. */
+  rows(): readonly SnapshotRow[] {
+    if (this.#rows?.generation === this.#generation) return this.#rows.rows;
+    const groups = new Map<string, SnapshotRef[]>();
+    for (const ref of this.refs) {
+      const group = groups.get(ref.id) ?? [];
+      groups.delete(ref.id);
+      groups.set(ref.id, [...group, ref]);
+    }
+    const rows = [...groups.values()].flatMap((refs): SnapshotRow[] => {
+      const main = refs.find(({ kind }) => kind === 'backup') ?? refs[0];
+      if (main === undefined) return [];
+      const storedBytes = refs.reduce((sum, ref) => sum + this.facts(ref).storedBytes, 0);
+      return [{ id: main.id, refs, main, facts: this.facts(main), time: timeOfId(main.id), storedBytes }];
+    });
+    this.#rows = { generation: this.#generation, rows };
+    return rows;
+  }
+
+  marks(now: number): Marks {
+    // A pin may end without a line.
+    if (this.#marks?.generation !== this.#generation || now > this.#marks.until)
+      this.#marks = { generation: this.#generation, until: now + FLAGS_KEPT, marks: marksIn(this.lines, now) };
+    return this.#marks.marks;
+  }
+
+  /** What keeps each backup from being changed, by id; a quick look that is believed for a minute. */
+  protections(now: number): ReadonlyMap<string, Protection> {
+    if (this.#flags?.generation !== this.#generation || now > this.#flags.until) {
+      const backups = this.refs.filter(({ kind }) => kind === 'backup');
+      const flags = new Map([...protectionsOf(this.vault, backups)].map(([ref, protection]) => [ref.id as string, protection]));
+      this.#flags = { generation: this.#generation, until: now + FLAGS_KEPT, flags };
+    }
+    return this.#flags.flags;
+  }
+
+  /** The snapshot that a person names (see `resolveSnapshot`). @throws CoraError unknown_snapshot, ambiguous_snapshot */
+  resolve(name: string, now: number): SnapshotRef {
+    return resolveAmong({ refs: this.refs, tell: (ref) => this.#told(ref) }, name, now);
+  }
+
+  #told(ref: SnapshotRef) {
+    const { readable, status, label, note, scope } = this.facts(ref);
+    return readable ? { status, label, note, ...(scope === null ? {} : { scope }) } : undefined;
+  }
+
+  /** The form of a snapshot that is quickest to read (see `quickestForm`). */
+  quickest(ref: SnapshotRef): SnapshotRef {
+    if (ref.kind !== 'backup') return ref;
+    const from = this.facts(ref).exportedFrom;
+    return (
+      this.refs.find(({ id, kind }) => kind === 'save' && id === ref.id) ?? this.refs.find(({ id, kind }) => kind === 'save' && id === from) ?? ref
+    );
+  }
+
+  /** The listing of one snapshot. @throws CoraError damaged, locked */
+  async tree(named: SnapshotRef): Promise<SnapshotTree> {
+    const key = `${named.kind} ${named.id}`;
+    const known = this.#trees.get(key);
+    this.#trees.delete(key);
+    const tree = known ?? new SnapshotTree(await this.#listing(named));
+    this.#trees.set(key, tree);
+    const oldest = this.#trees.keys().next().value;
+    if (this.#trees.size > TREES && oldest !== undefined) this.#trees.delete(oldest);
+    return tree;
+  }
+
+  async #listing(named: SnapshotRef): Promise<RowText> {
+    const lock = lockForReading(this.vault, 0);
+    try {
+      const quick = this.quickest(named);
+      if (quick.kind === 'fallback') return sortRows((await checkpointEntries(this.vault, quick)).map(formatEntry));
+      try {
+        return this.#listings.rows(quick);
+      } catch (error) {
+        // A backup answers for itself where its save cannot be read.
+        if (quick === named) throw error;
+        return this.#listings.rows(named);
+      }
+    } finally {
+      lock?.release();
+    }
+  }
+
+  /** What reads contents. It is another one after each change of the vault. */
+  source(ctx: Context): ContentSource {
+    if (this.#source?.generation !== this.#generation) {
+      this.#source?.source.close();
+      this.#source = { generation: this.#generation, source: new ContentSource(this.location, this.vault, { ...ctx, signal: NEVER }) };
+    }
+    return this.#source.source;
+  }
+
+  /** Drops the reader of contents: clean-up may have moved what it had looked up. */
+  dropSource(): void {
+    this.#source?.source.close();
+    this.#source = undefined;
+  }
+
+  /** An answer that holds until the vault changes. */
+  async remembered<T>(key: string, answer: () => T | Promise<T>): Promise<T> {
+    if (this.#answers.has(key)) return this.#answers.get(key) as T;
+    const generation = this.#generation;
+    const value = await answer();
+    if (this.#answers.size >= 32) this.#answers.clear();
+    if (generation === this.#generation) this.#answers.set(key, value);
+    return value;
+  }
+
+  /** Undefined while it is being read for the first time; one of before the last change is not given out. @throws what reading threw */
+  async past(patience: number): Promise<Past | undefined> {
+    if (this.#past?.generation === this.#generation) return this.#past.past;
+    const built = this.#build(false).then(() => this.#past?.past);
+    // Who does not wait for the end still hears of a failure, the next time.
+    built.catch(() => undefined);
+    return Promise.race([built, setTimeout(patience, undefined)]);
+  }
+
+  #build(keep: boolean): Promise<void> {
+    this.#building ??= this.#readPast(keep).finally(() => {
+      this.#building = undefined;
+    });
+    return this.#building;
+  }
+
+  async #readPast(keep: boolean): Promise<void> {
+    const generation = this.#generation;
+    const history = await historyOf(this.vault, keep, this.#life);
+    this.#past = { generation, past: { history, paths: await PathIndex.build(history) } };
+  }
+
+  /** Reads everything that questions may need, and writes the caches. For a server's start and after each change. Never for a question. */
+  async keep(ctx: Context): Promise<void> {
+    this.#life = ctx.signal;
+    await this.refresh(ctx);
+    this.#facts.store();
+    if (this.#past?.generation !== this.#generation) await this.#build(true);
+    await this.storage.update(this.refs, this.listings, this.#life);
+    this.storage.store();
+  }
+
+  /** Counts what each save costs, unless that is done; waits for the end of it no longer than that. @throws CoraError locked */
+  async counted(patience: number): Promise<void> {
+    const counting = this.storage.update(this.refs, this.listings, this.#life);
+    counting.catch(() => undefined);
+    await Promise.race([counting, setTimeout(patience)]);
+  }
+
+  close(): void {
+    this.dropSource();
+  }
+}
+
+let open: VaultView | undefined;
+
+/** The view of a vault, as it is now. This process keeps the last one. @throws CoraError vault_missing, vault_foreign */
+export async function viewOf(location: VaultLocation, ctx: Context): Promise<VaultView> {
+  const vault = openLocated(location);
+  if (open === undefined || open.vault.root !== vault.root || open.vault.info.vault_id !== vault.info.vault_id) {
+    open?.close();
+    open = new VaultView(vault, location);
+  }
+  await open.refresh(ctx);
+  return open;
+}
