@@ -41,7 +41,7 @@ describe('the shipped units', () => {
 
   test('a template is the plain unit but for its name', () => {
     const plain = readdirSync(SHIPPED).filter((name) => !name.includes('@'));
-    expect(plain).toHaveLength(12);
+    expect(plain).toHaveLength(14);
     for (const name of plain) {
       const template = readFileSync(join(SHIPPED, name.replace('.', '@.')), 'utf8');
       const settings = (text: string) =>
@@ -55,7 +55,7 @@ describe('the shipped units', () => {
   });
 
   test.skipIf(analyze === undefined)(`each service scores 3.0 or better in systemd-analyze security${whyNoAnalyze}`, async () => {
-    expect(services).toHaveLength(12);
+    expect(services).toHaveLength(14);
     const run = await execute(analyze!, ['security', '--offline=true', '--threshold=30', ...services], { cwd: SHIPPED });
     expect(run.code, run.stdout).toBe(0);
     const scores = [...run.stdout.matchAll(/exposure level for \S+: ([\d.]+)/g)].map(([, score]) => Number(score));

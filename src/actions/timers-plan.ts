@@ -9,11 +9,12 @@ import type { Config } from '../base/config.ts';
 import { CoraError } from '../base/errors.ts';
 import { exists, namesIn, readTextIfThere } from '../os/files.ts';
 import type { Manager } from '../os/systemctl.ts';
-import { DROP_IN, formatDropIn, forUserManager, isOurs, parseDropIn, plainText, repointed, type UnitNote } from '../os/systemd-unit.ts';
+import { DROP_IN, formatDropIn, formatListen, forUserManager, isOurs, parseDropIn, plainText, repointed, type UnitNote } from '../os/systemd-unit.ts';
 import type { VaultLocation } from '../vault/locate.ts';
 import { needsHomeToShip, remoteDirectories, shipsFrom } from './timers-ship.ts';
 
-export type TimerJob = 'save' | 'backup' | 'ship' | 'drill' | 'health' | 'seal';
+/** `serve` has a socket instead of a timer. */
+export type TimerJob = 'save' | 'backup' | 'ship' | 'drill' | 'health' | 'seal' | 'serve';
 
 /** The machine as timers need to know it; the command line's `Machine` fits. */
 export type TimersMachine = {
@@ -39,6 +40,8 @@ export type TimersOptions = {
   readonly unitDirectory: string | undefined;
   /** Jobs whose command exists; only these get timers. */
   readonly jobs: readonly TimerJob[];
+  /** Of `serve`: `127.0.0.1:PORT`, or the path of a unix socket. */
+  readonly listen?: string;
 };
 
 /** Where units lie, and who runs them. */
@@ -61,7 +64,7 @@ export type TimersPlan = {
   readonly timers: readonly string[];
 };
 
-const JOBS: readonly TimerJob[] = ['save', 'backup', 'ship', 'drill', 'health', 'seal'];
+const JOBS: readonly TimerJob[] = ['save', 'backup', 'ship', 'drill', 'health', 'seal', 'serve'];
 export const SYSTEM_UNITS = '/etc/systemd/system';
 const TEMPORARY = /^(?:\/var)?\/tmp\//;
 
@@ -89,11 +92,11 @@ export function slotsOf(directory: string, job: TimerJob): Slot[] {
   });
 }
 
-/** The names that a project or a sealed user has already. */
-export function slotFor(directory: string, target: TimersTarget): Slot | undefined {
+/** The names that a project or a sealed user has already; those of the server are given away apart from the timers'. */
+export function slotFor(directory: string, target: TimersTarget, job: 'save' | 'serve' = 'save'): Slot | undefined {
   if ('sealFor' in target) return slotsOf(directory, 'seal').find(({ note }) => note.user === target.sealFor);
   const root = textPath(target.project.root);
-  return slotsOf(directory, 'save').find(({ note }) => note.project === root);
+  return slotsOf(directory, job).find(({ note }) => note.project === root);
 }
 
 export function jobsOf(machine: TimersMachine, target: TimersTarget, options: Pick<TimersOptions, 'jobs'>): TimerJob[] {
@@ -105,9 +108,14 @@ export function jobsOf(machine: TimersMachine, target: TimersTarget, options: Pi
   return options.jobs.filter((job) => job !== 'seal' && (job !== 'health' || tells) && (job !== 'ship' || ships));
 }
 
-/** `cora-save.timer`, or `cora-save@app.timer` for an instance. */
+/** `cora-save.timer`, or `cora-save@app.timer` for an instance; the `timer` of the server is its socket. */
 export function unitName(job: TimerJob, instance: string | undefined, kind: 'service' | 'timer'): string {
-  return `cora-${job}${instance === undefined ? '' : `@${instance}`}.${kind}`;
+  return `cora-${job}${instance === undefined ? '' : `@${instance}`}.${kind === 'timer' ? startedBy(job) : kind}`;
+}
+
+/** What systemd starts the service by. */
+export function startedBy(job: TimerJob): 'timer' | 'socket' {
+  return job === 'serve' ? 'socket' : 'timer';
 }
 
 /** @throws CoraError refused where a file of somebody else has one of our names; project_refused for a path that units cannot hold */
@@ -117,6 +125,8 @@ export function planTimers(machine: TimersMachine, target: TimersTarget, options
   const instance = chooseInstance(place.directory, target, jobs);
   const next = jobs.includes('ship') ? unitName('ship', instance, 'service') : undefined;
   const files = jobs.flatMap((job) => filesOf(machine, place, target, job, instance, job === 'backup' ? next : undefined));
+  if (options.listen !== undefined)
+    files.push(unitFile(`${place.directory}/${unitName('serve', instance, 'timer')}.d/${DROP_IN}`, formatListen(options.listen)));
   return { place, instance, files, timers: jobs.map((job) => unitName(job, instance, 'timer')) };
 }
 
@@ -134,9 +144,9 @@ export function planAgain(machine: TimersMachine, options: Pick<TimersOptions, '
 }
 
 function chooseInstance(directory: string, target: TimersTarget, jobs: readonly TimerJob[]): string | undefined {
-  const own = slotFor(directory, target);
-  if (own !== undefined) return own.instance;
   const first = jobs[0] ?? 'save';
+  const own = slotFor(directory, target, first === 'serve' ? first : 'save');
+  if (own !== undefined) return own.instance;
   const taken = new Set(slotsOf(directory, first).map(({ instance }) => instance));
   if (!taken.has(undefined)) return undefined;
   const name = 'sealFor' in target ? target.sealFor : target.project.name;
@@ -158,6 +168,7 @@ function filesOf(
   const { service, units } = sharedFiles(machine, place, job, instance);
   const dropIn = formatDropIn({
     unit: service,
+    ...(job === 'serve' ? { by: 'cora serve --install' } : {}),
     launcher: machine.launcher,
     ...(next === undefined ? {} : { onSuccess: next }),
     ...('sealFor' in target
@@ -173,7 +184,7 @@ function sharedFiles(machine: TimersMachine, place: TimersPlace, job: TimerJob, 
   const service = shipped(machine.launcher, `${name}.service`);
   const units = [
     unitFile(`${place.directory}/${name}.service`, place.scope === 'user' ? forUserManager(service) : service),
-    unitFile(`${place.directory}/${name}.timer`, shipped(machine.launcher, `${name}.timer`)),
+    unitFile(`${place.directory}/${name}.${startedBy(job)}`, shipped(machine.launcher, `${name}.${startedBy(job)}`)),
   ];
   return { service, units };
 }
@@ -190,7 +201,7 @@ function settingsOf(machine: TimersMachine, place: TimersPlace, target: ProjectT
   const vault = target.location.path;
   const log = machine.logs[0];
   // The vault and not the directory above it: where its disk is not mounted, a service cannot begin a new one in its place.
-  const remotes = job === 'ship' ? remoteDirectories(machine, target) : [];
+  const remotes = job === 'ship' || job === 'serve' ? remoteDirectories(machine, target) : [];
   const places = [textPath(target.project.root), vault, ...(log === undefined ? [] : [dirname(log)]), ...remotes];
   const writable = [...new Set(places)];
   return { environment, writable, privateTmp: ![...writable, machine.launcher].some((path) => TEMPORARY.test(`${path}/`)) };
@@ -252,6 +263,7 @@ export function cronLines(machine: TimersMachine, target: ProjectTarget, options
     drill: `45 4 2 1,4,7,10 * ${run('drill --trigger timer --lock-wait 30m --quiet')}`,
     health: `5 * * * * ${run('health --notify --quiet')}`,
     seal: '',
+    serve: '',
   };
   return jobsOf(machine, target, options).map((job) => lines[job]);
 }

@@ -63,6 +63,8 @@ const INTERVAL: Readonly<Record<TimerJob, number>> = {
   ship: 60 * MINUTE,
   drill: 93 * 24 * 60 * MINUTE,
   health: 60 * MINUTE,
+  // Started when somebody asks.
+  serve: Number.POSITIVE_INFINITY,
 };
 const INSTALL = 'cora timers install';
 

@@ -17,6 +17,7 @@ import {
   planTimers,
   slotFor,
   slotsOf,
+  startedBy,
   type TimersMachine,
   type TimersOptions,
   type TimersPlace,
@@ -58,6 +59,11 @@ export function installTimers(
     requireUser(target.sealFor);
   }
   const noSystemd = place.manager !== undefined && !isBooted();
+  if (noSystemd && options.listen !== undefined) {
+    throw new CoraError('tool_missing', 'systemd does not run on this machine', {
+      hint: 'start it by hand: cora serve, or write the units with --unit-dir',
+    });
+  }
   if (options.cron === true || noSystemd) {
     if ('sealFor' in target) throw new CoraError('tool_missing', 'Sealing for a user needs systemd', { hint: 'run cora protect as root' });
     const warnings = options.cron === true ? [] : ['systemd does not run on this machine: put these lines into the crontab (crontab -e)'];
@@ -120,6 +126,9 @@ function start({ place, files, timers }: TimersPlan): string | undefined {
   if (reload !== undefined) return reload;
   const failure = order(manager, ['enable', '--now', ...timers]);
   if (failure !== undefined || files.every(({ change }) => change !== 'changed')) return failure;
+  // A socket is not opened again while its service runs.
+  const sockets = timers.filter((name) => name.endsWith('.socket'));
+  if (sockets.length > 0) order(manager, ['stop', ...sockets.map((name) => name.replace(/socket$/, 'service'))]);
   return order(manager, ['restart', ...timers]);
 }
 
@@ -162,26 +171,27 @@ function requireUser(name: string): void {
  */
 export function removeTimers(machine: TimersMachine, target: TimersTarget, options: TimersOptions): RemovedTimers {
   const place = placeOf(machine, options);
-  const slot = slotFor(place.directory, target);
+  const isServer = options.jobs[0] === 'serve';
+  const slot = slotFor(place.directory, target, isServer ? 'serve' : 'save');
   if (slot === undefined) return { scope: place.scope, instance: undefined, files: [] };
   // A job whose command is gone may have been installed by an older Cora.
-  const jobs = 'sealFor' in target ? jobsOf(machine, target, options) : (['save', 'backup', 'ship', 'drill', 'health'] as const);
+  const jobs = 'sealFor' in target || isServer ? jobsOf(machine, target, options) : (['save', 'backup', 'ship', 'drill', 'health'] as const);
   const files: string[] = [];
   const { manager } = place;
   for (const job of jobs) {
     const [service, timer] = [unitName(job, slot.instance, 'service'), unitName(job, slot.instance, 'timer')];
     if (!slotsOf(place.directory, job).some(({ instance }) => instance === slot.instance)) continue;
     if (manager !== undefined && isBooted()) {
-      order(manager, ['disable', '--now', timer]);
+      order(manager, ['disable', '--now', timer, ...(isServer ? [service] : [])]);
       // The stamp of the last run: a later installation must not find a run to make up for.
       order(manager, ['clean', '--what=state', timer]);
     }
     // systemctl has done it, unless the user's manager could not be asked.
-    rmSync(`${place.directory}/timers.target.wants/${timer}`, { force: true });
-    files.push(...removeFiles(place.directory, [`${service}.d`]));
+    rmSync(`${place.directory}/${startedBy(job)}s.target.wants/${timer}`, { force: true });
+    files.push(...removeFiles(place.directory, [`${service}.d`, `${timer}.d`]));
     const shared = slot.instance !== undefined && slotsOf(place.directory, job).some(({ instance }) => instance !== undefined);
     const base = `cora-${job}${slot.instance === undefined ? '' : '@'}`;
-    if (!shared) files.push(...removeFiles(place.directory, [`${base}.service`, `${base}.timer`]));
+    if (!shared) files.push(...removeFiles(place.directory, [`${base}.service`, `${base}.${startedBy(job)}`]));
     if (manager !== undefined && isBooted()) order(manager, ['reset-failed', service, timer]);
   }
   if (manager !== undefined && isBooted()) order(manager, ['daemon-reload']);

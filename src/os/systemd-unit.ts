@@ -15,6 +15,8 @@ export type UnitNote = {
 };
 
 export type DropIn = UnitNote & {
+  /** The command that writes it; `cora timers install` where it is not said. */
+  readonly by?: string;
   /** Text of the unit that it belongs to; its command is kept, with the real launcher in front. */
   readonly unit: string;
   /** The service that systemd starts when this one has done its work. */
@@ -70,7 +72,7 @@ export function formatDropIn(dropIn: DropIn): string {
   const { project, user, vault, launcher } = dropIn;
   const note = Object.entries({ Project: project, User: user, Vault: vault, Launcher: launcher });
   return [
-    `${MARKER}what belongs to this machine. Written by \`cora timers install\`, which writes it again: own settings go into \`systemctl edit\`.`,
+    `${MARKER}what belongs to this machine. Written by \`${dropIn.by ?? 'cora timers install'}\`, which writes it again: own settings go into \`systemctl edit\`.`,
     '[X-Cora]',
     ...note.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${JSON.stringify(value)}`])),
     '',
@@ -84,6 +86,17 @@ export function formatDropIn(dropIn: DropIn): string {
     ...Object.entries(dropIn.environment).map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`),
     ...dropIn.writable.map((path) => `ReadWritePaths=${quoted(`-${path}`)}`),
     ...(dropIn.privateTmp ? [] : ['PrivateTmp=no']),
+    '',
+  ].join('\n');
+}
+
+/** The drop-in of a socket. @param listen `127.0.0.1:PORT`, or an absolute path */
+export function formatListen(listen: string): string {
+  return [
+    `${MARKER}where it listens. Written by \`cora serve --install\`, which writes it again: own settings go into \`systemctl edit\`.`,
+    '[Socket]',
+    'ListenStream=',
+    `ListenStream=${specifiers(plainText(listen))}`,
     '',
   ].join('\n');
 }

@@ -1,7 +1,7 @@
 // Where `cora serve` listens: loopback, a unix socket of mode 0600, or a socket that systemd opened for it.
 // Invariant: nothing but this machine can reach any of them.
 
-import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { CoraError, errnoOf, messageOf } from '../../base/errors.ts';
@@ -35,8 +35,10 @@ export async function listenAt(server: Server, place: Place): Promise<Listening>
     server.once('error', (error) => reject(notListening(error, place)));
     server.listen({ ...where, exclusive: true }, resolve);
   });
-  const address = server.address();
-  if (address === null) throw new CoraError('io', 'The socket is gone already');
+  // Node does not say where a unix socket is that it was given.
+  const address = server.address() ?? ('fd' in place ? unixPath(place.fd) : undefined);
+  if (address === undefined)
+    throw new CoraError('refused', 'The socket that systemd opened is neither TCP nor unix', { hint: 'ListenStream=127.0.0.1:PORT, or a path' });
   if (typeof address === 'string') {
     if ('socket' in place) chmodSync(place.socket, 0o600);
     return { url: undefined, socket: address };
@@ -57,6 +59,17 @@ function notListening(error: Error, place: Place): CoraError {
       cause: error,
     });
   return new CoraError('io', `Listening at ${where} failed: ${messageOf(error)}`, { hint: 'try another place: cora serve --port 0', cause: error });
+}
+
+/** The path of a unix socket; undefined for any other one, and where there is no /proc. */
+function unixPath(fd: number): string | undefined {
+  const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+  // Num RefCount Protocol Flags Type St Inode Path
+  const fields = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .map((line) => /^(?:\S+ +){6}(\d+)(?: (.*))?$/.exec(line))
+    .find((match) => inode !== undefined && match?.[1] === inode);
+  return fields === undefined || fields === null ? undefined : (fields[2] ?? '');
 }
 
 /** A socket of a server that was killed; anything else stays. */
