@@ -2,7 +2,6 @@
 // Moments are on the clock of who looks.
 
 import { formatAge } from '../src/base/units.ts';
-import type { SnapshotPoint } from './types.ts';
 
 const NUMBER = new Intl.NumberFormat('en');
 const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
@@ -32,8 +31,6 @@ export const momentOf = (time: string | number): string => `${dayOf(time)}, ${cl
 
 export const ageOf = (time: string | number): string => formatAge(Date.now() - new Date(time).getTime());
 
-export const idOf = (point: SnapshotPoint): string => (typeof point === 'string' ? point : point.snapshot_id);
-
 /** The instant that an id begins with (UTC), or undefined for an id of another form. */
 export function timeOfId(id: string): number | undefined {
   const found = /^(\d{4})(\d{2})(\d{2})-(\d{2})(\d{2})(\d{2})-/.exec(id);
@@ -41,7 +38,3 @@ export function timeOfId(id: string): number | undefined {
   const [year, month, day, hour, minute, second] = found.slice(1).map(Number) as [number, number, number, number, number, number];
   return Date.UTC(year, month - 1, day, hour, minute, second);
 }
-
-/** When a snapshot was made, as far as its reference says. */
-export const timeOf = (point: SnapshotPoint): string | number | undefined =>
-  typeof point === 'string' ? timeOfId(point) : (point.time ?? timeOfId(point.snapshot_id));

@@ -46,19 +46,48 @@ export function useLoad<T>(
   return { data: current.data, error: current.error, loading: current.loading, again: () => setAsked((count) => count + 1) };
 }
 
+/** How often an answer that is still being worked out is asked for again. Milliseconds. */
+const AGAIN_MS = 600;
+
+/** Asks until the answer is ready; where the server reads a long history for the first time that takes a while. */
+export async function whenReady<T extends { readonly ready?: boolean }>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (answer.ready !== false) return answer;
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    signal.throwIfAborted();
+  }
+}
+
 export type Pages<T> = { readonly items: readonly T[]; readonly total: number; readonly next: string | null };
 
-/** A list that comes in pages, more of it when somebody gets there. */
+/**
+ * A list that comes in pages, more of it when somebody gets there. When the vault changes, a list of which only the beginning is shown is
+ * asked for again; one that somebody went down in stays as it is, and `stale` says that there is something new.
+ */
 export function usePages<T>(key: string | undefined, ask: (after: string | undefined, signal: AbortSignal) => Promise<Pages<T>>) {
-  const first = useLoad(key, (signal) => ask(undefined, signal));
+  const { changes } = useLive();
+  const first = useLoad(key, (signal) => ask(undefined, signal), { follow: false });
   const [more, setMore] = useState<{ readonly of: Pages<T>; readonly items: readonly T[]; readonly next: string | null }>();
   const [failed, setFailed] = useState<ApiError>();
+  const [stale, setStale] = useState(false);
   const busy = useRef(false);
   const head = first.data;
   const extra = more !== undefined && more.of === head ? more : undefined;
   const next = extra === undefined ? (head?.next ?? null) : extra.next;
   const wanted = useRef(head);
   wanted.current = head;
+  const again = (): void => {
+    setStale(false);
+    first.again();
+  };
+  const seen = useRef(changes);
+  useEffect(() => {
+    if (seen.current === changes) return;
+    seen.current = changes;
+    if (extra === undefined) first.again();
+    else setStale(true);
+  }, [changes, extra, first.again]);
   const load = (): void => {
     if (busy.current || head === undefined || next === null) return;
     busy.current = true;
@@ -79,5 +108,7 @@ export function usePages<T>(key: string | undefined, ask: (after: string | undef
     loaded: head !== undefined,
     error: first.error ?? failed,
     more: next === null ? undefined : load,
+    stale,
+    again,
   };
 }

@@ -38,29 +38,37 @@ export type Health = {
   readonly vault?: string;
 };
 
+/** When something was tried, and how it went. */
+export type Checked = { readonly ok: boolean; readonly time: string } | null;
+
+/** A snapshot with all that is known of it. */
 export type SnapshotRow = {
   readonly snapshot_id: string;
   readonly kinds: readonly string[];
-  readonly type?: string;
+  readonly type?: string | null;
   readonly status: string;
   readonly time: string;
   readonly label?: string | null;
   readonly note?: string | null;
+  readonly trigger?: string | null;
+  readonly branch?: string | null;
   readonly total_files_processed?: number | null;
   readonly total_bytes_processed?: number | null;
-  readonly size?: number | null;
   readonly total_duration?: number | null;
   readonly files_new?: number | null;
   readonly files_changed?: number | null;
   readonly files_removed?: number | null;
+  readonly size?: number | null;
+  readonly unique_bytes?: number | null;
   readonly protection?: string | null;
-  readonly verified_at?: string | null;
-  readonly verified_ok?: boolean | null;
-  readonly shipped_at?: string | null;
+  readonly seal_missing?: boolean;
+  readonly verified?: Checked;
+  readonly drilled?: Checked;
+  readonly offsite?: readonly { readonly remote: string; readonly time: string }[];
   readonly pinned?: boolean;
   readonly pinned_until?: string | null;
-  readonly losses?: number | null;
-  readonly problems?: number | null;
+  readonly losses?: number;
+  readonly problems?: number;
 };
 
 export type SnapshotList = { readonly total: number; readonly snapshots: readonly SnapshotRow[]; readonly next: string | null };
@@ -101,8 +109,14 @@ export type ReportFacts = {
   readonly large_files?: readonly { readonly path: string; readonly size: number }[];
 };
 
-export type SnapshotDetail = SnapshotRow & {
-  readonly forms: readonly { readonly kind?: string; readonly path: string; readonly report: ReportFacts }[];
+export type SnapshotDetail = {
+  readonly snapshot: SnapshotRow;
+  readonly forms: readonly {
+    readonly kind: string;
+    readonly path: string;
+    readonly protection_reason?: string | null;
+    readonly report: ReportFacts;
+  }[];
 };
 
 export type TreeEntry = PathRef & {
@@ -110,31 +124,30 @@ export type TreeEntry = PathRef & {
   readonly type: string;
   readonly size: number | null;
   readonly mtime: string | null;
-  readonly mode?: string | number;
-  readonly link?: string | null;
-  readonly database?: boolean;
+  readonly link?: string;
+  /** Of a directory: entries in it. */
+  readonly children?: number | null;
 };
 
-export type TreePage = { readonly path?: string; readonly total: number; readonly entries: readonly TreeEntry[]; readonly next: string | null };
+export type TreePage = { readonly total: number; readonly entries: readonly TreeEntry[]; readonly next: string | null };
 
-export type TextAnswer = { readonly size: number; readonly text: string | null; readonly truncated?: boolean; readonly base64?: string | null };
+export type TextAnswer = { readonly size: number; readonly text: string | null; readonly truncated: boolean };
 
-/** A snapshot that something refers to: its id, or id and moment. */
-export type SnapshotPoint = string | { readonly snapshot_id: string; readonly time?: string };
+/** A snapshot that something refers to. */
+export type SnapshotPoint = { readonly snapshot_id: string; readonly time: string };
 
 export type Version = {
   readonly first: SnapshotPoint;
   readonly last: SnapshotPoint;
-  readonly snapshots?: number;
-  readonly gone_in?: SnapshotPoint | null;
+  readonly snapshots: number;
+  readonly gone_in: string | null;
   readonly type: string;
   readonly size: number | null;
-  readonly sha256?: string | null;
-  readonly mtime?: string | null;
-  readonly database?: boolean;
 };
 
+/** `ready` false: the history is being read for the first time. */
 export type Versions = PathRef & {
+  readonly ready?: boolean;
   readonly present: boolean;
   readonly total: number;
   readonly versions: readonly Version[];
@@ -152,97 +165,157 @@ export type TableDifference = {
 };
 
 export type ContentDifference =
-  | { readonly kind: 'text'; readonly unified: string }
+  | { readonly kind: 'text'; readonly unified: string; readonly truncated?: boolean }
   | { readonly kind: 'rows'; readonly tables: readonly TableDifference[] }
   | { readonly kind: 'none'; readonly reason: string };
 
-export type Found = PathRef & {
-  readonly last: SnapshotPoint;
-  readonly first?: SnapshotPoint;
-  readonly time?: string | null;
-  readonly size?: number | null;
-  readonly present?: boolean;
-  readonly type?: string;
+export type VersionDifference = {
+  readonly change: 'same' | 'created' | 'changed' | 'deleted';
+  readonly aspects: readonly string[];
+  readonly content: ContentDifference | null;
 };
 
-export type FindPage = { readonly total: number; readonly found: readonly Found[]; readonly next: string | null };
+type EntryFacts = { readonly type: string; readonly size: number | null };
 
-export type Day = {
-  readonly day: string;
-  readonly saves: number;
-  readonly backups: number;
-  readonly bytes: number;
+export type ChangePage = {
+  readonly before: SnapshotPoint | null;
+  readonly created: number;
+  readonly changed: number;
+  readonly deleted: number;
   readonly total: number;
-  readonly suspect?: number;
+  readonly next: string | null;
+  readonly files: readonly (PathRef & {
+    readonly change: string;
+    readonly aspects: readonly string[];
+    readonly before: EntryFacts | null;
+    readonly after: EntryFacts | null;
+    readonly renamed_from?: string;
+  })[];
+  readonly databases: readonly (PathRef & {
+    readonly change: string;
+    readonly rows: { readonly before: number | null; readonly after: number | null };
+  })[];
 };
+
+/** A path that some snapshot has, and the newest one that does. */
+export type Found = PathRef & {
+  readonly type: string;
+  readonly size: number | null;
+  readonly gone: boolean;
+  readonly last_seen: SnapshotPoint;
+  readonly gone_in: SnapshotPoint | null;
+};
+
+export type FindPage = {
+  readonly ready?: boolean;
+  readonly total: number;
+  readonly gone: number;
+  readonly found: readonly Found[];
+  readonly next: string | null;
+};
+
+/** Columns, oldest first; bits of flags as in docs/http.md. */
+export type TimelineColumns = {
+  readonly total: number;
+  readonly times: readonly (number | string)[];
+  readonly flags: readonly number[];
+  readonly sizes: readonly number[];
+};
+
+export type Day = { readonly day: string; readonly saves: number; readonly backups: number; readonly bytes: number; readonly total: number };
 
 export type Storage = {
+  readonly ready?: boolean;
   readonly vault_bytes: number;
   readonly free_bytes: number;
   readonly content_bytes: number;
-  readonly unique_bytes?: number;
-  readonly shared_bytes?: number;
-  readonly saved_bytes?: number;
+  readonly saved_bytes: number | null;
+  readonly dedup_ratio: number | null;
+  readonly compression_ratio: number | null;
+  readonly backup_bytes?: number;
+  readonly stored_bytes?: number | null;
+  readonly growth: readonly Day[];
   readonly snapshots: readonly {
     readonly snapshot_id: string;
     readonly time: string;
     readonly kinds: readonly string[];
     readonly size: number;
-    readonly unique?: number | null;
-    readonly shared?: number | null;
+    readonly unique_bytes: number | null;
+    readonly shared_bytes: number | null;
   }[];
-  readonly days: readonly Day[];
 };
 
 export type Trends = {
-  readonly runs: readonly {
+  readonly points: readonly {
     readonly snapshot_id: string;
     readonly time: string;
     readonly kind: string;
-    readonly total_duration: number | null;
+    readonly duration: number | null;
     readonly size: number | null;
-    readonly total_bytes_processed: number | null;
-    readonly wal_size?: number | null;
-    readonly ok?: boolean;
+    readonly content_bytes: number | null;
+    readonly wal_bytes: number | null;
+    readonly ok: boolean;
   }[];
-  readonly drills: readonly { readonly time: string; readonly ok: boolean; readonly seconds?: number | null; readonly snapshot_id?: string | null }[];
+  readonly drills: {
+    readonly count: number;
+    readonly succeeded: number;
+    readonly points: readonly { readonly time: string; readonly ok: boolean; readonly seconds: number | null }[];
+  };
 };
 
-export type RestorePlan = {
+export type RunRow = {
+  readonly time: string;
+  readonly command: string;
+  readonly trigger: string | null;
+  readonly level: 'info' | 'warn' | 'error';
+  readonly snapshot_id: string | null;
+  readonly seconds: number | null;
+  readonly message: string | null;
+};
+
+export type RunPage = { readonly total: number; readonly failed: number; readonly runs: readonly RunRow[] };
+
+/** What every plan has: a token for one use, and the word that a person types. */
+export type Planned = {
+  readonly token: string;
+  readonly expires_at: string;
+  readonly confirm: string;
+  /** Somebody has to say that nothing writes to the databases, or that it is done while something does. */
+  readonly needs_service_stopped: boolean;
+  readonly stops_service: boolean;
+};
+
+export type RestorePlan = Planned & {
   readonly snapshot_id: string;
-  readonly kind?: string;
   readonly in_place: boolean;
-  readonly directory?: string;
+  readonly directory: string;
   readonly create: number;
   readonly replace: number;
   readonly keep: number;
   readonly bytes: number;
   readonly changes: readonly (PathRef & { readonly action: string; readonly size: number })[];
-  readonly other_deployment?: string | null;
-  readonly live_databases?: readonly string[];
-  readonly move_aside?: readonly PathRef[];
-  readonly token: string;
-  readonly expires_at?: string;
-  readonly confirm?: string;
+  readonly other_deployment: string | null;
+  readonly live_databases: readonly string[];
+  readonly move_aside: readonly PathRef[];
+  readonly notes: readonly string[];
 };
 
 export type RestoreDone = {
   readonly snapshot_id: string;
-  readonly directory?: string;
+  readonly in_place: boolean;
+  readonly directory: string;
   readonly files: number;
   readonly bytes: number;
-  readonly databases?: number;
-  readonly kept?: number;
+  readonly databases: number;
   readonly seconds?: number;
-  readonly pre_restore_snapshot?: string | null;
-  readonly moved_aside?: number;
+  readonly pre_restore_snapshot: string | null;
+  readonly complete: boolean;
+  readonly problems: readonly { readonly path?: string; readonly message: string }[];
 };
 
-export type UndoPlan = {
-  readonly direction: string;
+export type UndoPlan = Planned & {
+  readonly direction: 'undo' | 'redo';
   readonly snapshot_id: string;
   readonly entries: number;
   readonly databases: readonly string[];
-  readonly token: string;
-  readonly confirm?: string;
 };

@@ -3,6 +3,7 @@
 import { ageOf, momentOf } from '../format.ts';
 import { Name } from '../name.tsx';
 import type { SnapshotRow } from '../types.ts';
+import { plain } from '../visible.ts';
 import { Icon, type IconName } from './icons.tsx';
 
 export type Tone = 'ok' | 'warn' | 'bad' | 'suspect' | 'plain';
@@ -42,6 +43,7 @@ export function shapeOf({ kinds, status }: Pick<SnapshotRow, 'kinds' | 'status'>
 
 export function SnapshotBadges({ row }: { readonly row: SnapshotRow }) {
   const backup = row.kinds.includes('backup');
+  const offsite = row.offsite?.[0];
   return (
     <span class="badges">
       {row.status === 'suspect' && (
@@ -54,13 +56,13 @@ export function SnapshotBadges({ row }: { readonly row: SnapshotRow }) {
           Incomplete
         </Badge>
       )}
-      {row.verified_ok === false && (
+      {row.verified?.ok === false && (
         <Badge icon="bad" tone="bad">
           Damaged
         </Badge>
       )}
-      {row.verified_ok === true && (
-        <Badge icon="verified" tone="ok" {...at('Verified', row.verified_at)}>
+      {row.verified?.ok === true && (
+        <Badge icon="verified" tone="ok" {...at('Verified', row.verified.time)}>
           Verified
         </Badge>
       )}
@@ -69,13 +71,23 @@ export function SnapshotBadges({ row }: { readonly row: SnapshotRow }) {
           Sealed
         </Badge>
       )}
+      {row.seal_missing === true && (
+        <Badge icon="bad" tone="bad" title="It was sealed, and the flag is gone">
+          Seal lost
+        </Badge>
+      )}
+      {row.drilled?.ok === true && (
+        <Badge icon="drilled" tone="ok" {...at('A restore of it was proven', row.drilled.time)}>
+          Drilled
+        </Badge>
+      )}
       {backup && row.protection === 'none' && (
         <Badge icon="warn" tone="warn" title="Others may write into the vault">
           Unprotected
         </Badge>
       )}
-      {typeof row.shipped_at === 'string' && (
-        <Badge icon="offsite" tone="ok" {...at('Shipped', row.shipped_at)}>
+      {offsite !== undefined && (
+        <Badge icon="offsite" tone="ok" {...at(`Copied to ${plain(offsite.remote)}`, offsite.time)}>
           Off-site
         </Badge>
       )}
@@ -88,7 +100,7 @@ export function SnapshotBadges({ row }: { readonly row: SnapshotRow }) {
   );
 }
 
-const at = (word: string, time: string | null | undefined) => (typeof time === 'string' ? { title: `${word} ${momentOf(time)}` } : {});
+const at = (word: string, time: string) => ({ title: `${word}: ${momentOf(time)}` });
 
 /** What somebody said about a snapshot. */
 export function Said({ row }: { readonly row: Pick<SnapshotRow, 'label' | 'note'> }) {

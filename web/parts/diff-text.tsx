@@ -27,6 +27,12 @@ export function DiffText({
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
     <section class="scroll diff" aria-label="What differs" tabIndex={0}>
       <table>
+        <colgroup>
+          <col class="diff-number" />
+          <col />
+          <col class="diff-number" />
+          <col />
+        </colgroup>
         <thead>
           <tr>
             <th scope="col" colSpan={2}>

@@ -2,31 +2,20 @@
 // suspect. A day leads to its place on the time line.
 
 import { formatBytes } from '../../src/base/units.ts';
+import { lastDays } from '../days.ts';
 import { counted, shortDay } from '../format.ts';
 import { href } from '../route.ts';
-import type { Day } from '../types.ts';
+import type { TimelineColumns } from '../types.ts';
 
-const MOST = 30;
-
-/** Days without anything are days too. */
-function lastDays(days: readonly Day[], count: number): Day[] {
-  const known = new Map(days.map((day) => [day.day, day]));
-  const today = new Date();
-  return Array.from({ length: count }, (_, index) => {
-    const at = new Date(today.getTime() - (count - 1 - index) * 86_400_000).toISOString().slice(0, 10);
-    return known.get(at) ?? { day: at, saves: 0, backups: 0, bytes: 0, total: 0 };
-  });
-}
-
-export function DayStrip({ days, count = MOST }: { readonly days: readonly Day[]; readonly count?: number }) {
-  const shown = lastDays(days, count);
+export function DayStrip({ columns, count = 30 }: { readonly columns: TimelineColumns; readonly count?: number }) {
+  const shown = lastDays(columns, count, Date.now());
   const highest = Math.max(1, ...shown.map(({ saves }) => saves));
   return (
     <ol class="strip">
       {shown.map((day) => {
-        const suspect = (day.suspect ?? 0) > 0;
+        const suspect = day.suspect > 0;
         const words = [
-          shortDay(`${day.day}T12:00:00Z`),
+          shortDay(`${day.day}T12:00:00`),
           counted(day.saves, 'save'),
           counted(day.backups, 'backup'),
           ...(suspect ? ['something suspect'] : []),

@@ -108,13 +108,21 @@ function FileRow({ entry, whole, ticked, address, onTick }: FileRowProps) {
   return (
     <div class="file">
       <input type="checkbox" checked={ticked} onChange={onTick} tabIndex={-1} aria-label={`Choose ${plain(shown)}`} />
-      <Icon name={entry.database === true ? 'database' : (ICONS[entry.type] ?? 'file')} />
+      <Icon name={ICONS[entry.type] ?? 'file'} />
       <a href={address} tabIndex={-1} class="file-name">
         <Name text={shown} of="path" />
         {entry.type === 'directory' ? <span aria-hidden="true">/</span> : null}
-        <span class="quiet">, {entry.database === true ? 'database' : entry.type}</span>
+        <span class="quiet">, {entry.type}</span>
       </a>
-      <span class="figures">{entry.type === 'directory' || entry.size === null ? '' : formatBytes(entry.size)}</span>
+      <span class="figures">
+        {entry.type === 'directory'
+          ? typeof entry.children === 'number'
+            ? counted(entry.children, 'entry', 'entries')
+            : ''
+          : entry.size === null
+            ? ''
+            : formatBytes(entry.size)}
+      </span>
       <span class="file-time">{entry.mtime === null ? '' : momentOf(entry.mtime)}</span>
     </div>
   );

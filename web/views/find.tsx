@@ -3,8 +3,8 @@
 import { formatBytes } from '../../src/base/units.ts';
 import { get } from '../api.ts';
 import { choose, keyOfPath } from '../chosen.ts';
-import { counted, idOf, timeOf } from '../format.ts';
-import { usePages } from '../load.ts';
+import { counted } from '../format.ts';
+import { usePages, whenReady } from '../load.ts';
 import { Name } from '../name.tsx';
 import { Age, Badge } from '../parts/badges.tsx';
 import { Icon } from '../parts/icons.tsx';
@@ -19,13 +19,15 @@ const PAGE = 100;
 
 export function Find({ route }: { readonly route: Route }) {
   const pattern = route.fields.get('q') ?? '';
-  const rowHeight = useRowHeight(56, 96);
-  const list = usePages(pattern === '' ? undefined : `find ${pattern}`, async (after, signal) => {
-    const page = await get<FindPage>('find', { pattern, limit: PAGE, after }, signal);
+  const rowHeight = useRowHeight(56, 76);
+  // Without a word: what went last, first.
+  const filter = pattern === '' ? { gone: 'true', sort: 'gone' } : {};
+  const list = usePages(`find ${pattern}`, async (after, signal) => {
+    const page = await whenReady(() => get<FindPage>('find', { q: pattern, limit: PAGE, after, ...filter }, signal), signal);
     return { items: page.found, total: page.total, next: page.next };
   });
   const bring = (found: Found): void => {
-    choose(idOf(found.last), [found]);
+    choose(found.last_seen.snapshot_id, [found]);
     go(href('restore'));
   };
   return (
@@ -36,10 +38,16 @@ export function Find({ route }: { readonly route: Route }) {
         <SearchField autofocus value={pattern} label="Name or part of a path" onChange={(q) => replace(href('find', '', { q }))} />
       </div>
       {list.error === undefined ? null : <ProblemBox error={list.error} />}
-      {pattern !== '' && !list.loaded && list.loading ? <Waiting what="Looking through all snapshots" /> : null}
+      {!list.loaded && list.loading ? <Waiting what="Looking through all snapshots" /> : null}
       {list.loaded ? (
         <p class="count" role="status">
-          {list.total === 0 ? 'No snapshot has a path like that.' : counted(list.total, 'path')}
+          {pattern === ''
+            ? list.total === 0
+              ? 'Nothing is gone: the newest snapshot has every path that ever was.'
+              : `Gone, the last first: ${counted(list.total, 'path')}`
+            : list.total === 0
+              ? 'No snapshot has a path like that.'
+              : counted(list.total, 'path')}
         </p>
       ) : null}
       {list.items.length === 0 ? null : (
@@ -61,7 +69,6 @@ export function Find({ route }: { readonly route: Route }) {
 }
 
 function FoundRow({ found, onBring }: { readonly found: Found; readonly onBring: () => void }) {
-  const time = found.time ?? timeOf(found.last);
   return (
     <div class="found">
       <Icon name={found.type === 'directory' ? 'directory' : 'file'} />
@@ -69,22 +76,18 @@ function FoundRow({ found, onBring }: { readonly found: Found; readonly onBring:
         <Name text={found.path} of="path" />
       </a>
       <span class="badges">
-        {found.present === false ? (
+        {found.gone ? (
           <Badge icon="warn" tone="warn">
             Gone
           </Badge>
         ) : null}
       </span>
-      <span class="figures">{typeof found.size === 'number' ? formatBytes(found.size) : ''}</span>
+      <span class="figures">{found.type === 'directory' || found.size === null ? '' : formatBytes(found.size)}</span>
       <span class="file-time">
-        {time === undefined ? null : (
-          <>
-            last seen <Age time={time} />
-          </>
-        )}
+        last seen <Age time={found.last_seen.time} />
       </span>
       <button type="button" onClick={onBring} aria-label={`Bring back ${plain(found.path)}`}>
-        <Icon name="restore" /> Bring back
+        <Icon name="restore" /> <span>Bring back</span>
       </button>
     </div>
   );

@@ -12,15 +12,17 @@ import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { PROMISES, Ring } from '../parts/ring.tsx';
 import { DayStrip } from '../parts/strip.tsx';
 import { href } from '../route.ts';
-import type { Health, Kept, SnapshotList, SnapshotRow, Storage } from '../types.ts';
+import type { Health, Kept, RunPage, SnapshotList, SnapshotRow, TimelineColumns } from '../types.ts';
 import { plain } from '../visible.ts';
 
 const NEWEST = 6;
+const RUNS = 8;
 
 export function Overview() {
   const health = useLoad('health', (signal) => get<Health>('health', {}, signal));
   const snapshots = useLoad('newest', (signal) => get<SnapshotList>('snapshots', { limit: NEWEST }, signal));
-  const storage = useLoad('storage', (signal) => get<Storage>('storage', {}, signal));
+  const columns = useLoad('timeline', (signal) => get<TimelineColumns>('timeline', {}, signal));
+  const runs = useLoad('runs', (signal) => get<RunPage>('runs', { limit: RUNS }, signal));
   return (
     <>
       <h1 class="quiet">Overview</h1>
@@ -37,7 +39,7 @@ export function Overview() {
           <h2 id="days-title">The last 30 days</h2>
           <a href={href('time')}>Whole time line</a>
         </header>
-        {storage.data === undefined ? <Waiting what="Counting" /> : <DayStrip days={storage.data.days} />}
+        {columns.data === undefined ? columns.loading && <Waiting what="Counting" /> : <DayStrip columns={columns.data} />}
         <p class="legend">
           <span>
             <Icon name="save" /> column: saves of a day
@@ -64,6 +66,7 @@ export function Overview() {
           ))}
         </ul>
       </section>
+      {runs.data === undefined || runs.data.total === 0 ? null : <LastRuns runs={runs.data} />}
     </>
   );
 }
@@ -85,6 +88,37 @@ function NewestRow({ row }: { readonly row: SnapshotRow }) {
         {typeof row.total_duration === 'number' ? ` in ${formatDuration(row.total_duration * 1000)}` : ''}
       </span>
     </>
+  );
+}
+
+function LastRuns({ runs }: { readonly runs: RunPage }) {
+  return (
+    <section class="card" aria-labelledby="runs-title">
+      <header class="card-head">
+        <h2 id="runs-title">Last runs</h2>
+        {runs.failed === 0 ? null : <span>{counted(runs.failed, 'run')} on record failed</span>}
+      </header>
+      <ul class="newest">
+        {runs.runs.map(({ time, command, trigger, level, seconds, message, snapshot_id }) => (
+          <li key={`${time} ${command}`} class={`ran ran-${level}`}>
+            <span class="newest-link">
+              <Icon
+                name={level === 'error' ? 'bad' : level === 'warn' ? 'warn' : 'verified'}
+                label={level === 'error' ? 'failed' : level === 'warn' ? 'with a warning' : 'well'}
+              />
+              <span>
+                {plain(command)}, <Age time={time} />
+              </span>
+            </span>
+            <span class="hint">
+              {message === null ? snapshot_id === null ? '' : <a href={href('snapshot', snapshot_id)}>{snapshot_id}</a> : plain(message)}
+            </span>
+            <span class="hint">{trigger === null ? '' : `by ${plain(trigger)}`}</span>
+            <span class="figures">{seconds === null ? '' : formatDuration(seconds * 1000)}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 
@@ -116,7 +150,7 @@ function sentenceOf({ level, checks }: Health, durable: Kept | undefined): strin
 
 function PromiseLine({ one }: { readonly one: Kept }) {
   const { title, icon, means } = PROMISES[one.name];
-  const state = one.kept === true ? 'kept' : one.kept === false ? 'not kept' : 'not set up';
+  const state = one.kept === true ? 'kept' : one.kept === false ? 'not kept' : 'not yet';
   return (
     <li class={`promise promise-${one.kept === true ? 'kept' : one.kept === false ? 'broken' : 'unknown'}`}>
       <span class="promise-icon">

@@ -5,8 +5,8 @@ import { formatBytes } from '../../src/base/units.ts';
 import { announce } from '../announce.ts';
 import { download, get, pathQuery } from '../api.ts';
 import { choose, keyOfPath } from '../chosen.ts';
-import { counted, idOf, momentOf, timeOf } from '../format.ts';
-import { asApiError, useLoad, usePages } from '../load.ts';
+import { counted, momentOf, timeOfId } from '../format.ts';
+import { asApiError, useLoad, usePages, whenReady } from '../load.ts';
 import { Name } from '../name.tsx';
 import { Age } from '../parts/badges.tsx';
 import { DiffText } from '../parts/diff-text.tsx';
@@ -14,28 +14,26 @@ import { Icon } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { RowsTable } from '../parts/rows-table.tsx';
 import { go, href, pathFields, pathOf, type Route, replace } from '../route.ts';
-import type { ContentDifference, PathRef, TextAnswer, Version, Versions } from '../types.ts';
+import type { ContentDifference, PathRef, TextAnswer, Version, VersionDifference, Versions } from '../types.ts';
 import { plain } from '../visible.ts';
 
 const PAGE = 100;
 const NOW = 'now';
 
-type Answer = Omit<Versions, 'versions'> & { readonly content?: unknown };
-
 export function PathView({ route }: { readonly route: Route }) {
   const file = pathOf(route.fields);
   const at = route.fields.get('at') ?? undefined;
   const key = keyOfPath(file);
-  const [facts, setFacts] = useState<Answer>();
+  const [facts, setFacts] = useState<Versions>();
   const list = usePages(file.path === '' ? undefined : `versions ${key}`, async (after, signal) => {
-    const answer = await get<Versions>('versions', { ...pathQuery(file), limit: PAGE, after }, signal);
+    const answer = await whenReady(() => get<Versions>('versions', { ...pathQuery(file), limit: PAGE, after }, signal), signal);
     setFacts(answer);
     return { items: answer.versions, total: answer.total, next: answer.next };
   });
   const newest = list.items[0];
-  const b = route.fields.get('b') ?? (facts?.present === false ? (newest === undefined ? undefined : idOf(newest.last)) : NOW);
+  const b = route.fields.get('b') ?? (facts?.present === false ? (newest === undefined ? undefined : newest.last.snapshot_id) : NOW);
   const fallback = b === NOW ? newest : list.items[1];
-  const a = route.fields.get('a') ?? at ?? (fallback === undefined ? undefined : idOf(fallback.last));
+  const a = route.fields.get('a') ?? at ?? (fallback === undefined ? undefined : fallback.last.snapshot_id);
   const pick = (next: { a?: string | undefined; b?: string | undefined; see?: string | undefined }): void =>
     replace(href('path', '', { ...pathFields(file), at, a, b, see: route.fields.get('see') ?? undefined, ...next }));
   const see = route.fields.get('see') ?? (facts?.present === false ? 'text' : 'diff');
@@ -69,7 +67,7 @@ export function PathView({ route }: { readonly route: Route }) {
           <ol class="versions">
             <VersionRow version={undefined} file={file} a={a} b={b} onPick={pick} />
             {list.items.map((version) => (
-              <VersionRow key={`${idOf(version.first)} ${idOf(version.last)}`} version={version} file={file} a={a} b={b} onPick={pick} />
+              <VersionRow key={version.first.snapshot_id} version={version} file={file} a={a} b={b} onPick={pick} />
             ))}
           </ol>
           {list.more === undefined ? null : (
@@ -95,7 +93,7 @@ export function PathView({ route }: { readonly route: Route }) {
           ) : b === undefined ? (
             <p class="empty">There is one version only.</p>
           ) : (
-            <Difference file={file} a={a} b={b} />
+            <Difference file={file} a={a} b={b} nameOf={(id) => nameOf(id, list.items)} />
           )}
         </section>
       </div>
@@ -114,9 +112,8 @@ type VersionRowProps = {
 
 /** As in the histories of wikis: one mark for the older side, one for the newer. */
 function VersionRow({ version, file, a, b, onPick }: VersionRowProps) {
-  const id = version === undefined ? NOW : idOf(version.last);
-  const since = version === undefined ? undefined : timeOf(version.first);
-  const said = version === undefined ? 'The project now' : since === undefined ? id : momentOf(since);
+  const id = version === undefined ? NOW : version.last.snapshot_id;
+  const said = version === undefined ? 'The project now' : momentOf(version.first.time);
   const bring = (): void => {
     choose(id, [file]);
     go(href('restore'));
@@ -136,8 +133,8 @@ function VersionRow({ version, file, a, b, onPick }: VersionRowProps) {
         <span class="hint">{version === undefined ? 'not a snapshot' : factsOf(version)}</span>
       </span>
       {version === undefined ? null : (
-        <button type="button" onClick={bring} aria-label={`Bring back the version of ${said}`}>
-          <Icon name="restore" /> Bring back
+        <button type="button" class="small" onClick={bring} aria-label={`Bring back the version of ${said}`}>
+          <Icon name="restore" /> <span>Bring back</span>
         </button>
       )}
     </li>
@@ -147,47 +144,59 @@ function VersionRow({ version, file, a, b, onPick }: VersionRowProps) {
 function factsOf({ size, snapshots, gone_in }: Version): string {
   const facts = [
     ...(size === null ? [] : [formatBytes(size)]),
-    ...(snapshots === undefined ? [] : [`in ${counted(snapshots, 'snapshot')}`]),
-    ...(gone_in === null || gone_in === undefined ? [] : ['gone after it']),
+    `in ${counted(snapshots, 'snapshot')}`,
+    ...(gone_in === null ? [] : ['gone after it']),
   ];
   return facts.join(', ');
 }
 
-const nameOf = (id: string) => {
-  const time = timeOf(id);
-  return id === NOW ? 'The project now' : time === undefined ? id : momentOf(time);
-};
+/** A version is called by the moment since which it was so, as in the list. */
+function nameOf(id: string, versions: readonly Version[]): string {
+  if (id === NOW) return 'The project now';
+  const version = versions.find(({ first, last }) => last.snapshot_id === id || first.snapshot_id === id);
+  const time = version?.first.time ?? timeOfId(id);
+  return time === undefined ? id : momentOf(time);
+}
 
-function Difference({ file, a, b }: { readonly file: PathRef; readonly a: string; readonly b: string }) {
+type DifferenceProps = { readonly file: PathRef; readonly a: string; readonly b: string; readonly nameOf: (id: string) => string };
+
+function Difference({ file, a, b, nameOf: called }: DifferenceProps) {
   const answer = useLoad(`diff ${keyOfPath(file)} ${a} ${b}`, (signal) =>
-    get<ContentDifference>('versions/diff', { ...pathQuery(file), a, b }, signal),
+    get<VersionDifference>('versions/diff', { ...pathQuery(file), a, b }, signal),
   );
   if (answer.error !== undefined) return <ProblemBox error={answer.error} again={answer.again} />;
-  const content = answer.data;
-  if (content === undefined) return <Waiting what="Comparing" />;
-  const [before, after] = [nameOf(a), nameOf(b)];
+  if (answer.data === undefined) return <Waiting what="Comparing" />;
+  const { change, aspects, content } = answer.data;
+  const [before, after] = [called(a), called(b)];
+  if (change === 'same') return <p class="empty">Both are the same.</p>;
+  const others = aspects.filter((aspect) => aspect !== 'content');
+  return (
+    <>
+      <p class="hint">
+        Before: {before}. After: {after}.{change === 'changed' ? '' : ` It is ${change}.`}
+        {others.length === 0 ? '' : ` Also changed: ${others.join(', ')}.`}
+      </p>
+      {content === null ? <p class="empty">The content is the same.</p> : <Contents content={content} before={before} after={after} />}
+    </>
+  );
+}
+
+function Contents({ content, before, after }: { readonly content: ContentDifference; readonly before: string; readonly after: string }) {
+  if (content.kind === 'none') return <p class="empty">There is nothing to compare: {plain(content.reason)}.</p>;
   if (content.kind === 'text')
     return content.unified === '' ? (
-      <p class="empty">
-        {before} and {after.toLowerCase()} are the same.
-      </p>
+      <p class="empty">The content is the same.</p>
     ) : (
       <DiffText unified={content.unified} before={before} after={after} />
     );
-  if (content.kind === 'rows')
-    return content.tables.length === 0 ? (
-      <p class="empty">Every row is the same.</p>
-    ) : (
-      <>
-        <p class="hint">
-          Before: {before}. After: {after}.
-        </p>
-        {content.tables.map((difference) => (
-          <RowsTable key={difference.table} difference={difference} />
-        ))}
-      </>
-    );
-  return <p class="empty">There is nothing to compare: {plain(content.reason)}.</p>;
+  if (content.tables.length === 0) return <p class="empty">Every row is the same.</p>;
+  return (
+    <>
+      {content.tables.map((difference) => (
+        <RowsTable key={difference.table} difference={difference} />
+      ))}
+    </>
+  );
 }
 
 function Content({ id, file }: { readonly id: string; readonly file: PathRef }) {
@@ -199,7 +208,7 @@ function Content({ id, file }: { readonly id: string; readonly file: PathRef }) 
   const fetchIt = (): void => {
     download(id, file).catch((error: unknown) => announce(asApiError(error).message));
   };
-  const time = timeOf(id);
+  const time = timeOfId(id);
   if (answer.error !== undefined) return <ProblemBox error={answer.error} again={answer.again} />;
   if (answer.data === undefined) return <Waiting what="Reading" />;
   return (
@@ -225,7 +234,7 @@ function Content({ id, file }: { readonly id: string; readonly file: PathRef }) 
           </pre>
         </section>
       )}
-      {answer.data.truncated === true ? <p class="hint">Only its beginning is shown; the download has all of it.</p> : null}
+      {answer.data.truncated ? <p class="hint">Only its beginning is shown; the download has all of it.</p> : null}
     </>
   );
 }

@@ -1,6 +1,6 @@
 // The later steps of a restore: the plan, its confirmation, what was done, and the way back from it.
 
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { formatBytes, formatDuration } from '../../src/base/units.ts';
 import { type ApiError, post } from '../api.ts';
 import { counted, grouped } from '../format.ts';
@@ -10,19 +10,28 @@ import { Name } from '../name.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox } from '../parts/problem.tsx';
 import { href } from '../route.ts';
-import type { RestoreDone, RestorePlan, UndoPlan } from '../types.ts';
+import type { Planned, RestoreDone, RestorePlan, UndoPlan } from '../types.ts';
 import { plain } from '../visible.ts';
 
 const SHOWN = 500;
 const WORDS: Readonly<Record<string, string>> = { create: 'new', replace: 'replaces what is there', keep: 'stays as it is' };
 
+/** For the heading of a step: whoever came here by a button that is gone now is there, and hears it. */
+function useFocus() {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => heading.current?.focus(), []);
+  return heading;
+}
+
 export function PlanShown({ plan }: { readonly plan: RestorePlan }) {
-  const live = plan.live_databases ?? [];
-  const aside = plan.move_aside ?? [];
+  const heading = useFocus();
+  const { live_databases: live, move_aside: aside } = plan;
   const work = plan.changes.filter(({ action }) => action !== 'keep');
   return (
     <section class="card" aria-labelledby="plan-title">
-      <h2 id="plan-title">The plan</h2>
+      <h2 id="plan-title" ref={heading} tabIndex={-1}>
+        The plan
+      </h2>
       <dl class="tiles">
         <Tile name="New" value={grouped(plan.create)} />
         <Tile name="Replaced" value={grouped(plan.replace)} />
@@ -30,13 +39,18 @@ export function PlanShown({ plan }: { readonly plan: RestorePlan }) {
         <Tile name="To write" value={formatBytes(plan.bytes)} />
       </dl>
       <p>
-        From <code>{plan.snapshot_id}</code> {plan.in_place ? 'to its place in' : 'into'} <Name text={plan.directory ?? 'the project'} of="path" />
+        From <code>{plan.snapshot_id}</code> {plan.in_place ? 'to its place in' : 'into'} <Name text={plan.directory} of="path" />
       </p>
-      {typeof plan.other_deployment === 'string' ? (
+      {plan.other_deployment !== null ? (
         <p class="box tone-warn">
           <Icon name="warn" /> {plain(plan.other_deployment)}
         </p>
       ) : null}
+      {plan.notes.map((note) => (
+        <p class="hint" key={note}>
+          {plain(note)}
+        </p>
+      ))}
       {work.length === 0 ? (
         <p class="empty">Nothing differs: there is nothing to bring back.</p>
       ) : (
@@ -78,6 +92,7 @@ export function PlanShown({ plan }: { readonly plan: RestorePlan }) {
               </li>
             ))}
           </ul>
+          {plan.stops_service ? <p>The configured command stops their service meanwhile.</p> : null}
         </div>
       )}
     </section>
@@ -93,40 +108,67 @@ function Tile({ name, value }: { readonly name: string; readonly value: string }
   );
 }
 
+/** What the server is sent with a plan's token. */
+export type Yes = { readonly confirm: string; readonly confirm_service_stopped?: true; readonly live?: true };
+
 type ConfirmProps = {
-  readonly plan: { readonly confirm?: string; readonly live_databases?: readonly string[] };
+  readonly plan: Pick<Planned, 'confirm' | 'needs_service_stopped'>;
   readonly busy: boolean;
-  readonly word?: string;
-  readonly onApply: (typed: string, stopped: boolean) => void;
+  readonly word: string;
+  readonly onApply: (yes: Yes) => void;
   readonly onBack: () => void;
 };
 
-/** The second yes: a word that is typed, and of a live database that nobody writes to it. */
-export function Confirm({ plan, busy, word = 'Bring it back', onApply, onBack }: ConfirmProps) {
-  const asked = plan.confirm ?? 'restore';
-  const needsStop = (plan.live_databases ?? []).length > 0;
+/** The second yes: a word that is typed, and of live databases what their programs do meanwhile. */
+export function Confirm({ plan, busy, word, onApply, onBack }: ConfirmProps) {
   const [typed, setTyped] = useState('');
-  const [stopped, setStopped] = useState(false);
+  const [service, setService] = useState<'stopped' | 'live'>();
   const field = useRef<HTMLInputElement>(null);
-  const fits = typed.trim() === asked && (!needsStop || stopped);
+  const asks = plan.needs_service_stopped;
+  const fits = typed.trim().toLowerCase() === plan.confirm && (!asks || service !== undefined);
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    if (!fits || busy) {
+      field.current?.focus();
+      return;
+    }
+    const consent = !asks ? {} : service === 'live' ? { live: true as const } : { confirm_service_stopped: true as const };
+    onApply({ confirm: typed.trim(), ...consent });
+  };
   return (
-    <form
-      class="card confirm"
-      onSubmit={(event) => {
-        event.preventDefault();
-        if (fits && !busy) onApply(typed.trim(), stopped);
-        else field.current?.focus();
-      }}
-    >
-      {needsStop ? (
-        <label class="check">
-          <input type="checkbox" checked={stopped} onChange={(event) => setStopped(event.currentTarget.checked)} />
-          <span>The service that writes to these databases is stopped</span>
-        </label>
+    <form class="card confirm" onSubmit={submit}>
+      {asks ? (
+        <fieldset class="where">
+          <legend>The programs that use these databases</legend>
+          <label>
+            <input type="radio" name="service" checked={service === 'stopped'} onChange={() => setService('stopped')} />
+            <span>
+              <strong>are stopped</strong>
+              <span class="hint">The files are replaced.</span>
+            </span>
+          </label>
+          <label>
+            <input type="radio" name="service" checked={service === 'live'} onChange={() => setService('live')} />
+            <span>
+              <strong>work on</strong>
+              <span class="hint">The content is replaced through SQLite.</span>
+            </span>
+          </label>
+        </fieldset>
       ) : null}
-      <label>
-        Type <strong class="typed">{plain(asked)}</strong> to go on
-        <input ref={field} type="text" value={typed} onInput={(event) => setTyped(event.currentTarget.value)} autocomplete="off" spellcheck={false} />
+      <label class="type-word">
+        <span>
+          Type <strong class="typed">{plain(plan.confirm)}</strong> to go on
+        </span>
+        <input
+          ref={field}
+          type="text"
+          value={typed}
+          onInput={(event) => setTyped(event.currentTarget.value)}
+          autocomplete="off"
+          autocapitalize="none"
+          spellcheck={false}
+        />
       </label>
       <p class="actions">
         <button type="submit" class="primary" aria-disabled={!fits || busy}>
@@ -140,30 +182,38 @@ export function Confirm({ plan, busy, word = 'Bring it back', onApply, onBack }:
   );
 }
 
-export function Done({ done, inPlace, onAgain }: { readonly done: RestoreDone; readonly inPlace: boolean; readonly onAgain: () => void }) {
+export function Done({ done, onAgain }: { readonly done: RestoreDone; readonly onAgain: () => void }) {
+  const heading = useFocus();
   return (
     <>
-      <section class="card done" role="status">
-        <h2>
-          <Icon name="verified" /> It is back
+      <section class="card done">
+        <h2 ref={heading} tabIndex={-1}>
+          <Icon name={done.complete ? 'verified' : 'warn'} /> {done.complete ? 'It is back' : 'It is back, but not all of it'}
         </h2>
         <p class="lead">
           {counted(done.files, 'file')}, {formatBytes(done.bytes)}
-          {(done.databases ?? 0) > 0 ? `, ${counted(done.databases ?? 0, 'database')}` : ''}
-          {done.seconds === undefined ? '' : `, in ${formatDuration(done.seconds * 1000)}`}
-          {done.directory === undefined ? '' : ', in '}
-          {done.directory === undefined ? null : <Name text={done.directory} of="path" />}
+          {done.databases > 0 ? `, ${counted(done.databases, 'database')}` : ''}
+          {done.seconds === undefined ? '' : `, in ${formatDuration(done.seconds * 1000)}`}, in <Name text={done.directory} of="path" />
         </p>
-        {typeof done.pre_restore_snapshot === 'string' ? (
+        {done.problems.length === 0 ? null : (
+          <ul class="plain-list">
+            {done.problems.map(({ path, message }) => (
+              <li key={`${path} ${message}`}>
+                <Icon name="warn" /> {path === undefined ? null : <Name text={path} of="path" />} {plain(message)}
+              </li>
+            ))}
+          </ul>
+        )}
+        {done.pre_restore_snapshot === null ? null : (
           <p>
             What was there before is in <a href={href('snapshot', done.pre_restore_snapshot)}>{done.pre_restore_snapshot}</a>.
           </p>
-        ) : null}
+        )}
         <button type="button" onClick={onAgain}>
           Restore something else
         </button>
       </section>
-      {inPlace ? <Undo /> : null}
+      {done.in_place ? <Undo /> : null}
     </>
   );
 }
@@ -189,9 +239,9 @@ export function Undo() {
       setPlan(await post<UndoPlan>('restore/undo/plan'));
       setState('idle');
     });
-  const undo = (from: UndoPlan, typed: string, stopped: boolean): Promise<void> =>
+  const undo = (from: UndoPlan, yes: Yes): Promise<void> =>
     run(async () => {
-      await post('restore/undo', { token: from.token, confirm: typed, ...(stopped ? { confirm_service_stopped: true } : {}) });
+      await post('restore/undo', { token: from.token, ...yes });
       touch();
       setPlan(undefined);
       setState('done');
@@ -215,10 +265,10 @@ export function Undo() {
             {plan.databases.length === 0 ? '' : `, ${counted(plan.databases.length, 'database')} among them`}.
           </p>
           <Confirm
-            plan={{ confirm: plan.confirm ?? 'undo', live_databases: plan.databases }}
+            plan={plan}
             busy={state === 'busy'}
             word="Take it back"
-            onApply={(typed, stopped) => void undo(plan, typed, stopped)}
+            onApply={(yes) => void undo(plan, yes)}
             onBack={() => setPlan(undefined)}
           />
         </>

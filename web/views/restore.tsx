@@ -2,7 +2,7 @@
 // restored that was not shown, and the token of a plan is used once.
 
 import { useState } from 'preact/hooks';
-import { ApiError, post } from '../api.ts';
+import { type ApiError, post } from '../api.ts';
 import { type Chosen, choose, keyOfPath, toggle, useChosen } from '../chosen.ts';
 import { counted, momentOf, timeOfId } from '../format.ts';
 import { touch } from '../live.ts';
@@ -13,7 +13,7 @@ import { ProblemBox } from '../parts/problem.tsx';
 import { href } from '../route.ts';
 import type { RestoreDone, RestorePlan } from '../types.ts';
 import { plain } from '../visible.ts';
-import { Confirm, Done, PlanShown, Undo } from './restore-steps.tsx';
+import { Confirm, Done, PlanShown, Undo, type Yes } from './restore-steps.tsx';
 
 type Step =
   | { readonly name: 'choose'; readonly error?: ApiError; readonly busy?: boolean }
@@ -22,32 +22,25 @@ type Step =
 
 export function RestoreView() {
   const chosen = useChosen();
-  const [into, setInto] = useState('');
   const [beside, setBeside] = useState(false);
   const [step, setStep] = useState<Step>({ name: 'choose' });
   const makePlan = async (): Promise<void> => {
-    if (beside && into.trim() === '')
-      return setStep({ name: 'choose', error: new ApiError({ status: 0, code: 'page', detail: 'Say which directory it is to go to' }) });
     setStep({ name: 'choose', busy: true });
     try {
       const plan = await post<RestorePlan>('restore/plan', {
         snapshot: chosen.snapshot,
         ...fieldsOf(chosen),
-        ...(beside ? { into: into.trim() } : {}),
+        ...(beside ? { aside: true } : {}),
       });
       setStep({ name: 'plan', plan });
     } catch (error) {
       setStep({ name: 'choose', error: asApiError(error) });
     }
   };
-  const apply = async (plan: RestorePlan, typed: string, stopped: boolean): Promise<void> => {
+  const apply = async (plan: RestorePlan, yes: Yes): Promise<void> => {
     setStep({ name: 'plan', plan, busy: true });
     try {
-      const done = await post<RestoreDone>('restore/apply', {
-        token: plan.token,
-        confirm: typed,
-        ...(stopped ? { confirm_service_stopped: true } : {}),
-      });
+      const done = await post<RestoreDone>('restore/apply', { token: plan.token, ...yes });
       choose('', []);
       touch();
       setStep({ name: 'done', done, plan });
@@ -60,16 +53,20 @@ export function RestoreView() {
       <h1>Restore</h1>
       <Steps step={step.name} />
       {step.name === 'done' ? (
-        <Done done={step.done} inPlace={step.plan.in_place} onAgain={() => setStep({ name: 'choose' })} />
+        <Done done={step.done} onAgain={() => setStep({ name: 'choose' })} />
       ) : step.name === 'plan' ? (
         <>
           <PlanShown plan={step.plan} />
           {step.error === undefined ? (
             <Confirm
+              word="Bring it back"
               plan={step.plan}
               busy={step.busy === true}
-              onApply={(typed, stopped) => void apply(step.plan, typed, stopped)}
-              onBack={() => setStep({ name: 'choose' })}
+              onApply={(yes) => void apply(step.plan, yes)}
+              onBack={() => {
+                setStep({ name: 'choose' });
+                document.getElementById('content')?.focus();
+              }}
             />
           ) : (
             <>
@@ -120,16 +117,10 @@ export function RestoreView() {
             <label>
               <input type="radio" name="where" checked={beside} onChange={() => setBeside(true)} />
               <span>
-                <strong>Into another directory</strong>
-                <span class="hint">The project stays as it is.</span>
+                <strong>Beside it</strong>
+                <span class="hint">Into a new directory .cora-restore-side in the project; no live file is touched.</span>
               </span>
             </label>
-            {beside ? (
-              <label class="into">
-                <span>Directory</span>
-                <input type="text" value={into} onInput={(event) => setInto(event.currentTarget.value)} spellcheck={false} autocomplete="off" />
-              </label>
-            ) : null}
           </fieldset>
           {step.error === undefined ? null : <ProblemBox error={step.error} />}
           <p class="actions">

@@ -10,19 +10,27 @@ import { Command } from '../parts/command.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { href, type Route } from '../route.ts';
-import type { ReportFacts, SnapshotDetail } from '../types.ts';
+import type { ReportFacts, SnapshotDetail, SnapshotRow } from '../types.ts';
 import { plain } from '../visible.ts';
+import { Changes } from './changes.tsx';
 import { Files } from './files.tsx';
+
+const TABS = { files: 'Files', changes: 'What changed', report: 'Report' } as const;
 
 export function Snapshot({ route }: { readonly route: Route }) {
   const id = route.part;
   const detail = useLoad(`snapshot ${id}`, (signal) => get<SnapshotDetail>(`snapshots/${encodeURIComponent(id)}`, {}, signal));
   const tab = route.fields.get('tab') ?? 'files';
   if (detail.error !== undefined) return <ProblemBox error={detail.error} again={detail.again} />;
-  const row = detail.data;
-  if (row === undefined) return <Waiting what="Reading the snapshot" />;
+  if (detail.data === undefined) return <Waiting what="Reading the snapshot" />;
+  const { snapshot: row, forms } = detail.data;
   const shape = shapeOf(row);
-  const report = row.forms.at(-1)?.report ?? {};
+  // A backup is exported from the save of its id, whose report says what changed.
+  const report = {
+    ...forms.find(({ kind }) => kind === 'save')?.report,
+    ...forms.find(({ kind }) => kind === 'backup')?.report,
+    ...(forms.length === 1 ? forms[0]?.report : {}),
+  };
   return (
     <>
       <header class="view-head">
@@ -32,7 +40,7 @@ export function Snapshot({ route }: { readonly route: Route }) {
           </a>
         </p>
         <h1>
-          <Icon name={shape.icon} /> {shape.word} of {momentOf(row.time)}
+          <Icon name={shape.icon} /> {shape.word} · {momentOf(row.time)}
         </h1>
         <p class="head-facts">
           <code>{row.snapshot_id}</code> <Age time={row.time} /> <SnapshotBadges row={row} />
@@ -40,18 +48,24 @@ export function Snapshot({ route }: { readonly route: Route }) {
         <Said row={row} />
       </header>
       <nav class="tabs" aria-label="Parts of the snapshot">
-        {(['files', 'report'] as const).map((name) => (
+        {(['files', 'changes', 'report'] as const).map((name) => (
           <a key={name} href={href('snapshot', id, { tab: name })} {...(tab === name ? { 'aria-current': 'page' as const } : {})}>
-            {name === 'files' ? 'Files' : 'Report'}
+            {TABS[name]}
           </a>
         ))}
       </nav>
-      {tab === 'report' ? <Report row={row} report={report} /> : <Files id={row.snapshot_id} route={route} />}
+      {tab === 'report' ? (
+        <Report row={row} report={report} />
+      ) : tab === 'changes' ? (
+        <Changes id={row.snapshot_id} />
+      ) : (
+        <Files id={row.snapshot_id} route={route} />
+      )}
     </>
   );
 }
 
-function Report({ row, report }: { readonly row: SnapshotDetail; readonly report: ReportFacts }) {
+function Report({ row, report }: { readonly row: SnapshotRow; readonly report: ReportFacts }) {
   const figures: readonly (readonly [string, string | undefined])[] = [
     ['Files', report.total_files_processed === undefined ? undefined : grouped(report.total_files_processed)],
     ['Stands for', report.total_bytes_processed === undefined ? undefined : formatBytes(report.total_bytes_processed)],

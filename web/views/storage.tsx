@@ -4,18 +4,20 @@ import { useMemo } from 'preact/hooks';
 import { formatBytes, formatDuration } from '../../src/base/units.ts';
 import { get } from '../api.ts';
 import { counted, momentOf } from '../format.ts';
-import { useLoad } from '../load.ts';
+import { useLoad, whenReady } from '../load.ts';
 import { Age } from '../parts/badges.tsx';
 import { Plot } from '../parts/plot.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { href } from '../route.ts';
 import type { Storage, Trends } from '../types.ts';
 
+const POINTS = 400;
+
 const seconds = (value: number): string => formatDuration(value * 1000);
 
 export function StorageView() {
-  const storage = useLoad('storage', (signal) => get<Storage>('storage', {}, signal));
-  const trends = useLoad('trends', (signal) => get<Trends>('trends', {}, signal));
+  const storage = useLoad('storage', (signal) => whenReady(() => get<Storage>('storage', { sort: 'size', limit: 25 }, signal), signal));
+  const trends = useLoad('trends', (signal) => trendsOf(signal));
   return (
     <>
       <h1>Storage</h1>
@@ -32,26 +34,32 @@ export function StorageView() {
   );
 }
 
+/** Of backups; of saves where there are no two backups yet. */
+async function trendsOf(signal: AbortSignal): Promise<Trends> {
+  const backups = await get<Trends>('trends', { kind: 'backup', points: POINTS }, signal);
+  return backups.points.length > 1 ? backups : get<Trends>('trends', { points: POINTS }, signal);
+}
+
 function Totals({ storage }: { readonly storage: Storage }) {
-  const saved = storage.saved_bytes ?? storage.content_bytes - storage.vault_bytes;
-  const factor = storage.vault_bytes > 0 ? storage.content_bytes / storage.vault_bytes : 0;
-  const part = storage.content_bytes > 0 ? Math.min(1, storage.vault_bytes / storage.content_bytes) : 0;
-  const disk = storage.vault_bytes + storage.free_bytes;
+  const { vault_bytes, free_bytes, content_bytes, saved_bytes, dedup_ratio, compression_ratio } = storage;
+  const disk = vault_bytes + free_bytes;
+  const part = content_bytes > 0 ? Math.min(1, vault_bytes / content_bytes) : 0;
   return (
     <section class="card" aria-labelledby="totals">
       <h2 id="totals">
-        {formatBytes(storage.vault_bytes)} hold what would be {formatBytes(storage.content_bytes)}
+        {formatBytes(vault_bytes)} hold what would be {formatBytes(content_bytes)}
       </h2>
       <p class="lead">
-        {saved > 0 && factor >= 1.1
-          ? `Keeping each content once, and packed, saved ${formatBytes(saved)}: ${factor.toFixed(1)} times the vault.`
-          : 'There is little to share yet.'}
+        {saved_bytes === null || saved_bytes === 0 ? 'There is little to share yet.' : `Keeping each content once saved ${formatBytes(saved_bytes)}`}
+        {saved_bytes === null || saved_bytes === 0 || dedup_ratio === null ? '' : `: a byte that is kept stands for ${dedup_ratio.toFixed(1)}`}
+        {saved_bytes === null || saved_bytes === 0 ? '' : '.'}
+        {compression_ratio === null || compression_ratio < 1.05 ? '' : ` Packing makes it ${compression_ratio.toFixed(1)} times smaller again.`}
       </p>
-      <Bar label="In the vault, of all that the snapshots stand for" part={part} text={`${(part * 100).toFixed(1)} %`} />
+      <Bar label="In the vault, of all that the snapshots stand for" part={part} text={`${(part * 100).toFixed(part < 0.1 ? 1 : 0)} %`} />
       <Bar
         label="Of the disk, the vault's part of what it could take"
-        part={disk > 0 ? storage.vault_bytes / disk : 0}
-        text={`${formatBytes(storage.free_bytes)} free`}
+        part={disk > 0 ? vault_bytes / disk : 0}
+        text={`${formatBytes(free_bytes)} free`}
       />
     </section>
   );
@@ -72,9 +80,9 @@ function Bar({ label, part, text }: { readonly label: string; readonly part: num
 }
 
 function Growth({ storage }: { readonly storage: Storage }) {
-  const times = useMemo(() => storage.days.map(({ day }) => Date.parse(`${day}T12:00:00Z`)), [storage]);
-  const total = useMemo(() => [{ label: 'Vault', values: storage.days.map((day) => day.total), shape: 'area' as const }], [storage]);
-  const daily = useMemo(() => [{ label: 'Stored that day', values: storage.days.map((day) => day.bytes), shape: 'bars' as const }], [storage]);
+  const times = useMemo(() => storage.growth.map(({ day }) => Date.parse(`${day}T12:00:00Z`)), [storage]);
+  const total = useMemo(() => [{ label: 'Vault', values: storage.growth.map((day) => day.total), shape: 'area' as const }], [storage]);
+  const daily = useMemo(() => [{ label: 'Stored that day', values: storage.growth.map((day) => day.bytes), shape: 'bars' as const }], [storage]);
   return (
     <>
       <Plot title="Growth" says="bytes in the vault at the end of each day" times={times} lines={total} format={formatBytes} />
@@ -84,52 +92,42 @@ function Growth({ storage }: { readonly storage: Storage }) {
 }
 
 function Runs({ trends }: { readonly trends: Trends }) {
-  const backups = useMemo(
-    () => trends.runs.filter(({ kind }) => kind === 'backup').toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time)),
-    [trends],
-  );
-  const times = useMemo(() => backups.map(({ time }) => Date.parse(time)), [backups]);
-  const took = useMemo(() => [{ label: 'Duration', values: backups.map((run) => run.total_duration) }], [backups]);
-  const sizes = useMemo(
-    () => [
-      { label: 'Content', values: backups.map((run) => run.total_bytes_processed), shape: 'area' as const },
-      { label: 'In the vault', values: backups.map((run) => run.size) },
-    ],
-    [backups],
-  );
-  const wal = useMemo(
-    () =>
-      backups.some((run) => (run.wal_size ?? 0) > 0)
-        ? [{ label: 'WAL', values: backups.map((run) => run.wal_size ?? null), shape: 'bars' as const }]
-        : [],
-    [backups],
-  );
+  const points = useMemo(() => trends.points.toSorted((a, b) => Date.parse(a.time) - Date.parse(b.time)), [trends]);
+  const times = useMemo(() => points.map(({ time }) => Date.parse(time)), [points]);
+  const took = useMemo(() => [{ label: 'Duration', values: points.map((point) => point.duration) }], [points]);
+  const content = useMemo(() => [{ label: 'Content', values: points.map((point) => point.content_bytes), shape: 'area' as const }], [points]);
+  const size = useMemo(() => [{ label: 'In the vault', values: points.map((point) => point.size), shape: 'area' as const }], [points]);
+  const wal = useMemo(() => [{ label: 'WAL', values: points.map((point) => point.wal_bytes), shape: 'bars' as const }], [points]);
+  const what = points.every(({ kind }) => kind === 'backup') ? 'backup' : 'snapshot';
   return (
     <>
-      <Plot title="Size of a backup" says="what each stands for, and takes" times={times} lines={sizes} format={formatBytes} />
-      <Plot title="Time of a backup" says="how long each took" times={times} lines={took} format={seconds} />
-      {wal.length === 0 ? null : <Plot title="WAL" says="bytes waiting beside the live databases" times={times} lines={wal} format={formatBytes} />}
+      <Plot title={`Size of a ${what}`} says="what each takes in the vault" times={times} lines={size} format={formatBytes} />
+      <Plot title={`Time of a ${what}`} says="how long each took" times={times} lines={took} format={seconds} />
+      <Plot title="Content" says="what each stands for" times={times} lines={content} format={formatBytes} />
+      {points.some(({ wal_bytes }) => (wal_bytes ?? 0) > 0) ? (
+        <Plot title="WAL" says="bytes waiting beside the live databases" times={times} lines={wal} format={formatBytes} />
+      ) : null}
     </>
   );
 }
 
 function Drills({ trends }: { readonly trends: Trends }) {
-  const well = trends.drills.filter(({ ok }) => ok).length;
+  const { count, succeeded, points } = trends.drills;
   return (
     <section class="card" aria-labelledby="drills">
       <h2 id="drills">Restore drills</h2>
-      {trends.drills.length === 0 ? (
+      {count === 0 ? (
         <p class="empty">None yet: no restore was ever tried.</p>
       ) : (
         <>
           <p class="lead">
-            {well} of {counted(trends.drills.length, 'drill')} brought everything back.
+            {succeeded} of {counted(count, 'drill')} brought everything back.
           </p>
           <ul class="drills">
-            {trends.drills.map(({ time, ok, seconds: took }) => (
+            {points.map(({ time, ok, seconds: took }) => (
               <li key={time} class={ok ? 'drill-ok' : 'drill-failed'}>
                 <span aria-hidden="true">{ok ? '✓' : '✗'}</span> {ok ? 'well' : 'failed'}, <Age time={time} />
-                {typeof took === 'number' ? `, ${seconds(took)}` : ''}
+                {took === null ? '' : `, ${seconds(took)}`}
               </li>
             ))}
           </ul>
@@ -140,7 +138,7 @@ function Drills({ trends }: { readonly trends: Trends }) {
 }
 
 function Largest({ storage }: { readonly storage: Storage }) {
-  const rows = storage.snapshots.toSorted((a, b) => b.size - a.size).slice(0, 25);
+  const rows = storage.snapshots;
   const highest = Math.max(1, ...rows.map(({ size }) => size));
   return (
     <section class="card" aria-labelledby="largest">
@@ -161,7 +159,7 @@ function Largest({ storage }: { readonly storage: Storage }) {
             </tr>
           </thead>
           <tbody>
-            {rows.map(({ snapshot_id, time, kinds, size, unique, shared }) => (
+            {rows.map(({ snapshot_id, time, kinds, size, unique_bytes: unique, shared_bytes: shared }) => (
               <tr key={snapshot_id}>
                 <th scope="row">
                   <a href={href('snapshot', snapshot_id)}>{momentOf(time)}</a>
@@ -173,8 +171,8 @@ function Largest({ storage }: { readonly storage: Storage }) {
                     <rect class="bar-part" width={(100 * size) / highest} height="4" />
                   </svg>
                 </td>
-                <td>{typeof unique === 'number' ? formatBytes(unique) : '–'}</td>
-                <td>{typeof shared === 'number' ? formatBytes(shared) : '–'}</td>
+                <td>{unique === null ? '–' : formatBytes(unique)}</td>
+                <td>{shared === null ? '–' : formatBytes(shared)}</td>
               </tr>
             ))}
           </tbody>

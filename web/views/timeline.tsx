@@ -11,7 +11,7 @@ import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { Roster, useRowHeight } from '../parts/roster.tsx';
 import { DayStrip } from '../parts/strip.tsx';
 import { go, href, type Route, replace } from '../route.ts';
-import type { SnapshotList, SnapshotRow, Storage } from '../types.ts';
+import type { SnapshotList, SnapshotRow, TimelineColumns } from '../types.ts';
 
 const PAGE = 100;
 const KINDS = [
@@ -20,28 +20,46 @@ const KINDS = [
   { value: 'save', word: 'Saves' },
 ] as const;
 
+/** What a snapshot is, or keeps: the server's marks, and its states. */
+const MARKS: readonly { readonly value: string; readonly word: string }[] = [
+  { value: '', word: 'Any state' },
+  { value: 'sealed', word: 'Sealed' },
+  { value: 'verified', word: 'Verified' },
+  { value: 'unverified', word: 'Not verified' },
+  { value: 'offsite', word: 'Off-site' },
+  { value: 'drilled', word: 'Drilled' },
+  { value: 'pinned', word: 'Pinned' },
+  { value: 'labelled', word: 'Labelled' },
+  { value: 'suspect', word: 'Suspect' },
+  { value: 'partial', word: 'Incomplete' },
+  { value: 'damaged', word: 'Damaged' },
+];
+
+const filterOf = (mark: string) => (mark === 'suspect' || mark === 'partial' ? { status: mark } : { mark });
+
 type Row = SnapshotRow & { readonly opensDay: boolean };
 
 export function Timeline({ route }: { readonly route: Route }) {
   const kind = route.fields.get('kind') ?? '';
   const search = route.fields.get('search') ?? '';
   const day = route.fields.get('day') ?? '';
-  const until = /^\d{4}-\d{2}-\d{2}$/.test(day) ? `${day}T23:59:59.999Z` : undefined;
-  const list = usePages(`time ${kind} ${search} ${until}`, async (after, signal) => {
-    const query = { limit: PAGE, after, kind, search, until };
+  const mark = route.fields.get('mark') ?? '';
+  const to = /^\d{4}-\d{2}-\d{2}$/.test(day) ? new Date(`${day}T23:59:59.999`).toISOString() : undefined;
+  const list = usePages(`time ${kind} ${mark} ${search} ${to}`, async (after, signal) => {
+    const query = { limit: PAGE, after, kind, q: search, to, ...filterOf(mark) };
     const { total, snapshots, next } = await get<SnapshotList>('snapshots', query, signal);
     return { items: snapshots, total, next };
   });
-  const storage = useLoad('storage', (signal) => get<Storage>('storage', {}, signal));
+  const columns = useLoad('timeline', (signal) => get<TimelineColumns>('timeline', {}, signal));
   const rowHeight = useRowHeight(52, 92);
-  const change = (fields: Readonly<Record<string, string>>): void => replace(href('time', '', { kind, search, day, ...fields }));
+  const change = (fields: Readonly<Record<string, string>>): void => replace(href('time', '', { kind, mark, search, day, ...fields }));
   const rows: Row[] = list.items.map((row, index) => ({ ...row, opensDay: dayOf(row.time) !== dayOf(list.items[index - 1]?.time ?? 0) }));
   return (
     <>
       <h1>Time line</h1>
-      {storage.data === undefined ? null : (
+      {columns.data === undefined ? null : (
         <nav class="card" aria-label="Days">
-          <DayStrip days={storage.data.days} count={45} />
+          <DayStrip columns={columns.data} count={45} />
         </nav>
       )}
       <search class="filters" aria-label="Snapshots">
@@ -55,12 +73,26 @@ export function Timeline({ route }: { readonly route: Route }) {
             </label>
           ))}
         </fieldset>
+        <select aria-label="State" value={mark} onChange={(event) => change({ mark: event.currentTarget.value })}>
+          {MARKS.map(({ value, word }) => (
+            <option key={value} value={value}>
+              {word}
+            </option>
+          ))}
+        </select>
         <label class="day-field">
           <span>Up to</span>
           <input type="date" value={day} onChange={(event) => change({ day: event.currentTarget.value })} />
         </label>
       </search>
       {list.error === undefined ? null : <ProblemBox error={list.error} />}
+      {list.stale ? (
+        <p>
+          <button type="button" onClick={list.again}>
+            There is something new: show it
+          </button>
+        </p>
+      ) : null}
       {!list.loaded && list.loading ? <Waiting what="Reading the ledger" /> : null}
       {list.loaded ? (
         <p class="count" role="status">
