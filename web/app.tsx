@@ -5,6 +5,7 @@ import { announcementsId } from './announce.ts';
 import { forgetToken, onRefused, token } from './api.ts';
 import { KeysDialog, useKeys } from './keys.tsx';
 import { listen } from './live.ts';
+import { Boundary } from './parts/boundary.tsx';
 import { Icon, type IconName } from './parts/icons.tsx';
 import { href, type Route, useRoute } from './route.ts';
 import { RunBar } from './run-bar.tsx';
@@ -104,7 +105,9 @@ function Shell({ onLeave }: { readonly onLeave: () => void }) {
       </header>
       <RunBar />
       <main id="content" ref={main} tabIndex={-1}>
-        <View route={route} />
+        <Boundary key={place}>
+          <View route={route} />
+        </Boundary>
       </main>
       {keys.shown ? <KeysDialog keys={keys} /> : null}
     </div>

@@ -6,6 +6,7 @@ import { formatAge } from '../src/base/units.ts';
 const NUMBER = new Intl.NumberFormat('en');
 const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
 const DAY = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' });
+const MONTH = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' });
 const SHORT_DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
 
 export const grouped = (count: number): string => NUMBER.format(count);
@@ -24,6 +25,8 @@ export function dayOf(time: string | number): string {
   if (at < midnight.getTime() && at >= midnight.getTime() - 86_400_000) return 'Yesterday';
   return DAY.format(at);
 }
+
+export const monthOf = (time: string | number): string => MONTH.format(new Date(time));
 
 export const shortDay = (time: string | number): string => SHORT_DAY.format(new Date(time));
 

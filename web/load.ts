@@ -59,6 +59,18 @@ export async function whenReady<T extends { readonly ready?: boolean }>(ask: () 
   }
 }
 
+/** Does something again and again while the view is there and can be seen. */
+export function useEvery(milliseconds: number, work: () => void): void {
+  const latest = useRef(work);
+  latest.current = work;
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (document.visibilityState === 'visible') latest.current();
+    }, milliseconds);
+    return () => clearInterval(timer);
+  }, [milliseconds]);
+}
+
 export type Pages<T> = { readonly items: readonly T[]; readonly total: number; readonly next: string | null };
 
 /**

@@ -82,13 +82,20 @@ export type DatabaseFacts = {
   readonly check?: string | null;
 };
 
-export type Loss = { readonly path?: string; readonly message?: string; readonly kind?: string; readonly code?: string };
+export type Loss = {
+  readonly path: string;
+  readonly kind: string;
+  readonly before: number;
+  readonly after: number;
+  readonly table?: string;
+  readonly last_good?: string;
+};
 
 /** The fields of REPORT.json that the page shows. */
 export type ReportFacts = {
   readonly status?: string;
   readonly type?: string;
-  readonly host?: string;
+  readonly host?: { readonly hostname: string };
   readonly git?: { readonly branch?: string | null; readonly sha?: string | null } | null;
   readonly note?: string | null;
   readonly label?: string | null;

@@ -1,6 +1,8 @@
 // What a snapshot is at a glance: a shape for its kind, and a word with a shape for each promise that it keeps. Colour only repeats it.
 
+import { useState } from 'preact/hooks';
 import { ageOf, momentOf } from '../format.ts';
+import { useEvery } from '../load.ts';
 import { Name } from '../name.tsx';
 import type { SnapshotRow } from '../types.ts';
 import { plain } from '../visible.ts';
@@ -114,8 +116,12 @@ export function Said({ row }: { readonly row: Pick<SnapshotRow, 'label' | 'note'
   );
 }
 
+const AGE_MS = 20_000;
+
 /** An age, with the moment itself for who asks. */
 export function Age({ time }: { readonly time: string | number }) {
+  const [, setTick] = useState(0);
+  useEvery(AGE_MS, () => setTick((tick) => tick + 1));
   return (
     <time dateTime={new Date(time).toISOString()} title={momentOf(time)}>
       {ageOf(time)}

@@ -3,7 +3,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
-import { momentOf } from '../format.ts';
+import { clockOf, momentOf, monthOf, shortDay } from '../format.ts';
 
 export type Line = { readonly label: string; readonly values: readonly (number | null)[]; readonly shape?: 'line' | 'bars' | 'area' };
 
@@ -17,6 +17,9 @@ export type PlotProps = {
 };
 
 const HEIGHT = 190;
+/** So many points are dots as well. */
+const FEW = 40;
+const HALF_DAY = 43_200;
 const DASHES: readonly (readonly number[])[] = [[], [6, 4], [2, 3]];
 
 export function Plot({ title, says, times, lines, format }: PlotProps) {
@@ -85,6 +88,10 @@ function optionsFor(node: HTMLElement, lines: readonly Line[], format: (value: n
   const color = (name: string): string => style.getPropertyValue(name).trim();
   const font = `12px ${style.fontFamily}`;
   const colors = [color('--accent'), color('--warn'), color('--suspect')];
+  const times = {
+    values: (_plot: uPlot, ticks: readonly number[], _axis: number, _space: number, step: number) => ticks.map((tick) => tickOf(tick * 1000, step)),
+  };
+  const few = (lines[0]?.values.length ?? 0) <= FEW;
   const axis = { stroke: color('--muted'), font, grid: { stroke: color('--line'), width: 1 }, ticks: { stroke: color('--line'), width: 1 } };
   const bars = uPlot.paths.bars?.({ size: [0.8, 26], radius: 0.15 });
   return {
@@ -93,8 +100,14 @@ function optionsFor(node: HTMLElement, lines: readonly Line[], format: (value: n
     padding: [10, 12, 0, 0],
     legend: { show: lines.length > 1 },
     cursor: { y: false, drag: { x: true, y: false } },
-    scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] } },
-    axes: [axis, { ...axis, size: 66, values: (_plot, ticks) => ticks.map(format) }],
+    scales: {
+      x: { range: (_plot, from, to) => (from === to ? [from - HALF_DAY, to + HALF_DAY] : [from, to]) },
+      y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
+    },
+    axes: [
+      { ...axis, ...times },
+      { ...axis, size: 66, values: (_plot, ticks) => ticks.map(format) },
+    ],
     series: [
       { value: (_plot, value) => (value === null ? '' : momentOf(value * 1000)) },
       ...lines.map(({ label, shape }, index): uPlot.Series => {
@@ -104,7 +117,7 @@ function optionsFor(node: HTMLElement, lines: readonly Line[], format: (value: n
           stroke,
           width: shape === 'bars' ? 0 : 2,
           dash: [...(DASHES[index % DASHES.length] ?? [])],
-          points: { show: false },
+          points: { show: few && shape !== 'bars' },
           value: (_plot, value) => figure(value, format),
           ...(shape === 'line' ? {} : { fill: shape === 'bars' ? stroke : `color-mix(in srgb, ${stroke} 18%, transparent)` }),
           ...(shape === 'bars' && bars !== undefined ? { paths: bars } : {}),
@@ -112,6 +125,13 @@ function optionsFor(node: HTMLElement, lines: readonly Line[], format: (value: n
       }),
     ],
   };
+}
+
+/** A moment as short as the distance of two ticks allows; seconds. */
+function tickOf(time: number, step: number): string {
+  if (step >= 27 * 86_400) return monthOf(time);
+  if (step >= 86_400) return shortDay(time);
+  return clockOf(time);
 }
 
 function useDark(): boolean {

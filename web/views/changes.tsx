@@ -32,7 +32,7 @@ export function Changes({ id }: { readonly id: string }) {
   if (before === undefined) return <p class="empty">It is the oldest snapshot: there is nothing before it.</p>;
   const { created, changed, deleted, databases } = facts.data;
   return (
-    <section aria-labelledby="changes-title">
+    <section class="stack" aria-labelledby="changes-title">
       <h2 id="changes-title" class="quiet">
         What changed
       </h2>

@@ -33,7 +33,7 @@ export function Files({ id, route }: { readonly id: string; readonly route: Rout
     go(entry.type === 'directory' ? href('snapshot', id, pathFields(entry)) : href('path', '', { ...pathFields(entry), at: id }));
   const picked = chosen.snapshot === id ? chosen.paths : [];
   return (
-    <section aria-labelledby="files-title">
+    <section class="stack" aria-labelledby="files-title">
       <h2 id="files-title" class="quiet">
         Files
       </h2>

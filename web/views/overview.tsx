@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import { formatBytes, formatDuration } from '../../src/base/units.ts';
 import { type ApiError, get, post } from '../api.ts';
 import { counted, dayOf } from '../format.ts';
-import { asApiError, useLoad } from '../load.ts';
+import { asApiError, useEvery, useLoad } from '../load.ts';
 import { Age, Said, SnapshotBadges, shapeOf } from '../parts/badges.tsx';
 import { Command } from '../parts/command.tsx';
 import { Icon } from '../parts/icons.tsx';
@@ -12,14 +12,17 @@ import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { PROMISES, Ring } from '../parts/ring.tsx';
 import { DayStrip } from '../parts/strip.tsx';
 import { href } from '../route.ts';
-import type { Health, Kept, RunPage, SnapshotList, SnapshotRow, TimelineColumns } from '../types.ts';
+import type { Health, Kept, Level, RunPage, SnapshotList, SnapshotRow, TimelineColumns } from '../types.ts';
 import { plain } from '../visible.ts';
 
 const NEWEST = 6;
+/** Promises grow old without an event. */
+const REFRESH_MS = 60_000;
 const RUNS = 8;
 
 export function Overview() {
   const health = useLoad('health', (signal) => get<Health>('health', {}, signal));
+  useEvery(REFRESH_MS, health.again);
   const snapshots = useLoad('newest', (signal) => get<SnapshotList>('snapshots', { limit: NEWEST }, signal));
   const columns = useLoad('timeline', (signal) => get<TimelineColumns>('timeline', {}, signal));
   const runs = useLoad('runs', (signal) => get<RunPage>('runs', { limit: RUNS }, signal));
@@ -32,8 +35,8 @@ export function Overview() {
       ) : (
         <Promises health={health.data} newest={snapshots.data?.snapshots[0]} />
       )}
-      {health.data === undefined ? null : <Warnings health={health.data} />}
       <Actions />
+      {health.data === undefined ? null : <Checks health={health.data} title="What to do" levels={['critical', 'warning']} />}
       <section class="card" aria-labelledby="days-title">
         <header class="card-head">
           <h2 id="days-title">The last 30 days</h2>
@@ -66,6 +69,7 @@ export function Overview() {
           ))}
         </ul>
       </section>
+      {health.data === undefined ? null : <Checks health={health.data} title="Worth knowing" levels={['note']} />}
       {runs.data === undefined || runs.data.total === 0 ? null : <LastRuns runs={runs.data} />}
     </>
   );
@@ -113,7 +117,7 @@ function LastRuns({ runs }: { readonly runs: RunPage }) {
             <span class="hint">
               {message === null ? snapshot_id === null ? '' : <a href={href('snapshot', snapshot_id)}>{snapshot_id}</a> : plain(message)}
             </span>
-            <span class="hint">{trigger === null ? '' : `by ${plain(trigger)}`}</span>
+            <span class="hint">{trigger === null ? '' : trigger === 'manual' ? 'by hand' : `by ${plain(trigger)}`}</span>
             <span class="figures">{seconds === null ? '' : formatDuration(seconds * 1000)}</span>
           </li>
         ))}
@@ -143,9 +147,7 @@ function sentenceOf({ level, checks }: Health, durable: Kept | undefined): strin
   if (durable?.kept !== true) return 'What you have now is not saved.';
   const failing = checks.filter((check) => check.level === 'warning' || check.level === 'critical').length;
   if (level === 'critical') return 'Do this first: something needs you now.';
-  return failing === 0
-    ? 'All is well. What you have now can be brought back.'
-    : `Your work is saved. ${counted(failing, 'thing needs', 'things need')} a look.`;
+  return failing === 0 ? 'All is well: nothing needs you now.' : `Your work is saved. ${counted(failing, 'thing needs', 'things need')} a look.`;
 }
 
 function PromiseLine({ one }: { readonly one: Kept }) {
@@ -166,15 +168,15 @@ function PromiseLine({ one }: { readonly one: Kept }) {
   );
 }
 
-function Warnings({ health }: { readonly health: Health }) {
-  const shown = health.checks.filter(({ level }) => level === 'warning' || level === 'critical');
-  const notes = health.checks.filter(({ level }) => level === 'note');
-  if (shown.length + notes.length === 0) return null;
+function Checks({ health, title, levels }: { readonly health: Health; readonly title: string; readonly levels: readonly Level[] }) {
+  const shown = levels.flatMap((level) => health.checks.filter((check) => check.level === level));
+  if (shown.length === 0) return null;
+  const id = `checks-${levels[0]}`;
   return (
-    <section class="card" aria-labelledby="warnings-title">
-      <h2 id="warnings-title">{shown.length === 0 ? 'Worth knowing' : 'What to do'}</h2>
+    <section class="card" aria-labelledby={id}>
+      <h2 id={id}>{title}</h2>
       <ul class="warnings">
-        {[...shown, ...notes].map(({ name, level, message, next }) => (
+        {shown.map(({ name, level, message, next }) => (
           <li key={`${name} ${message}`} class={`warning warning-${level}`}>
             <Icon name={level === 'critical' ? 'bad' : level === 'warning' ? 'warn' : 'unknown'} label={level} />
             <span>

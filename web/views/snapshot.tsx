@@ -10,7 +10,7 @@ import { Command } from '../parts/command.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { href, type Route } from '../route.ts';
-import type { ReportFacts, SnapshotDetail, SnapshotRow } from '../types.ts';
+import type { Loss, ReportFacts, SnapshotDetail, SnapshotRow } from '../types.ts';
 import { plain } from '../visible.ts';
 import { Changes } from './changes.tsx';
 import { Files } from './files.tsx';
@@ -76,7 +76,7 @@ function Report({ row, report }: { readonly row: SnapshotRow; readonly report: R
     ['Removed', report.files_removed === undefined ? undefined : grouped(report.files_removed)],
     ['Made by', report.trigger ?? undefined],
     ['Branch', report.git?.branch ?? undefined],
-    ['Host', report.host],
+    ['Host', report.host?.hostname],
   ];
   const problems = report.problems ?? [];
   const losses = report.losses ?? [];
@@ -89,8 +89,8 @@ function Report({ row, report }: { readonly row: SnapshotRow; readonly report: R
           </h2>
           <ul>
             {losses.map((loss) => (
-              <li key={`${loss.path} ${loss.message}`}>
-                {loss.path === undefined ? null : <Name text={loss.path} of="path" />} {plain(loss.message ?? loss.kind ?? loss.code ?? '')}
+              <li key={`${loss.path} ${loss.table}`}>
+                <Name text={loss.path} of="path" /> {lossText(loss)}
               </li>
             ))}
           </ul>
@@ -134,6 +134,14 @@ function Report({ row, report }: { readonly row: SnapshotRow; readonly report: R
       </section>
     </>
   );
+}
+
+function lossText({ kind, before, after, table }: Loss): string {
+  const rows = table === undefined ? '' : `table ${plain(table)} `;
+  if (kind === 'gone') return 'is gone';
+  if (kind === 'emptied') return `is empty, and had ${formatBytes(before)}`;
+  if (kind === 'shrunk') return `has ${formatBytes(after)}, and had ${formatBytes(before)}`;
+  return `${rows}has ${counted(after, 'row')}, and had ${grouped(before)}`;
 }
 
 function Databases({ report, id }: { readonly report: ReportFacts; readonly id: string }) {

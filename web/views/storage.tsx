@@ -47,7 +47,9 @@ function Totals({ storage }: { readonly storage: Storage }) {
   return (
     <section class="card" aria-labelledby="totals">
       <h2 id="totals">
-        {formatBytes(vault_bytes)} hold what would be {formatBytes(content_bytes)}
+        {vault_bytes < content_bytes
+          ? `${formatBytes(vault_bytes)} hold what would be ${formatBytes(content_bytes)}`
+          : `The vault takes ${formatBytes(vault_bytes)}`}
       </h2>
       <p class="lead">
         {saved_bytes === null || saved_bytes === 0 ? 'There is little to share yet.' : `Keeping each content once saved ${formatBytes(saved_bytes)}`}
@@ -55,7 +57,9 @@ function Totals({ storage }: { readonly storage: Storage }) {
         {saved_bytes === null || saved_bytes === 0 ? '' : '.'}
         {compression_ratio === null || compression_ratio < 1.05 ? '' : ` Packing makes it ${compression_ratio.toFixed(1)} times smaller again.`}
       </p>
-      <Bar label="In the vault, of all that the snapshots stand for" part={part} text={`${(part * 100).toFixed(part < 0.1 ? 1 : 0)} %`} />
+      {part < 1 ? (
+        <Bar label="In the vault, of all that the snapshots stand for" part={part} text={`${(part * 100).toFixed(part < 0.1 ? 1 : 0)} %`} />
+      ) : null}
       <Bar
         label="Of the disk, the vault's part of what it could take"
         part={disk > 0 ? vault_bytes / disk : 0}
@@ -154,7 +158,7 @@ function Largest({ storage }: { readonly storage: Storage }) {
               <th scope="col" class="wide-only">
                 <span class="quiet">Beside the largest</span>
               </th>
-              <th scope="col">Its alone</th>
+              <th scope="col">Freed if it goes</th>
               <th scope="col">Shared</th>
             </tr>
           </thead>
