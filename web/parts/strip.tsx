@@ -11,7 +11,7 @@ export function DayStrip({ columns, count = 30 }: { readonly columns: TimelineCo
   const shown = lastDays(columns, count, Date.now());
   const highest = Math.max(1, ...shown.map(({ saves }) => saves));
   return (
-    <ol class="strip">
+    <ol class="strip" aria-label="Days">
       {shown.map((day) => {
         const suspect = day.suspect > 0;
         const words = [

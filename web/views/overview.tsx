@@ -39,7 +39,7 @@ export function Overview() {
       {health.data === undefined ? null : <Checks health={health.data} title="What to do" levels={['critical', 'warning']} />}
       <section class="card" aria-labelledby="days-title">
         <header class="card-head">
-          <h2 id="days-title">The last 30 days</h2>
+          <h2 id="days-title">The last days</h2>
           <a href={href('time')}>Whole time line</a>
         </header>
         {columns.data === undefined ? columns.loading && <Waiting what="Counting" /> : <DayStrip columns={columns.data} />}

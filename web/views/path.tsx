@@ -223,7 +223,7 @@ function Content({ id, file }: { readonly id: string; readonly file: PathRef }) 
         <p class="empty">It is not text.</p>
       ) : (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard
-        <section class="scroll" aria-label="Content" tabIndex={0}>
+        <section class="scroll" aria-label="Lines" tabIndex={0}>
           <pre>
             {answer.data.text.split('\n').map((line, index) => (
               <span key={index}>

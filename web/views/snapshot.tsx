@@ -151,7 +151,7 @@ function Databases({ report, id }: { readonly report: ReportFacts; readonly id: 
     <section class="card" aria-labelledby="databases">
       <h2 id="databases">{counted(databases.length, 'database')}</h2>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
-      <section class="scroll" aria-labelledby="databases" tabIndex={0}>
+      <section class="scroll" aria-label="Table of databases" tabIndex={0}>
         <table>
           <thead>
             <tr>

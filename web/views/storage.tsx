@@ -148,7 +148,7 @@ function Largest({ storage }: { readonly storage: Storage }) {
     <section class="card" aria-labelledby="largest">
       <h2 id="largest">The largest snapshots</h2>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by the keyboard */}
-      <section class="scroll" aria-labelledby="largest" tabIndex={0}>
+      <section class="scroll" aria-label="Table of the largest" tabIndex={0}>
         <table>
           <thead>
             <tr>
