@@ -10,7 +10,7 @@ import type { z } from 'zod';
 import { CoraError, messageOf } from '../../base/errors.ts';
 import type { Outcome } from '../command.ts';
 import { asCoraError } from '../thrown.ts';
-import { readBody, writeBody } from './body.ts';
+import { readBody, sendRefusal, writeBody } from './body.ts';
 import { addressOf } from './guard.ts';
 import { PROBLEM_TYPE, problemOf, type Refusal, refusal } from './problem.ts';
 import { type Answer, type Call, type Route, TRIGGER } from './route.ts';
@@ -42,7 +42,10 @@ async function handle(route: Route, asked: Asked, serving: Serving): Promise<Res
     const params = checked(route.params, asked.req.param(), 'The path');
     const query = checked(route.query, queryOf(asked.req.url), 'The query');
     const read = route.method === 'POST' ? await readBody(asked.env.incoming as IncomingMessage, route.anyType === true) : { value: {} };
-    if (read.refused !== undefined) return send(read.refused);
+    if (read.refused !== undefined) {
+      sendRefusal(asked.env.incoming as IncomingMessage, outgoing, read.refused);
+      return RESPONSE_ALREADY_SENT;
+    }
     const input = { params, query, body: route.method === 'POST' ? checked(route.body, read.value, 'The body') : {} };
     const run = randomBytes(6).toString('hex');
     const answer = await answerTo(route, input, asked, { serving, gone: gone.signal, run });

@@ -4,10 +4,12 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CoraError } from '../../base/errors.ts';
-import { type Refusal, refusal } from './problem.ts';
+import { PROBLEM_TYPE, type Refusal, refusal } from './problem.ts';
 
 /** Of a request. */
 const BODY_MOST = 1_000_000;
+/** How long a sender may go on after the answer. */
+const LINGER_MS = 2000;
 
 export type Body = { readonly value: Readonly<Record<string, unknown>>; readonly refused?: undefined } | { readonly refused: Refusal };
 
@@ -56,7 +58,29 @@ function parsed(content: Buffer): Body {
 }
 
 function tooLarge(): Refusal {
-  return refusal('http_too_large', `The body is larger than ${BODY_MOST / 1_000_000} MB`, null, { Connection: 'close' });
+  return refusal('http_too_large', `The body is larger than ${BODY_MOST / 1_000_000} MB`, null);
+}
+
+/**
+ * Without a look at the body: the connection ends with the answer. Not at once, or a sender that is still writing would
+ * meet a broken connection instead of the answer.
+ */
+export function sendRefusal(request: IncomingMessage, response: ServerResponse, { document, headers }: Refusal): void {
+  const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+  const body = `${JSON.stringify(document)}\n`;
+  const closing = hasBody ? { Connection: 'close' } : {};
+  response.writeHead(document.status, { 'Content-Type': PROBLEM_TYPE, 'Content-Length': Buffer.byteLength(body), ...headers, ...closing });
+  if (request.method === 'HEAD') response.end();
+  else if (!hasBody || request.complete) response.end(body);
+  else {
+    response.write(body);
+    const end = () => {
+      clearTimeout(late);
+      response.end();
+    };
+    const late = setTimeout(end, LINGER_MS);
+    request.once('end', end).once('close', end).once('error', end).resume();
+  }
 }
 
 /** Writes chunk after chunk, each when the one before is on its way; ends early where the reader goes. */

@@ -15,7 +15,7 @@ import { openLocated, requireOwn } from '../../vault/locate.ts';
 import type { Session } from '../command.ts';
 import { openTurns } from '../mcp/turns.ts';
 import { buildApp } from './app.ts';
-import { isTooLarge } from './body.ts';
+import { isTooLarge, sendRefusal } from './body.ts';
 import { openEvents } from './events.ts';
 import { openGuard } from './guard.ts';
 import { keepView } from './keep-view.ts';
@@ -74,7 +74,7 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
     lastAt = performance.now();
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
     const refused = ctx.signal.aborted ? stopping() : guard.refuse(request);
-    if (refused !== undefined) return send(request, response, refused);
+    if (refused !== undefined) return sendRefusal(request, response, refused);
     // A body that is refused is not asked for first.
     if (request.headers.expect !== undefined && !isTooLarge(request)) response.writeContinue();
     void listener(request, response);
@@ -139,15 +139,6 @@ function rawAnswer(document: ProblemDocument): string {
   const headers = { ...HEADERS, 'Content-Type': PROBLEM_TYPE, 'Content-Length': String(Buffer.byteLength(body)), Connection: 'close' };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${document.status} ${document.title}\r\n${lines.join('')}\r\n${body}`;
-}
-
-/** Without a look at the body: the connection ends with the answer. */
-function send(request: IncomingMessage, response: ServerResponse, { document, headers }: Refusal): void {
-  const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
-  const body = `${JSON.stringify(document)}\n`;
-  const closing = hasBody ? { Connection: 'close' } : {};
-  response.writeHead(document.status, { 'Content-Type': PROBLEM_TYPE, 'Content-Length': Buffer.byteLength(body), ...headers, ...closing });
-  response.end(request.method === 'HEAD' ? undefined : body);
 }
 
 function stopping(): Refusal {
