@@ -5,6 +5,11 @@ import type { PathRef, ProblemDocument } from './types.ts';
 
 const KEY = 'cora-token';
 
+/** Answers of a server that has too much to do just now. */
+const BUSY: readonly number[] = [408, 429, 503];
+const TRIES = 4;
+const BUSY_MS = 400;
+
 /** What the server refused, with its code and the next command; code `network` where it did not answer. */
 export class ApiError extends Error {
   readonly status: number;
@@ -43,8 +48,17 @@ export const pathQuery = ({ path, path_base64 }: PathRef): Query => (path_base64
 
 /** @throws ApiError */
 export async function get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
-  const answer = await ask(`/api/v1/${path}${queryText(query)}`, { ...(signal === undefined ? {} : { signal }) });
-  return (await answer.json()) as T;
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const answer = await ask(`/api/v1/${path}${queryText(query)}`, { ...(signal === undefined ? {} : { signal }) });
+      return (await answer.json()) as T;
+    } catch (error) {
+      // A question changes nothing: where the server was busy it is asked again.
+      if (!(error instanceof ApiError) || !BUSY.includes(error.status) || tries === TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, tries * BUSY_MS));
+      signal?.throwIfAborted();
+    }
+  }
 }
 
 /** @throws ApiError */

@@ -3,31 +3,28 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { Pages } from '../pages.ts';
 
 export type RosterProps<T> = {
   readonly label: string;
-  readonly items: readonly T[];
-  /** Rows in all, those that are not loaded yet included. */
-  readonly total: number;
+  readonly pages: Pages<T>;
   readonly rowHeight: number;
-  readonly keyOf: (item: T) => string;
   readonly render: (item: T, index: number) => ComponentChildren;
   /** Enter, and a click on the row that hit nothing of its own. */
   readonly onOpen?: (item: T) => void;
   /** Space. */
   readonly onToggle?: (item: T) => void;
-  /** The end of what is loaded comes into sight. */
-  readonly onEnd?: (() => void) | undefined;
 };
 
 const AROUND = 8;
 
-export function Roster<T>({ label, items, total, rowHeight, keyOf, render, onOpen, onToggle, onEnd }: RosterProps<T>) {
+export function Roster<T>({ label, pages, rowHeight, render, onOpen, onToggle }: RosterProps<T>) {
+  const { total } = pages;
   const box = useRef<HTMLDivElement>(null);
   const [seen, setSeen] = useState({ top: 0, height: 600 });
   const [active, setActive] = useState(0);
   const focusing = useRef(false);
-  const current = Math.min(active, Math.max(0, items.length - 1));
+  const current = Math.min(active, Math.max(0, total - 1));
 
   const look = (): void => {
     const node = box.current;
@@ -41,12 +38,15 @@ export function Roster<T>({ label, items, total, rowHeight, keyOf, render, onOpe
   }, []);
 
   const from = Math.max(0, Math.floor(seen.top / rowHeight) - AROUND);
-  const to = Math.min(items.length, Math.ceil((seen.top + seen.height) / rowHeight) + AROUND);
+  const to = Math.min(total, Math.ceil((seen.top + seen.height) / rowHeight) + AROUND);
+  const { look: tell } = pages;
+  useEffect(() => tell(from, to), [from, to, total]);
   useEffect(() => {
-    if (to >= items.length - AROUND) onEnd?.();
-  }, [to, items.length, onEnd]);
+    setActive(0);
+    if (box.current !== null) box.current.scrollTop = 0;
+  }, [pages.name]);
 
-  const indexes = new Set<number>(items.length === 0 ? [] : [current]);
+  const indexes = new Set<number>(total === 0 ? [] : [current]);
   for (let index = from; index < to; index += 1) indexes.add(index);
 
   useLayoutEffect(() => {
@@ -57,7 +57,7 @@ export function Roster<T>({ label, items, total, rowHeight, keyOf, render, onOpe
 
   const walk = (index: number): void => {
     const node = box.current;
-    const target = Math.max(0, Math.min(items.length - 1, index));
+    const target = Math.max(0, Math.min(total - 1, index));
     focusing.current = true;
     setActive(target);
     if (node === null) return;
@@ -73,10 +73,10 @@ export function Roster<T>({ label, items, total, rowHeight, keyOf, render, onOpe
       PageDown: current + page,
       PageUp: current - page,
       Home: 0,
-      End: items.length - 1,
+      End: total - 1,
     };
     const step = steps[event.key];
-    const item = items[current];
+    const item = pages.at(current);
     // A control inside the row has its own Enter and Space.
     const own = event.target instanceof HTMLElement && event.target.closest('a, button, input, label') !== null;
     if (step !== undefined) walk(step);
@@ -89,16 +89,15 @@ export function Roster<T>({ label, items, total, rowHeight, keyOf, render, onOpe
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: its rows have the focus, and their keys come up to it
     <div class="roster" ref={box} onScroll={look} onKeyDown={onKeyDown}>
-      <ul class="roster-all" aria-label={label} style={{ height: `${Math.max(items.length, 1) * rowHeight}px` }}>
+      <ul class="roster-all" aria-label={label} style={{ height: `${Math.max(total, 1) * rowHeight}px` }}>
         {[...indexes]
           .sort((a, b) => a - b)
           .map((index) => {
-            const item = items[index];
-            if (item === undefined) return null;
+            const item = pages.at(index);
             return (
               // biome-ignore lint/a11y/useKeyWithClickEvents: the list has the keys
               <li
-                key={keyOf(item)}
+                key={index}
                 class="roster-row"
                 data-index={index}
                 aria-posinset={index + 1}
@@ -107,12 +106,12 @@ export function Roster<T>({ label, items, total, rowHeight, keyOf, render, onOpe
                 style={{ top: `${index * rowHeight}px`, height: `${rowHeight}px` }}
                 onFocus={() => setActive(index)}
                 onClick={(event) => {
-                  if (event.target instanceof HTMLElement && event.target.closest('a, button, input, label') !== null) return;
+                  if (item === undefined || (event.target instanceof HTMLElement && event.target.closest('a, button, input, label') !== null)) return;
                   setActive(index);
                   onOpen?.(item);
                 }}
               >
-                {render(item, index)}
+                {item === undefined ? <span class="roster-wait">…</span> : render(item, index)}
               </li>
             );
           })}

@@ -4,8 +4,9 @@ import { formatBytes } from '../../src/base/units.ts';
 import { get } from '../api.ts';
 import { keyOfPath } from '../chosen.ts';
 import { counted, grouped, momentOf } from '../format.ts';
-import { useLoad, usePages } from '../load.ts';
+import { useLoad } from '../load.ts';
 import { Name } from '../name.tsx';
+import { usePages } from '../pages.ts';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { Roster, useRowHeight } from '../parts/roster.tsx';
@@ -22,9 +23,9 @@ export function Changes({ id }: { readonly id: string }) {
   const facts = useLoad(`changes ${id}`, (signal) => get<ChangePage>(address, { limit: 1 }, signal), { follow: false });
   const rowHeight = useRowHeight(42, 60);
   const before = facts.data?.before ?? undefined;
-  const list = usePages(before === undefined ? undefined : `changed ${id}`, async (after, signal) => {
-    const page = await get<ChangePage>(address, { limit: PAGE, after }, signal);
-    return { items: page.files, total: page.total, next: page.next };
+  const list = usePages(before === undefined ? undefined : `changed ${id}`, PAGE, async (offset, signal) => {
+    const page = await get<ChangePage>(address, { limit: PAGE, offset }, signal);
+    return { items: page.files, total: page.total };
   });
   const compare = (file: Change): string => href('path', '', { ...pathFields(file), a: before?.snapshot_id, b: id });
   if (facts.error !== undefined) return <ProblemBox error={facts.error} again={facts.again} />;
@@ -55,16 +56,13 @@ export function Changes({ id }: { readonly id: string }) {
         </ul>
       )}
       {list.error === undefined ? null : <ProblemBox error={list.error} />}
-      {list.items.length === 0 ? null : (
+      {list.total === 0 ? null : (
         <div class="card flush files">
           <Roster
             label="Files that changed"
-            items={list.items}
-            total={list.total}
+            pages={list}
             rowHeight={rowHeight}
-            keyOf={keyOfPath}
             onOpen={(file) => go(compare(file))}
-            onEnd={list.more}
             render={(file) => <ChangeRow file={file} address={compare(file)} />}
           />
         </div>

@@ -4,8 +4,8 @@ import { formatBytes } from '../../src/base/units.ts';
 import { get, pathQuery } from '../api.ts';
 import { choose, isChosen, keyOfPath, toggle, useChosen } from '../chosen.ts';
 import { counted, momentOf } from '../format.ts';
-import { usePages } from '../load.ts';
 import { Name } from '../name.tsx';
+import { usePages } from '../pages.ts';
 import { Icon, type IconName } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { Roster, useRowHeight } from '../parts/roster.tsx';
@@ -21,13 +21,13 @@ export function Files({ id, route }: { readonly id: string; readonly route: Rout
   const search = route.fields.get('q') ?? '';
   const chosen = useChosen();
   const rowHeight = useRowHeight(42, 60);
-  const list = usePages(`files ${id} ${keyOfPath(here)} ${search}`, async (after, signal) => {
+  const list = usePages(`files ${id} ${keyOfPath(here)} ${search}`, PAGE, async (offset, signal) => {
     const base = `snapshots/${encodeURIComponent(id)}`;
     const page =
       search === ''
-        ? await get<TreePage>(`${base}/tree`, { ...pathQuery(here), limit: PAGE, after }, signal)
-        : await get<TreePage>(`${base}/search`, { q: search, limit: PAGE, after }, signal);
-    return { items: page.entries, total: page.total, next: page.next };
+        ? await get<TreePage>(`${base}/tree`, { ...pathQuery(here), limit: PAGE, offset }, signal)
+        : await get<TreePage>(`${base}/search`, { q: search, limit: PAGE, offset }, signal);
+    return { items: page.entries, total: page.total };
   });
   const open = (entry: TreeEntry): void =>
     go(entry.type === 'directory' ? href('snapshot', id, pathFields(entry)) : href('path', '', { ...pathFields(entry), at: id }));
@@ -46,23 +46,20 @@ export function Files({ id, route }: { readonly id: string; readonly route: Rout
       </div>
       {search === '' ? <Crumbs id={id} here={here} /> : null}
       {list.error === undefined ? null : <ProblemBox error={list.error} />}
-      {!list.loaded && list.loading ? <Waiting what="Reading the listing" /> : null}
+      {!list.loaded && list.error === undefined ? <Waiting what="Reading the listing" /> : null}
       {list.loaded ? (
         <p class="count" role="status">
           {list.total === 0 ? (search === '' ? 'This directory is empty.' : 'No name has that.') : counted(list.total, 'entry', 'entries')}
         </p>
       ) : null}
-      {list.items.length === 0 ? null : (
+      {list.total === 0 ? null : (
         <div class="card flush files">
           <Roster
             label="Files"
-            items={list.items}
-            total={list.total}
+            pages={list}
             rowHeight={rowHeight}
-            keyOf={keyOfPath}
             onOpen={open}
             onToggle={(entry) => toggle(id, entry)}
-            onEnd={list.more}
             render={(entry) => (
               <FileRow
                 entry={entry}

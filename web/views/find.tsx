@@ -2,10 +2,11 @@
 
 import { formatBytes } from '../../src/base/units.ts';
 import { get } from '../api.ts';
-import { choose, keyOfPath } from '../chosen.ts';
+import { choose } from '../chosen.ts';
 import { counted } from '../format.ts';
-import { usePages, whenReady } from '../load.ts';
+import { whenReady } from '../load.ts';
 import { Name } from '../name.tsx';
+import { usePages } from '../pages.ts';
 import { Age, Badge } from '../parts/badges.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
@@ -22,9 +23,9 @@ export function Find({ route }: { readonly route: Route }) {
   const rowHeight = useRowHeight(56, 76);
   // Without a word: what went last, first.
   const filter = pattern === '' ? { gone: 'true', sort: 'gone' } : {};
-  const list = usePages(`find ${pattern}`, async (after, signal) => {
-    const page = await whenReady(() => get<FindPage>('find', { q: pattern, limit: PAGE, after, ...filter }, signal), signal);
-    return { items: page.found, total: page.total, next: page.next };
+  const list = usePages(`find ${pattern}`, PAGE, async (offset, signal) => {
+    const page = await whenReady(() => get<FindPage>('find', { q: pattern, limit: PAGE, offset, ...filter }, signal), signal);
+    return { items: page.found, total: page.total };
   });
   const bring = (found: Found): void => {
     choose(found.last_seen.snapshot_id, [found]);
@@ -38,7 +39,7 @@ export function Find({ route }: { readonly route: Route }) {
         <SearchField autofocus value={pattern} label="Name or part of a path" onChange={(q) => replace(href('find', '', { q }))} />
       </div>
       {list.error === undefined ? null : <ProblemBox error={list.error} />}
-      {!list.loaded && list.loading ? <Waiting what="Looking through all snapshots" /> : null}
+      {!list.loaded && list.error === undefined ? <Waiting what="Looking through all snapshots" /> : null}
       {list.loaded ? (
         <p class="count" role="status">
           {pattern === ''
@@ -50,16 +51,13 @@ export function Find({ route }: { readonly route: Route }) {
               : counted(list.total, 'path')}
         </p>
       ) : null}
-      {list.items.length === 0 ? null : (
+      {list.total === 0 ? null : (
         <div class="card flush files">
           <Roster
             label="Paths that were found"
-            items={list.items}
-            total={list.total}
+            pages={list}
             rowHeight={rowHeight}
-            keyOf={keyOfPath}
             onOpen={bring}
-            onEnd={list.more}
             render={(found) => <FoundRow found={found} onBring={() => bring(found)} />}
           />
         </div>

@@ -21,17 +21,19 @@ const REFRESH_MS = 60_000;
 const RUNS = 8;
 
 export function Overview() {
-  const health = useLoad('health', (signal) => get<Health>('health', {}, signal));
-  useEvery(REFRESH_MS, health.again);
   const snapshots = useLoad('newest', (signal) => get<SnapshotList>('snapshots', { limit: NEWEST }, signal));
   const columns = useLoad('timeline', (signal) => get<TimelineColumns>('timeline', {}, signal));
   const runs = useLoad('runs', (signal) => get<RunPage>('runs', { limit: RUNS }, signal));
+  // The checks look at every snapshot: what is known at once comes first.
+  const first = [snapshots, columns].every(({ data, error }) => data !== undefined || error !== undefined);
+  const health = useLoad(first ? 'health' : undefined, (signal) => get<Health>('health', {}, signal));
+  useEvery(REFRESH_MS, health.again);
   return (
     <>
       <h1 class="quiet">Overview</h1>
       {health.error === undefined ? null : <ProblemBox error={health.error} again={health.again} />}
       {health.data === undefined ? (
-        health.loading && <Waiting what="Looking at the vault" />
+        health.error === undefined && <Looking newest={snapshots.data?.snapshots[0]} />
       ) : (
         <Promises health={health.data} newest={snapshots.data?.snapshots[0]} />
       )}
@@ -138,6 +140,31 @@ function Promises({ health, newest }: { readonly health: Health; readonly newest
             <PromiseLine key={one.name} one={one} />
           ))}
         </ul>
+      </div>
+    </section>
+  );
+}
+
+/** The checks take a moment on a long history; what is known at once is told at once. */
+function Looking({ newest }: { readonly newest: SnapshotRow | undefined }) {
+  return (
+    <section class="card promises looking" aria-label="Promises">
+      <div class="ring">
+        <svg viewBox="0 0 200 200" aria-hidden="true">
+          <circle class="arc arc-unknown" cx="100" cy="100" r="84" />
+        </svg>
+      </div>
+      <div>
+        <h2>
+          {newest === undefined ? (
+            'Looking at the vault'
+          ) : (
+            <>
+              The newest {shapeOf(newest).word.toLowerCase()} is from <Age time={newest.time} />
+            </>
+          )}
+        </h2>
+        <Waiting what="Checking the five promises" />
       </div>
     </section>
   );

@@ -6,7 +6,7 @@ import { announce } from '../announce.ts';
 import { download, get, pathQuery } from '../api.ts';
 import { choose, keyOfPath } from '../chosen.ts';
 import { counted, momentOf, timeOfId } from '../format.ts';
-import { asApiError, useLoad, usePages, whenReady } from '../load.ts';
+import { asApiError, useLoad, whenReady } from '../load.ts';
 import { Name } from '../name.tsx';
 import { Age } from '../parts/badges.tsx';
 import { DiffText } from '../parts/diff-text.tsx';
@@ -24,15 +24,13 @@ export function PathView({ route }: { readonly route: Route }) {
   const file = pathOf(route.fields);
   const at = route.fields.get('at') ?? undefined;
   const key = keyOfPath(file);
-  const [facts, setFacts] = useState<Versions>();
-  const list = usePages(file.path === '' ? undefined : `versions ${key}`, async (after, signal) => {
-    const answer = await whenReady(() => get<Versions>('versions', { ...pathQuery(file), limit: PAGE, after }, signal), signal);
-    setFacts(answer);
-    return { items: answer.versions, total: answer.total, next: answer.next };
-  });
-  const newest = list.items[0];
+  const [most, setMost] = useState(PAGE);
+  const answer = useLoad(file.path === '' ? undefined : `versions ${key} ${most}`, (signal) => versionsOf(file, most, signal));
+  const facts = answer.data;
+  const versions = facts?.versions ?? [];
+  const newest = versions[0];
   const b = route.fields.get('b') ?? (facts?.present === false ? (newest === undefined ? undefined : newest.last.snapshot_id) : NOW);
-  const fallback = b === NOW ? newest : list.items[1];
+  const fallback = b === NOW ? newest : versions[1];
   const a = route.fields.get('a') ?? at ?? (fallback === undefined ? undefined : fallback.last.snapshot_id);
   const pick = (next: { a?: string | undefined; b?: string | undefined; see?: string | undefined }): void =>
     replace(href('path', '', { ...pathFields(file), at, a, b, see: route.fields.get('see') ?? undefined, ...next }));
@@ -50,13 +48,13 @@ export function PathView({ route }: { readonly route: Route }) {
         </h1>
         {facts === undefined ? null : (
           <p class="head-facts">
-            {counted(list.total, 'version')}
+            {counted(facts.total, 'version')}
             {facts.present ? '' : ', not in the newest snapshot any more'}
           </p>
         )}
       </header>
-      {list.error === undefined ? null : <ProblemBox error={list.error} />}
-      {!list.loaded && list.loading ? <Waiting what="Looking through the snapshots" /> : null}
+      {answer.error === undefined ? null : <ProblemBox error={answer.error} again={answer.again} />}
+      {facts === undefined && answer.loading ? <Waiting what="Looking through the snapshots" /> : null}
       <div class="two">
         <section class="card" aria-labelledby="versions-title">
           <h2 id="versions-title">Versions</h2>
@@ -66,12 +64,12 @@ export function PathView({ route }: { readonly route: Route }) {
           </p>
           <ol class="versions">
             <VersionRow version={undefined} file={file} a={a} b={b} onPick={pick} />
-            {list.items.map((version) => (
+            {versions.map((version) => (
               <VersionRow key={version.first.snapshot_id} version={version} file={file} a={a} b={b} onPick={pick} />
             ))}
           </ol>
-          {list.more === undefined ? null : (
-            <button type="button" onClick={list.more}>
+          {facts === undefined || facts.next === null ? null : (
+            <button type="button" onClick={() => setMost(most + PAGE)}>
               Older ones
             </button>
           )}
@@ -93,12 +91,22 @@ export function PathView({ route }: { readonly route: Route }) {
           ) : b === undefined ? (
             <p class="empty">There is one version only.</p>
           ) : (
-            <Difference file={file} a={a} b={b} nameOf={(id) => nameOf(id, list.items)} />
+            <Difference file={file} a={a} b={b} nameOf={(id) => nameOf(id, versions)} />
           )}
         </section>
       </div>
     </>
   );
+}
+
+/** The newest so many, in pages of the server's. */
+async function versionsOf(file: PathRef, most: number, signal: AbortSignal): Promise<Versions> {
+  let answer = await whenReady(() => get<Versions>('versions', { ...pathQuery(file), limit: PAGE }, signal), signal);
+  while (answer.next !== null && answer.versions.length < most) {
+    const more = await get<Versions>('versions', { ...pathQuery(file), limit: PAGE, after: answer.next }, signal);
+    answer = { ...more, versions: [...answer.versions, ...more.versions] };
+  }
+  return answer;
 }
 
 type VersionRowProps = {

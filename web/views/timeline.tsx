@@ -3,8 +3,9 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { formatBytes } from '../../src/base/units.ts';
 import { get } from '../api.ts';
-import { clockOf, counted, dayOf, grouped } from '../format.ts';
-import { useLoad, usePages } from '../load.ts';
+import { clockOf, counted, dayOf } from '../format.ts';
+import { useLoad } from '../load.ts';
+import { usePages } from '../pages.ts';
 import { Age, Said, SnapshotBadges, shapeOf } from '../parts/badges.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
@@ -37,23 +38,20 @@ const MARKS: readonly { readonly value: string; readonly word: string }[] = [
 
 const filterOf = (mark: string) => (mark === 'suspect' || mark === 'partial' ? { status: mark } : { mark });
 
-type Row = SnapshotRow & { readonly opensDay: boolean };
-
 export function Timeline({ route }: { readonly route: Route }) {
   const kind = route.fields.get('kind') ?? '';
   const search = route.fields.get('search') ?? '';
   const day = route.fields.get('day') ?? '';
   const mark = route.fields.get('mark') ?? '';
   const to = /^\d{4}-\d{2}-\d{2}$/.test(day) ? new Date(`${day}T23:59:59.999`).toISOString() : undefined;
-  const list = usePages(`time ${kind} ${mark} ${search} ${to}`, async (after, signal) => {
-    const query = { limit: PAGE, after, kind, q: search, to, ...filterOf(mark) };
-    const { total, snapshots, next } = await get<SnapshotList>('snapshots', query, signal);
-    return { items: snapshots, total, next };
+  const list = usePages(`time ${kind} ${mark} ${search} ${to}`, PAGE, async (offset, signal) => {
+    const { total, snapshots } = await get<SnapshotList>('snapshots', { limit: PAGE, offset, kind, q: search, to, ...filterOf(mark) }, signal);
+    return { items: snapshots, total };
   });
   const columns = useLoad('timeline', (signal) => get<TimelineColumns>('timeline', {}, signal));
   const rowHeight = useRowHeight(52, 92);
   const change = (fields: Readonly<Record<string, string>>): void => replace(href('time', '', { kind, mark, search, day, ...fields }));
-  const rows: Row[] = list.items.map((row, index) => ({ ...row, opensDay: dayOf(row.time) !== dayOf(list.items[index - 1]?.time ?? 0) }));
+  const opensDay = (row: SnapshotRow, index: number): boolean => index === 0 || dayOf(row.time) !== dayOf(list.at(index - 1)?.time ?? row.time);
   return (
     <>
       <h1>Time line</h1>
@@ -93,25 +91,20 @@ export function Timeline({ route }: { readonly route: Route }) {
           </button>
         </p>
       ) : null}
-      {!list.loaded && list.loading ? <Waiting what="Reading the ledger" /> : null}
+      {!list.loaded && list.error === undefined ? <Waiting what="Reading the ledger" /> : null}
       {list.loaded ? (
         <p class="count" role="status">
-          {rows.length === 0
-            ? 'Nothing fits.'
-            : `${counted(list.total, 'snapshot')}${rows.length < list.total ? `, ${grouped(rows.length)} loaded` : ''}`}
+          {list.total === 0 ? 'Nothing fits.' : counted(list.total, 'snapshot')}
         </p>
       ) : null}
-      {rows.length === 0 ? null : (
+      {list.total === 0 ? null : (
         <div class="card flush timeline">
           <Roster
             label="Snapshots, newest first"
-            items={rows}
-            total={list.total}
+            pages={list}
             rowHeight={rowHeight}
-            keyOf={(row) => row.snapshot_id}
             onOpen={(row) => go(href('snapshot', row.snapshot_id))}
-            onEnd={list.more}
-            render={(row) => <TimelineRow row={row} />}
+            render={(row, index) => <TimelineRow row={row} opensDay={opensDay(row, index)} />}
           />
         </div>
       )}
@@ -130,11 +123,11 @@ export function Timeline({ route }: { readonly route: Route }) {
   );
 }
 
-function TimelineRow({ row }: { readonly row: Row }) {
+function TimelineRow({ row, opensDay }: { readonly row: SnapshotRow; readonly opensDay: boolean }) {
   const shape = shapeOf(row);
   return (
     <div class={`moment moment-${shape.icon}`}>
-      <span class="moment-day">{row.opensDay ? dayOf(row.time) : ''}</span>
+      <span class="moment-day">{opensDay ? dayOf(row.time) : ''}</span>
       <span class="moment-node">
         <Icon name={shape.icon} />
       </span>
