@@ -1,7 +1,9 @@
 // The reading routes of `cora serve` by real requests: what they answer against what the disk and the command line say, and that
 // looking changes no byte of the vault.
 
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -284,6 +286,30 @@ test('looking changes no byte of the vault, and a change made elsewhere is seen'
   expect(await server.get('/api/v1/snapshots?limit=1')).toMatchObject({ newest: id, total: 4 });
   expect(rows((await ready('/api/v1/find?gone=true&sort=gone'))['found'])[0]).toMatchObject({ path: 'notes.md', gone_in: { snapshot_id: id } });
   expect(rows((await ready('/api/v1/storage'))['snapshots'])[0]).toMatchObject({ snapshot_id: id });
+});
+
+test('what is damaged, or cleaned up just now, is said and not made up; what is whole is answered for', async () => {
+  const lock = spawn('flock', ['-x', join(box.vault, '.gc-lock'), 'cat'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const busy = await server.ask(`/api/v1/snapshots/${ids[0]}/text?path=src/deep/f001.ts`);
+    expect([busy.status, busy.json()['code']]).toEqual([409, 'locked']);
+  } finally {
+    const gone = once(lock, 'exit');
+    lock.stdin.end();
+    await gone;
+  }
+  const save = join(box.vault, 'progress', ...[[0, 4], [4, 6], [6, 8], [9]].map(([from, to]) => (ids[1] ?? '').slice(from, to)));
+  const pack = join(save, 'objects.tar.zst');
+  const whole = readFileSync(pack);
+  writeFileSync(pack, Buffer.alloc(whole.length));
+  for (const what of ['content', 'text']) {
+    const answer = await server.ask(`/api/v1/snapshots/${ids[1]}/${what}?path=notes.md`);
+    expect([what, answer.status, answer.json()['code']]).toEqual([what, 422, 'damaged']);
+  }
+  expect((await server.ask(`/api/v1/snapshots/${ids[0]}/text?path=notes.md`)).status).toBe(200);
+  writeFileSync(pack, whole);
+  expect(await server.get(`/api/v1/snapshots/${ids[1]}/text?path=notes.md`)).toMatchObject({ size: 17 });
 });
 
 type Schema = Parameters<typeof z.fromJSONSchema>[0];

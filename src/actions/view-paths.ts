@@ -3,6 +3,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { type Bytes, bytes } from '../base/bytes.ts';
+import { CoraError } from '../base/errors.ts';
 import { type Entry, unescapeField } from '../format/file-list.ts';
 import { compileGlob } from '../format/glob.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
@@ -11,6 +12,8 @@ import { entryOfRow } from './path-history.ts';
 
 /** Rows that are read before others get a turn. */
 const AT_ONCE = 20_000;
+/** Each multiplies the ways to try, and a server has others to answer. */
+const MOST_STARS = 6;
 
 /** A path of the index, as it was last seen. */
 export type KnownPath = {
@@ -124,9 +127,12 @@ export class PathIndex {
  * A test of paths by what a person types: part of a name whatever its case, a shell pattern where it has `*`, `?` or `[`, and of whole paths
  * where it has a slash. Nothing typed accepts all.
  * @param query UTF-8 bytes
+ * @throws CoraError usage for a pattern that could take too long
  */
 export function compileSearch(query: Bytes): (path: Bytes) => boolean {
   if (query === '') return () => true;
+  if (query.split('*').length > MOST_STARS + 1)
+    throw new CoraError('usage', `A pattern has at most ${MOST_STARS} stars here`, { hint: 'cora find takes any pattern' });
   if (/[*?[]/.test(query)) return compileGlob(query, true);
   const wanted = lower(query.replace(/^\.\//, ''));
   if (wanted.includes('/')) return (path) => lower(path).includes(wanted);

@@ -48,17 +48,19 @@ export function trendsOf(view: VaultView, { from, to, kind, points }: TrendQuery
             .map((ref) => ({ id: ref.id, kind: ref.kind, time, storedBytes: view.facts(ref).storedBytes, facts: view.facts(ref) }))
         : [],
     );
-  const days = new Map<string, { runs: number; ok: number; failed: number }>();
+  const days = new Map<number, { runs: number; ok: number; failed: number }>();
   const count = (time: number, ok: boolean): void => {
     const day = days.get(dayOf(time)) ?? { runs: 0, ok: 0, failed: 0 };
-    days.set(dayOf(time), { runs: day.runs + 1, ok: day.ok + (ok ? 1 : 0), failed: day.failed + (ok ? 0 : 1) });
+    days.set(dayOf(time), day);
+    day.runs += 1;
+    day[ok ? 'ok' : 'failed'] += 1;
   };
   for (const { time, facts } of all) count(time, facts.good);
   for (const time of failures) if (isIn(time)) count(time, false);
   return {
     points: thinned(all, points),
     total: all.length,
-    days: [...days].map(([day, counts]) => ({ day, ...counts })).sort((a, b) => (a.day < b.day ? -1 : 1)),
+    days: [...days].sort(([a], [b]) => a - b).map(([day, counts]) => ({ day: dayText(day), ...counts })),
     drills: view.marks(now).drills.filter(({ time }) => isIn(time)),
   };
 }
@@ -82,7 +84,7 @@ export type StoredDay = { readonly day: string; readonly saves: number; readonly
 
 /** What the snapshots that are there took of each day, and all of them up to it; days without any are left out. */
 export function storedByDay(rows: readonly SnapshotRow[], storedOf: (row: SnapshotRow) => number): StoredDay[] {
-  const days = new Map<string, { saves: number; backups: number; bytes: number }>();
+  const days = new Map<number, { saves: number; backups: number; bytes: number }>();
   for (const row of rows) {
     const day = days.get(dayOf(row.time)) ?? { saves: 0, backups: 0, bytes: 0 };
     for (const { kind } of row.refs) {
@@ -94,17 +96,16 @@ export function storedByDay(rows: readonly SnapshotRow[], storedOf: (row: Snapsh
   }
   let total = 0;
   return [...days]
-    .sort((a, b) => (a[0] < b[0] ? -1 : 1))
+    .sort(([a], [b]) => a - b)
     .map(([day, counts]) => {
       total += counts.bytes;
-      return { day, ...counts, total };
+      return { day: dayText(day), ...counts, total };
     });
 }
 
-/** In UTC, as ids are. */
-function dayOf(time: number): string {
-  return new Date(Math.floor(time / DAY) * DAY).toISOString().slice(0, 10);
-}
+/** Days are those of UTC, as in ids. */
+const dayOf = (time: number): number => Math.floor(time / DAY);
+const dayText = (day: number): string => new Date(day * DAY).toISOString().slice(0, 10);
 
 /** What a mark on the time line can say, as bits. */
 export const FLAG = {

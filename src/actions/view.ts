@@ -67,6 +67,7 @@ export class VaultView {
   #marks: { readonly generation: number; readonly until: number; readonly marks: Marks } | undefined;
   #flags: { readonly generation: number; readonly until: number; readonly flags: ReadonlyMap<string, Protection> } | undefined;
   #past: { readonly generation: number; readonly past: Past } | undefined;
+  #loading: Promise<void> = Promise.resolve();
   #building: Promise<void> | undefined;
   #listings: ListingReader;
   #source: { readonly generation: number; readonly source: ContentSource } | undefined;
@@ -87,16 +88,22 @@ export class VaultView {
     const now = ctx.now();
     const stat = statSync(`${this.vault.root}/${NAMES.chain}`, { throwIfNoEntry: false });
     const chain = stat === undefined ? '' : `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
-    if (chain === this.#chain && Math.abs(now - this.#looked) < LOOK_AGAIN) return;
-    this.#looked = now;
-    this.#chain = chain;
-    if (this.#watch.refresh(now)) {
-      this.#generation += 1;
-      this.#answers.clear();
-      // Keyframes may have been moved, and one that could not be read may be whole again.
-      this.#listings = new ListingReader(this.vault);
+    if (chain !== this.#chain || Math.abs(now - this.#looked) >= LOOK_AGAIN) {
+      this.#looked = now;
+      this.#chain = chain;
+      if (this.#watch.refresh(now)) this.#changed();
     }
-    await this.#facts.load(this.#watch.refs);
+    // Who asks meanwhile waits for the same reading.
+    await this.#loading;
+  }
+
+  #changed(): void {
+    this.#generation += 1;
+    this.#answers.clear();
+    // Keyframes may have been moved, and one that could not be read may be whole again.
+    this.#listings = new ListingReader(this.vault);
+    const { refs } = this.#watch;
+    this.#loading = this.#loading.then(() => this.#facts.load(refs));
   }
 
   get refs(): readonly SnapshotRef[] {
@@ -227,7 +234,7 @@ export class VaultView {
   /** Undefined while it is being read for the first time; one of before the last change is not given out. @throws what reading threw */
   async past(patience: number): Promise<Past | undefined> {
     if (this.#past?.generation === this.#generation) return this.#past.past;
-    const built = this.#build(false).then(() => this.#past?.past);
+    const built = this.#build(false).then(() => (this.#past?.generation === this.#generation ? this.#past.past : undefined));
     // Who does not wait for the end still hears of a failure, the next time.
     built.catch(() => undefined);
     return Promise.race([built, setTimeout(patience, undefined)]);

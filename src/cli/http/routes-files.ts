@@ -113,8 +113,9 @@ export const FILES_ROUTES: readonly Route[] = [
       const type = 'application/octet-stream';
       if (range === 'outside') return { bytes: new Uint8Array(), type, status: 416, headers: { ...headers, 'Content-Range': `bytes */${size}` } };
       const { start, end } = range ?? { start: 0, end: size };
+      const content = await begin(rangeOf(view, file, { start, end }, session.ctx));
       return {
-        bytes: rangeOf(view, file, { start, end }, session.ctx),
+        bytes: content,
         type,
         status: range === undefined ? 200 : 206,
         headers: {
@@ -187,6 +188,16 @@ function entriesOf(tree: SnapshotTree, rows: readonly number[], page: Page): Doc
 function treeDocument(tree: SnapshotTree, of: Entry): Document {
   const children = of.type === 'd' ? tree.countIn(of.path) : null;
   return { ...entryOf(of), ...bytesFields('name', basenameBytes(of.path)), ...bytesFields('path', of.path), children };
+}
+
+/** Reads the first part, so that damage there is an answer and no broken download. @throws CoraError damaged */
+async function begin(parts: AsyncGenerator<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const first = await parts.next();
+  return (async function* all() {
+    if (first.done === true) return;
+    yield first.value;
+    yield* parts;
+  })();
 }
 
 /** The name for a download (RFC 6266): plain characters, and the whole in UTF-8 beside it. */

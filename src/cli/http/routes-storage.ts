@@ -105,13 +105,12 @@ export const STORAGE_ROUTES: readonly Route[] = [
     run: async ({ query }, session) => {
       const view = await openView(session);
       const failures = (await runsOf(session)).filter(isFailure).map((run) => run.time);
-      const { points, total, days, drills } = trendsOf(
-        view,
-        { from: query.from, to: query.to, kind: query.kind, points: query.points },
-        failures,
-        session.ctx.now(),
-      );
-      return { data: { points: points.map(pointDocument), total, days, drills: drillsDocument(drills) } };
+      const { from, to, kind, points: most } = query;
+      const data = await view.remembered(`trends ${JSON.stringify([query, failures.length, failures.at(-1)])}`, () => {
+        const { points, total, days, drills } = trendsOf(view, { from, to, kind, points: most }, failures, session.ctx.now());
+        return { points: points.map(pointDocument), total, days, drills: drillsDocument(drills) };
+      });
+      return { data };
     },
   }),
 ];
