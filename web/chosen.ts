@@ -3,9 +3,13 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { PathRef } from './types.ts';
 
-export type Chosen = { readonly snapshot: string; readonly paths: readonly PathRef[] };
+export type Chosen = {
+  readonly snapshot: string;
+  readonly paths: readonly PathRef[] /** Everything, and no path in particular. */;
+  readonly whole: boolean;
+};
 
-let chosen: Chosen = { snapshot: '', paths: [] };
+let chosen: Chosen = { snapshot: '', paths: [], whole: false };
 const listeners = new Set<(state: Chosen) => void>();
 
 function set(next: Chosen): void {
@@ -32,9 +36,13 @@ export function toggle(snapshot: string, file: PathRef): void {
   const paths = chosen.snapshot === snapshot ? chosen.paths : [];
   const rest = paths.filter((one) => keyOfPath(one) !== keyOfPath(file));
   const only = file.path_base64 === undefined ? { path: file.path } : { path: file.path, path_base64: file.path_base64 };
-  set({ snapshot, paths: rest.length === paths.length ? [...paths, only] : rest });
+  set({ snapshot, paths: rest.length === paths.length ? [...paths, only] : rest, whole: false });
 }
 
 export function choose(snapshot: string, paths: readonly PathRef[]): void {
-  set({ snapshot, paths });
+  set({ snapshot, paths, whole: false });
+}
+
+export function chooseAll(snapshot: string): void {
+  set({ snapshot, paths: [], whole: true });
 }

@@ -1,7 +1,9 @@
 // Numbers and moments as the page shows them; sizes, durations and ages come from src/base/units.ts, as on the terminal.
 // Moments are on the clock of who looks.
 
-import { formatAge } from '../src/base/units.ts';
+import { formatAge, formatBytes } from '../src/base/units.ts';
+import type { Loss } from './types.ts';
+import { plain } from './visible.ts';
 
 const NUMBER = new Intl.NumberFormat('en');
 const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
@@ -40,4 +42,13 @@ export function timeOfId(id: string): number | undefined {
   if (found === null) return undefined;
   const [year, month, day, hour, minute, second] = found.slice(1).map(Number) as [number, number, number, number, number, number];
   return Date.UTC(year, month - 1, day, hour, minute, second);
+}
+
+/** What happened to something critical, after its name. */
+export function lossText({ kind, before, after, table }: Loss): string {
+  const rows = table === undefined ? '' : `table ${plain(table)} `;
+  if (kind === 'gone') return 'is gone';
+  if (kind === 'emptied') return `is empty, and had ${formatBytes(before)}`;
+  if (kind === 'shrunk') return `has ${formatBytes(after)}, and had ${formatBytes(before)}`;
+  return `${rows}has ${counted(after, 'row')}, and had ${grouped(before)}`;
 }

@@ -3,17 +3,20 @@
 import { useState } from 'preact/hooks';
 import { formatBytes, formatDuration } from '../../src/base/units.ts';
 import { type ApiError, get, post } from '../api.ts';
-import { counted, dayOf } from '../format.ts';
+import { choose, chooseAll } from '../chosen.ts';
+import { counted, lossText } from '../format.ts';
 import { asApiError, useEvery, useLoad } from '../load.ts';
+import { Name } from '../name.tsx';
 import { Age, Said, SnapshotBadges, shapeOf } from '../parts/badges.tsx';
 import { Command } from '../parts/command.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
-import { PROMISES, Ring } from '../parts/ring.tsx';
 import { DayStrip } from '../parts/strip.tsx';
-import { href } from '../route.ts';
-import type { Health, Kept, Level, RunPage, SnapshotList, SnapshotRow, TimelineColumns } from '../types.ts';
+import { go, href } from '../route.ts';
+import type { Health, LossPage, RunPage, SnapshotList, SnapshotRow, TimelineColumns } from '../types.ts';
+import type { ActionDone } from '../types-restore.ts';
 import { plain } from '../visible.ts';
+import { Checks, Looking, Promises } from './promises.tsx';
 
 const NEWEST = 6;
 /** Promises grow old without an event. */
@@ -38,6 +41,7 @@ export function Overview() {
         <Promises health={health.data} newest={snapshots.data?.snapshots[0]} />
       )}
       <Actions />
+      <Losses />
       {health.data === undefined ? null : <Checks health={health.data} title="What to do" levels={['critical', 'warning']} />}
       <section class="card" aria-labelledby="days-title">
         <header class="card-head">
@@ -128,87 +132,38 @@ function LastRuns({ runs }: { readonly runs: RunPage }) {
   );
 }
 
-function Promises({ health, newest }: { readonly health: Health; readonly newest: SnapshotRow | undefined }) {
-  const durable = health.promises.find(({ name }) => name === 'durable');
+/** What the newest save found lost: the way back is one button away. */
+function Losses() {
+  const lost = useLoad('lost', (signal) => get<LossPage>('lost', {}, signal));
+  const losses = lost.data?.losses ?? [];
+  if (losses.length === 0) return null;
   return (
-    <section class="card promises" aria-labelledby="promises-title">
-      <Ring promises={health.promises} level={health.level} below={newest === undefined ? '' : `last: ${dayOf(newest.time).toLowerCase()}`} />
-      <div>
-        <h2 id="promises-title">{sentenceOf(health, durable)}</h2>
-        <ul class="promise-list">
-          {health.promises.map((one) => (
-            <PromiseLine key={one.name} one={one} />
-          ))}
-        </ul>
-      </div>
-    </section>
-  );
-}
-
-/** The checks take a moment on a long history; what is known at once is told at once. */
-function Looking({ newest }: { readonly newest: SnapshotRow | undefined }) {
-  return (
-    <section class="card promises looking" aria-label="Promises">
-      <div class="ring">
-        <svg viewBox="0 0 200 200" aria-hidden="true">
-          <circle class="arc arc-unknown" cx="100" cy="100" r="84" />
-        </svg>
-      </div>
-      <div>
-        <h2>
-          {newest === undefined ? (
-            'Looking at the vault'
-          ) : (
-            <>
-              The newest {shapeOf(newest).word.toLowerCase()} is from <Age time={newest.time} />
-            </>
-          )}
-        </h2>
-        <Waiting what="Checking the five promises" />
-      </div>
-    </section>
-  );
-}
-
-function sentenceOf({ level, checks }: Health, durable: Kept | undefined): string {
-  if (durable?.kept !== true) return 'What you have now is not saved.';
-  const failing = checks.filter((check) => check.level === 'warning' || check.level === 'critical').length;
-  if (level === 'critical') return 'Do this first: something needs you now.';
-  return failing === 0 ? 'All is well: nothing needs you now.' : `Your work is saved. ${counted(failing, 'thing needs', 'things need')} a look.`;
-}
-
-function PromiseLine({ one }: { readonly one: Kept }) {
-  const { title, icon, means } = PROMISES[one.name];
-  const state = one.kept === true ? 'kept' : one.kept === false ? 'not kept' : 'not yet';
-  return (
-    <li class={`promise promise-${one.kept === true ? 'kept' : one.kept === false ? 'broken' : 'unknown'}`}>
-      <span class="promise-icon">
-        <Icon name={one.kept === true ? icon : one.kept === false ? 'bad' : 'unknown'} />
-      </span>
-      <span class="promise-text">
-        <strong>{title}</strong> <span class="state">{state}</span>
-        <span class="means">{plain(one.text) || means}</span>
-        {one.kept === true || one.next === null ? null : <Command text={one.next} />}
-      </span>
-      <span class="promise-age">{one.at === null ? '' : <Age time={one.at} />}</span>
-    </li>
-  );
-}
-
-function Checks({ health, title, levels }: { readonly health: Health; readonly title: string; readonly levels: readonly Level[] }) {
-  const shown = levels.flatMap((level) => health.checks.filter((check) => check.level === level));
-  if (shown.length === 0) return null;
-  const id = `checks-${levels[0]}`;
-  return (
-    <section class="card" aria-labelledby={id}>
-      <h2 id={id}>{title}</h2>
-      <ul class="warnings">
-        {shown.map(({ name, level, message, next }) => (
-          <li key={`${name} ${message}`} class={`warning warning-${level}`}>
-            <Icon name={level === 'critical' ? 'bad' : level === 'warning' ? 'warn' : 'unknown'} label={level} />
+    <section class="box tone-bad" aria-labelledby="lost-title">
+      <h2 id="lost-title">
+        <Icon name="bad" /> Lost since the last good save
+      </h2>
+      <ul class="losses">
+        {losses.map((loss) => (
+          <li key={`${loss.path} ${loss.table}`}>
             <span>
-              <span>{plain(message)}</span>
-              {typeof next === 'string' && next !== '' ? <Command text={next} /> : null}
+              <Name text={loss.path} of="path" /> {lossText(loss)}
+            </span>
+            {loss.last_good === undefined ? null : (
+              <button
+                type="button"
+                class="primary"
+                aria-label={`Bring back ${plain(loss.path)}`}
+                onClick={() => {
+                  if (loss.path === '.') chooseAll(loss.last_good ?? '');
+                  else choose(loss.last_good ?? '', [loss]);
+                  go(href('restore'));
+                }}
+              >
+                <Icon name="restore" /> Bring back
+              </button>
+            )}
+            <span class="hint">
+              Or say that it is meant: <Command text={loss.accept} />
             </span>
           </li>
         ))}
@@ -227,10 +182,13 @@ const ACTIONS = [
 function Actions() {
   const [busy, setBusy] = useState<string>();
   const [failed, setFailed] = useState<ApiError>();
+  const [said, setSaid] = useState('');
   const start = (path: string, body: Readonly<Record<string, unknown>>): void => {
     setBusy(path);
+    setSaid('');
     setFailed(undefined);
-    post(path, body)
+    post<ActionDone>(path, body)
+      .then((done) => setSaid(saidOf(path, done)))
       .catch((error: unknown) => setFailed(asApiError(error)))
       .finally(() => setBusy(undefined));
   };
@@ -250,7 +208,14 @@ function Actions() {
       <a class="button" href={href('find')}>
         <Icon name="search" /> Something is gone
       </a>
+      <span role="status">{said}</span>
       {failed === undefined ? null : <ProblemBox error={failed} />}
     </section>
   );
+}
+
+function saidOf(path: string, { outcome, complete, problems }: ActionDone): string {
+  if (!complete) return `Done, with ${counted(problems.length, 'problem')}: the newest snapshot tells of them.`;
+  if (path === 'verify') return 'It was read back, and is whole.';
+  return outcome === 'unchanged' ? 'Nothing has changed since the newest save.' : 'Done.';
 }

@@ -10,7 +10,7 @@ import { Name } from '../name.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox } from '../parts/problem.tsx';
 import { href } from '../route.ts';
-import type { Planned, RestoreDone, RestorePlan, UndoPlan } from '../types.ts';
+import type { Planned, RestoreDone, RestorePlan, UndoPlan } from '../types-restore.ts';
 import { plain } from '../visible.ts';
 
 const SHOWN = 500;

@@ -11,7 +11,7 @@ import { Name } from '../name.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox } from '../parts/problem.tsx';
 import { href } from '../route.ts';
-import type { RestoreDone, RestorePlan } from '../types.ts';
+import type { RestoreDone, RestorePlan } from '../types-restore.ts';
 import { plain } from '../visible.ts';
 import { Confirm, Done, PlanShown, Undo, type Yes } from './restore-steps.tsx';
 
@@ -77,7 +77,7 @@ export function RestoreView() {
             </>
           )}
         </>
-      ) : chosen.paths.length === 0 ? (
+      ) : chosen.paths.length === 0 && !chosen.whole ? (
         <>
           <section class="card empty-state">
             <h2>What is to come back?</h2>
@@ -165,8 +165,10 @@ function ChosenList({ chosen }: { readonly chosen: Chosen }) {
   return (
     <>
       <h2>
-        {counted(chosen.paths.length, 'entry', 'entries')} from {time === undefined ? <code>{chosen.snapshot}</code> : momentOf(time)}
+        {chosen.whole ? 'Everything' : counted(chosen.paths.length, 'entry', 'entries')} from{' '}
+        {time === undefined ? <code>{chosen.snapshot}</code> : momentOf(time)}
       </h2>
+      {chosen.whole ? <p>The whole snapshot: each file and database as it was. What came later stays.</p> : null}
       <ul class="chosen">
         {chosen.paths.map((file) => (
           <li key={keyOfPath(file)}>

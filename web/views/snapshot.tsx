@@ -1,16 +1,19 @@
 // One snapshot: what it is and keeps, its files, its report.
 
+import { useState } from 'preact/hooks';
 import { formatBytes, formatDuration } from '../../src/base/units.ts';
-import { get } from '../api.ts';
-import { counted, grouped, momentOf } from '../format.ts';
-import { useLoad } from '../load.ts';
+import { type ApiError, get, post } from '../api.ts';
+import { chooseAll } from '../chosen.ts';
+import { counted, grouped, lossText, momentOf } from '../format.ts';
+import { asApiError, useLoad } from '../load.ts';
 import { Name } from '../name.tsx';
 import { Age, Said, SnapshotBadges, shapeOf } from '../parts/badges.tsx';
 import { Command } from '../parts/command.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { href, type Route } from '../route.ts';
-import type { Loss, ReportFacts, SnapshotDetail, SnapshotRow } from '../types.ts';
+import type { ReportFacts, SnapshotDetail, SnapshotRow } from '../types.ts';
+import type { ActionDone } from '../types-restore.ts';
 import { plain } from '../visible.ts';
 import { Changes } from './changes.tsx';
 import { Files } from './files.tsx';
@@ -46,6 +49,7 @@ export function Snapshot({ route }: { readonly route: Route }) {
           <code>{row.snapshot_id}</code> <Age time={row.time} /> <SnapshotBadges row={row} />
         </p>
         <Said row={row} />
+        <SnapshotActions id={row.snapshot_id} />
       </header>
       <nav class="tabs" aria-label="Parts of the snapshot">
         {(['files', 'changes', 'report'] as const).map((name) => (
@@ -62,6 +66,40 @@ export function Snapshot({ route }: { readonly route: Route }) {
         <Files id={row.snapshot_id} route={route} />
       )}
     </>
+  );
+}
+
+function SnapshotActions({ id }: { readonly id: string }) {
+  const [state, setState] = useState<'idle' | 'busy' | 'well' | 'else'>('idle');
+  const [failed, setFailed] = useState<ApiError>();
+  const verify = (): void => {
+    if (state === 'busy') return;
+    setState('busy');
+    setFailed(undefined);
+    post<ActionDone>('verify', { snapshot: id })
+      .then(({ complete }) => setState(complete ? 'well' : 'else'))
+      .catch((error: unknown) => {
+        setState('idle');
+        setFailed(asApiError(error));
+      });
+  };
+  return (
+    <div class="actions">
+      <button type="button" onClick={verify} aria-disabled={state === 'busy'}>
+        <Icon name="verified" /> {state === 'busy' ? 'Reading back …' : 'Verify it'}
+      </button>
+      <a class="button" href={href('restore')} onClick={() => chooseAll(id)}>
+        <Icon name="restore" /> Restore all of it …
+      </a>
+      <span role="status">
+        {state === 'well'
+          ? 'It was read back, and is whole.'
+          : state === 'else'
+            ? 'It was read back; something beside its content is not as it should be.'
+            : ''}
+      </span>
+      {failed === undefined ? null : <ProblemBox error={failed} />}
+    </div>
   );
 }
 
@@ -134,14 +172,6 @@ function Report({ row, report }: { readonly row: SnapshotRow; readonly report: R
       </section>
     </>
   );
-}
-
-function lossText({ kind, before, after, table }: Loss): string {
-  const rows = table === undefined ? '' : `table ${plain(table)} `;
-  if (kind === 'gone') return 'is gone';
-  if (kind === 'emptied') return `is empty, and had ${formatBytes(before)}`;
-  if (kind === 'shrunk') return `has ${formatBytes(after)}, and had ${formatBytes(before)}`;
-  return `${rows}has ${counted(after, 'row')}, and had ${grouped(before)}`;
 }
 
 function Databases({ report, id }: { readonly report: ReportFacts; readonly id: string }) {

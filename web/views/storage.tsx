@@ -3,7 +3,7 @@
 import { useMemo } from 'preact/hooks';
 import { formatBytes, formatDuration } from '../../src/base/units.ts';
 import { get } from '../api.ts';
-import { counted, momentOf } from '../format.ts';
+import { counted, grouped, momentOf } from '../format.ts';
 import { useLoad, whenReady } from '../load.ts';
 import { Age } from '../parts/badges.tsx';
 import { Plot } from '../parts/plot.tsx';
@@ -53,7 +53,9 @@ function Totals({ storage }: { readonly storage: Storage }) {
       </h2>
       <p class="lead">
         {saved_bytes === null || saved_bytes === 0 ? 'There is little to share yet.' : `Keeping each content once saved ${formatBytes(saved_bytes)}`}
-        {saved_bytes === null || saved_bytes === 0 || dedup_ratio === null ? '' : `: a byte that is kept stands for ${dedup_ratio.toFixed(1)}`}
+        {saved_bytes === null || saved_bytes === 0 || dedup_ratio === null
+          ? ''
+          : `: a byte that is kept stands for ${dedup_ratio < 100 ? dedup_ratio.toFixed(1) : grouped(Math.round(dedup_ratio))}`}
         {saved_bytes === null || saved_bytes === 0 ? '' : '.'}
         {compression_ratio === null || compression_ratio < 1.05 ? '' : ` Packing makes it ${compression_ratio.toFixed(1)} times smaller again.`}
       </p>
@@ -121,7 +123,7 @@ function Drills({ trends }: { readonly trends: Trends }) {
     <section class="card" aria-labelledby="drills">
       <h2 id="drills">Restore drills</h2>
       {count === 0 ? (
-        <p class="empty">None yet: no restore was ever tried.</p>
+        <p class="empty">None yet: no restore was proven.</p>
       ) : (
         <>
           <p class="lead">
