@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { lastDays } from '../web/days.ts';
 import { hunksOf } from '../web/hunks.ts';
 import { partsOf, plain } from '../web/visible.ts';
 
@@ -71,4 +72,15 @@ test('a diff becomes pairs of lines with their numbers', () => {
     [4, 'gone', undefined, undefined],
   ]);
   expect(second?.pairs).toEqual([{ before: { number: 40, text: 'a' }, after: { number: 41, text: 'b' }, same: false }]);
+});
+
+test('days are counted by what their snapshots are, and empty days are days too', () => {
+  const noon = (day: number): number => new Date(2026, 10, day, 12).getTime();
+  // A save; a save with its backup, sealed; a suspect save; one of long ago.
+  const columns = { total: 4, times: [noon(1), noon(19), noon(19), noon(21)], flags: [1, 1, 1 | 2 | 16, 1 | 256], sizes: [9, 10, 20, 30] };
+  expect(lastDays(columns, 3, noon(21))).toEqual([
+    { day: '2026-11-19', saves: 2, backups: 1, suspect: 0, bytes: 30 },
+    { day: '2026-11-20', saves: 0, backups: 0, suspect: 0, bytes: 0 },
+    { day: '2026-11-21', saves: 1, backups: 0, suspect: 1, bytes: 30 },
+  ]);
 });

@@ -96,7 +96,7 @@ function Shell({ onLeave }: { readonly onLeave: () => void }) {
         </nav>
         <div class="top-end">
           <button type="button" onClick={keys.show} aria-label="Keys">
-            <Icon name="keys" /> <span class="wide-only">Keys</span>
+            <Icon name="keys" /> <span>Keys</span>
           </button>
           <button type="button" onClick={leave}>
             Lock

@@ -21,4 +21,9 @@ async function start(): Promise<void> {
   render(<App why={why} />, place);
 }
 
+// The link opened in a tab that has the page already changes the fragment alone.
+addEventListener('hashchange', () => {
+  if (location.hash.startsWith('#code=')) location.reload();
+});
+
 void start();

@@ -120,7 +120,7 @@ function LastRuns({ runs }: { readonly runs: RunPage }) {
                 {plain(command)}, <Age time={time} />
               </span>
             </span>
-            <span class="hint">
+            <span class="hint ran-message" {...(message === null ? {} : { title: plain(message) })}>
               {message === null ? snapshot_id === null ? '' : <a href={href('snapshot', snapshot_id)}>{snapshot_id}</a> : plain(message)}
             </span>
             <span class="hint">{trigger === null ? '' : trigger === 'manual' ? 'by hand' : `by ${plain(trigger)}`}</span>
