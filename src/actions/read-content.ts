@@ -33,13 +33,16 @@ export class ContentSource {
   readonly #location: VaultLocation;
   readonly #vault: Vault;
   readonly #ctx: Context;
+  readonly #packs: () => string[];
   readonly listings: ListingReader;
   #objects: ObjectReader | undefined;
 
-  constructor(location: VaultLocation, vault: Vault, ctx: Context) {
+  /** @param packs those on the disk, for who knows them already */
+  constructor(location: VaultLocation, vault: Vault, ctx: Context, packs: () => string[] = () => listPacks(vault)) {
     this.#location = location;
     this.#vault = vault;
     this.#ctx = ctx;
+    this.#packs = packs;
     this.listings = new ListingReader(vault);
   }
 
@@ -70,7 +73,7 @@ export class ContentSource {
     const lock = lockForReading(this.#vault, Math.min(30_000, this.#ctx.lockWait));
     try {
       if (this.#objects === undefined) {
-        const index = openIndex(this.#vault.root, listPacks(this.#vault), 0, false);
+        const index = openIndex(this.#vault.root, this.#packs(), 0, false);
         this.#objects = new ObjectReader(index.table, index.packs);
       }
       const { hashes, piece } = contentOf(entry);

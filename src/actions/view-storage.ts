@@ -8,7 +8,7 @@ import { EMPTY_SHA256 } from '../format/file-list.ts';
 import { compareRows, type Differs, NO_ROWS, overlay } from '../format/row-merge.ts';
 import { openIndex } from '../store/object-index.ts';
 import { type ObjectTable, RECORD_WORDS } from '../store/object-table.ts';
-import { listPacks, type SnapshotRef } from '../vault/catalog.ts';
+import type { SnapshotRef } from '../vault/catalog.ts';
 import { compareDeltas } from '../vault/history-writer.ts';
 import { NAMES } from '../vault/layout.ts';
 import type { Layers, ListingReader } from '../vault/listing-text.ts';
@@ -175,20 +175,20 @@ export class StorageIndex {
     return this.#progress;
   }
 
-  /** Counts what came since, or all where anything went. Others get their turn in between. */
-  update(refs: readonly SnapshotRef[], listings: ListingReader, signal: AbortSignal): Promise<void> {
-    this.#updating ??= this.#count(
-      refs.filter(({ kind }) => kind === 'save'),
-      listings,
-      signal,
-    ).finally(() => {
+  /**
+   * Counts what came since, or all where anything went. Others get their turn in between.
+   * @param packs those on the disk, relative to the vault
+   */
+  update(refs: readonly SnapshotRef[], packs: () => readonly string[], listings: ListingReader, signal: AbortSignal): Promise<void> {
+    const saves = refs.filter(({ kind }) => kind === 'save');
+    this.#updating ??= this.#count(saves, packs, listings, signal).finally(() => {
       this.#progress = undefined;
       this.#updating = undefined;
     });
     return this.#updating;
   }
 
-  async #count(saves: readonly SnapshotRef[], listings: ListingReader, signal: AbortSignal): Promise<void> {
+  async #count(saves: readonly SnapshotRef[], packs: () => readonly string[], listings: ListingReader, signal: AbortSignal): Promise<void> {
     const key = `${saves.length} ${crc32(saves.map(({ id }) => id).join(' '))}`;
     if (this.#figures === undefined) {
       this.#figures = knownFigures(readStored(this.#vault, CACHE, HEADER));
@@ -202,7 +202,8 @@ export class StorageIndex {
       if (!isLonger) [this.#counter, this.#stored] = [new Counter(), []];
       this.#counter ??= new Counter();
       const counter = this.#counter;
-      const { table } = openIndex(this.#vault.root, listPacks(this.#vault), 0, false);
+      await setImmediate();
+      const { table } = openIndex(this.#vault.root, packs(), 0, false);
       await setImmediate();
       const { shareOf, packed } = sharesIn(table);
       const storedOf = (hex: string, size: number): number => size * shareOf(hex);
@@ -250,10 +251,14 @@ function knownFigures(value: unknown): { readonly key: string; readonly figures:
 /** Which part of its frame an object is: what is compressed together has no sizes of its own. */
 function sharesIn(table: ObjectTable): { readonly shareOf: (hex: string) => number; readonly packed: number } {
   const frames = new Map<number, { readonly bytes: number; content: number }>();
-  const frameOf = (record: number): number => (table.records[record * RECORD_WORDS + 8] ?? 0) * 2 ** 36 + table.location(record).offset;
+  const { records } = table;
+  const frameOf = (record: number): number => {
+    const at = record * RECORD_WORDS;
+    return (records[at + 8] ?? 0) * 2 ** 36 + (records[at + 10] ?? 0) * 2 ** 32 + (records[at + 9] ?? 0);
+  };
   let packed = 0;
   for (let record = 0; record < table.count; record++) {
-    const { frameBytes, size } = table.location(record);
+    const [frameBytes, size] = [records[record * RECORD_WORDS + 11] ?? 0, records[record * RECORD_WORDS + 13] ?? 0];
     const key = frameOf(record);
     const frame = frames.get(key);
     if (frame === undefined) {

@@ -6,26 +6,24 @@
 import { statSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import type { Context } from '../base/context.ts';
-import { formatEntry } from '../format/file-list.ts';
-import type { RowText } from '../format/row-merge.ts';
+import { namesIn } from '../os/files.ts';
 import { resolveAmong, type SnapshotRef } from '../vault/catalog.ts';
 import { CatalogWatch } from '../vault/catalog-watch.ts';
 import type { ChainLine } from '../vault/chain.ts';
 import type { History } from '../vault/history.ts';
-import { sortRows } from '../vault/history-writer.ts';
 import { NAMES, timeOfId } from '../vault/layout.ts';
 import { ListingReader } from '../vault/listing-text.ts';
 import { openLocated, type VaultLocation } from '../vault/locate.ts';
 import { type Protection, protectionsOf } from '../vault/seal.ts';
-import { lockForReading, type Vault } from '../vault/vault.ts';
-import { checkpointEntries } from './checkpoint.ts';
+import type { Vault } from '../vault/vault.ts';
 import { historyOf } from './path-history.ts';
 import { ContentSource } from './read-content.ts';
 import { type Facts, FactsIndex } from './view-facts.ts';
 import { type Marks, marksIn } from './view-marks.ts';
 import { PathIndex } from './view-paths.ts';
 import { StorageIndex } from './view-storage.ts';
-import { SnapshotTree } from './view-tree.ts';
+import type { SnapshotTree } from './view-tree.ts';
+import { SnapshotTrees } from './view-trees.ts';
 
 /** One snapshot: a save, a backup, or both. */
 export type SnapshotRow = {
@@ -46,8 +44,6 @@ export type Past = { readonly history: History; readonly paths: PathIndex };
 /** Milliseconds in which a second look at the directories is left out, and for which flags are believed. */
 const LOOK_AGAIN = 400;
 const FLAGS_KEPT = 60_000;
-/** Snapshots whose listings are kept in memory. */
-const TREES = 4;
 /** What is kept outlives the request that asked first. */
 const NEVER = new AbortController().signal;
 
@@ -71,7 +67,7 @@ export class VaultView {
   #building: Promise<void> | undefined;
   #listings: ListingReader;
   #source: { readonly generation: number; readonly source: ContentSource } | undefined;
-  readonly #trees = new Map<string, SnapshotTree>();
+  readonly #trees: SnapshotTrees;
   readonly #answers = new Map<string, unknown>();
 
   constructor(vault: Vault, location: VaultLocation) {
@@ -81,6 +77,7 @@ export class VaultView {
     this.#facts = new FactsIndex(vault);
     this.storage = new StorageIndex(vault);
     this.#listings = new ListingReader(vault);
+    this.#trees = new SnapshotTrees(vault);
   }
 
   /** Looks whether the vault changed, and reads what did. */
@@ -178,39 +175,18 @@ export class VaultView {
   }
 
   /** The listing of one snapshot. @throws CoraError damaged, locked */
-  async tree(named: SnapshotRef): Promise<SnapshotTree> {
-    const key = `${named.kind} ${named.id}`;
-    const known = this.#trees.get(key);
-    this.#trees.delete(key);
-    const tree = known ?? new SnapshotTree(await this.#listing(named));
-    this.#trees.set(key, tree);
-    const oldest = this.#trees.keys().next().value;
-    if (this.#trees.size > TREES && oldest !== undefined) this.#trees.delete(oldest);
-    return tree;
-  }
-
-  async #listing(named: SnapshotRef): Promise<RowText> {
-    const lock = lockForReading(this.vault, 0);
-    try {
-      const quick = this.quickest(named);
-      if (quick.kind === 'fallback') return sortRows((await checkpointEntries(this.vault, quick)).map(formatEntry));
-      try {
-        return this.#listings.rows(quick);
-      } catch (error) {
-        // A backup answers for itself where its save cannot be read.
-        if (quick === named) throw error;
-        return this.#listings.rows(named);
-      }
-    } finally {
-      lock?.release();
-    }
+  tree(named: SnapshotRef): Promise<SnapshotTree> {
+    return this.#trees.open(named, this.quickest(named), this.#listings);
   }
 
   /** What reads contents. It is another one after each change of the vault. */
   source(ctx: Context): ContentSource {
     if (this.#source?.generation !== this.#generation) {
       this.#source?.source.close();
-      this.#source = { generation: this.#generation, source: new ContentSource(this.location, this.vault, { ...ctx, signal: NEVER }) };
+      this.#source = {
+        generation: this.#generation,
+        source: new ContentSource(this.location, this.vault, { ...ctx, signal: NEVER }, () => this.packs()),
+      };
     }
     return this.#source.source;
   }
@@ -259,15 +235,26 @@ export class VaultView {
     await this.refresh(ctx);
     this.#facts.store();
     if (this.#past?.generation !== this.#generation) await this.#build(true);
-    await this.storage.update(this.refs, this.listings, this.#life);
+    await this.#count();
     this.storage.store();
   }
 
   /** Counts what each save costs, unless that is done; waits for the end of it no longer than that. @throws CoraError locked */
   async counted(patience: number): Promise<void> {
-    const counting = this.storage.update(this.refs, this.listings, this.#life);
+    const counting = this.#count();
     counting.catch(() => undefined);
     await Promise.race([counting, setTimeout(patience)]);
+  }
+
+  #count(): Promise<void> {
+    return this.storage.update(this.refs, () => this.packs(), this.listings, this.#life);
+  }
+
+  /** As `listPacks`, without a look at each snapshot again. */
+  packs(): string[] {
+    const own = this.refs.filter((ref) => ref.kind === 'save' && this.facts(ref).packBytes > 0).map(({ directory }) => `${directory}/${NAMES.pack}`);
+    const kept = namesIn(`${this.vault.root}/${NAMES.packs}`).filter((name) => name.endsWith('.tar.zst'));
+    return [...own.sort(), ...kept.sort().map((name) => `${NAMES.packs}/${name}`)];
   }
 
   close(): void {
