@@ -56,8 +56,11 @@ type Wanted = { readonly id: string; readonly own: SnapshotRef; readonly forms: 
  * @throws CoraError interrupted by `signal`
  */
 export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Promise<RowText>, keep = true, signal?: AbortSignal): Promise<History> {
+  // Each of the steps takes a moment where there are thousands, and a server has others to answer in between.
   const wanted = wantedSnapshots(vault);
+  await setImmediate();
   const cached = readCache(vault);
+  await setImmediate();
   const reader = new ListingReader(vault);
   const known = usable(vault, wanted, cached, reader) ? cached : [];
   const inCache = new Set(known.map(({ id }) => id));
@@ -71,6 +74,7 @@ export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Prom
     } finally {
       lock?.release();
     }
+    await setImmediate();
     if (keep) store(vault, segments);
   }
   const byId = new Map(wanted.map((one) => [one.id, one]));
@@ -192,7 +196,6 @@ async function readMissing(
   }
   const added: Segment[] = [];
   for (const { id, forms } of missing) {
-    // Thousands of them take seconds, in which a server has others to answer.
     if (added.length % 4 === 3) await setImmediate();
     if (signal?.aborted === true) throw new CoraError('interrupted', 'Interrupted');
     let segment: Segment = { id, form: 'none', stamp: '-', rows: Buffer.alloc(0) };
