@@ -189,6 +189,23 @@ test.skipIf(script === undefined)(
   },
 );
 
+test.skipIf(!slow)(
+  `who asked while the server was held up is answered, not called late${slow ? '' : ' (skipped: CORA_TEST_SLOW is not set)'}`,
+  { timeout: 60_000 },
+  async () => {
+    const idle = connect(port(), '127.0.0.1');
+    await once(idle, 'connect');
+    server.process.kill('SIGSTOP');
+    const asked = server.ask('/api/v1/health');
+    idle.write(`GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    await pause(18_000);
+    server.process.kill('SIGCONT');
+    expect((await asked).status).toBe(200);
+    expect(String((await once(idle, 'data'))[0])).toMatch(/^HTTP\/1\.1 401 /);
+    idle.destroy();
+  },
+);
+
 test.skipIf(!slow)(`a client that does not read is cut off${slow ? '' : ' (skipped: CORA_TEST_SLOW is not set)'}`, { timeout: 90_000 }, async () => {
   const socket = connect(port(), '127.0.0.1');
   socket.on('error', () => undefined);

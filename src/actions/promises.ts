@@ -2,8 +2,6 @@
 // and what to do where it is not. Pure. What nobody knows is undefined, never claimed.
 
 import { formatAge } from '../base/units.ts';
-import type { OffsiteStatus } from './offsite-status.ts';
-import type { StatusResult } from './status.ts';
 
 export type PromiseName = 'durable' | 'verified' | 'sealed' | 'offsite' | 'drilled';
 
@@ -24,10 +22,21 @@ export type KeptPromise = {
 /** What is known of the newest backup. */
 export type NewestBackup = { readonly id: string; readonly time: number; readonly isSealed: boolean };
 
+/** A run that the ledger tells of; times in milliseconds since 1970. */
+type Run = { readonly id: string; readonly time: number; readonly ok: boolean };
+
 export type PromiseFacts = {
-  readonly status: Pick<StatusResult, 'lastSave' | 'lastBackup' | 'lastVerify' | 'lastDrill'>;
+  readonly lastSave: Run | undefined;
+  readonly lastBackup: Run | undefined;
+  readonly lastVerify: Run | undefined;
+  readonly lastDrill: (Run & { readonly whole: boolean }) | undefined;
   readonly newestBackup: NewestBackup | undefined;
-  readonly offsite: OffsiteStatus | undefined;
+  /** As `offsiteStatus` has them. */
+  readonly remotes: readonly {
+    readonly place: string;
+    readonly current: boolean;
+    readonly newest: { readonly id: string; readonly time: number } | undefined;
+  }[];
   /** Milliseconds: what is older is not durable any more (health.max_age). */
   readonly maxAge: number;
   readonly now: number;
@@ -38,7 +47,7 @@ export function promisesOf(facts: PromiseFacts): readonly KeptPromise[] {
   return [durable(facts), verified(facts), sealed(facts), offsite(facts), drilled(facts)];
 }
 
-function durable({ status: { lastSave, lastBackup }, maxAge, now }: PromiseFacts): KeptPromise {
+function durable({ lastSave, lastBackup, maxAge, now }: PromiseFacts): KeptPromise {
   const good = [lastSave, lastBackup].flatMap((run) => (run?.ok === true ? run : []));
   const newest = good.toSorted((a, b) => b.time - a.time)[0];
   if (newest === undefined) {
@@ -50,7 +59,7 @@ function durable({ status: { lastSave, lastBackup }, maxAge, now }: PromiseFacts
   return { name: 'durable', kept, at: newest.time, id: newest.id, text, next: kept ? undefined : 'cora save' };
 }
 
-function verified({ status: { lastVerify }, now }: PromiseFacts): KeptPromise {
+function verified({ lastVerify, now }: PromiseFacts): KeptPromise {
   if (lastVerify === undefined)
     return { name: 'verified', kept: undefined, at: undefined, id: undefined, text: 'Nothing was read back since it was made', next: 'cora verify' };
   const { id, time, ok } = lastVerify;
@@ -73,24 +82,24 @@ function sealed({ newestBackup, now }: PromiseFacts): KeptPromise {
   return { name: 'sealed', kept: isSealed, at: time, id, text, next: isSealed ? undefined : 'cora protect' };
 }
 
-function offsite({ offsite: state, now }: PromiseFacts): KeptPromise {
-  const away = (state?.remotes ?? []).filter(({ place }) => place !== 'same_disk');
+function offsite({ remotes, now }: PromiseFacts): KeptPromise {
+  const away = remotes.filter(({ place }) => place !== 'same_disk');
   const none = { name: 'offsite', at: undefined, id: undefined } as const;
-  if (away.length === 0)
-    return { ...none, kept: undefined, text: 'No copy leaves this machine', next: 'write offsite.remote into the configuration, then cora ship' };
-  const newest = away.toSorted((a, b) => (b.newestTime ?? 0) - (a.newestTime ?? 0))[0];
-  if (newest?.newest === undefined || newest.newestTime === undefined)
-    return { ...none, kept: false, text: 'No copy was sent yet', next: 'cora ship' };
+  if (away.length === 0) {
+    const next = 'write offsite.remote into the configuration, then cora ship';
+    return { ...none, kept: undefined, text: 'No copy leaves this machine', next };
+  }
+  const newest = away.flatMap((remote) => remote.newest ?? []).toSorted((a, b) => b.time - a.time)[0];
+  if (newest === undefined) return { ...none, kept: false, text: 'No copy was sent yet', next: 'cora ship' };
   const kept = away.some(({ current, place }) => current && place !== 'missing');
-  const text = `The newest copy off this disk is of ${formatAge(now - newest.newestTime)}`;
-  return { name: 'offsite', kept, at: newest.newestTime, id: newest.newest.id, text, next: kept ? undefined : 'cora ship' };
+  const text = `The newest copy off this disk is of ${formatAge(now - newest.time)}`;
+  return { name: 'offsite', kept, at: newest.time, id: newest.id, text, next: kept ? undefined : 'cora ship' };
 }
 
-function drilled({ status: { lastDrill }, now }: PromiseFacts): KeptPromise {
+function drilled({ lastDrill, now }: PromiseFacts): KeptPromise {
   if (lastDrill === undefined)
     return { name: 'drilled', kept: undefined, at: undefined, id: undefined, text: 'No restore was proven yet', next: 'cora drill' };
-  const { id, time, outcome, whole } = lastDrill;
-  const kept = outcome === 'ok';
+  const { id, time, ok: kept, whole } = lastDrill;
   const text = `${whole ? 'A restore' : 'A restore of a sample'} of ${id} ${kept ? 'was proven' : 'was tried and NOT proven'} ${formatAge(now - time)}`;
   return { name: 'drilled', kept, at: time, id, text, next: kept ? undefined : `cora drill ${id}` };
 }

@@ -2,12 +2,11 @@
 
 import { offsiteWarnings } from '../../actions/offsite-status.ts';
 import { sizeWarning } from '../../actions/prune-auto.ts';
-import type { StatusResult } from '../../actions/status.ts';
 import { findOffsite } from '../../actions/three-two-one.ts';
 import type { Bytes } from '../../base/bytes.ts';
 import { toText } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
-import { type AutomaticStatus, automaticStatus } from '../automatic-status.ts';
+import { automaticStatus } from '../automatic-status.ts';
 import type { Outcome, Session } from '../command.ts';
 import { offsiteSetup } from '../offsite-session.ts';
 import { type Offsite, remotesDocument, ruleDocument } from '../render-fleet.ts';
@@ -17,23 +16,11 @@ import { statusDocument } from '../results.ts';
 
 type Input = { readonly options: { readonly remote?: boolean }; readonly args: readonly Bytes[]; readonly paths: readonly Bytes[] };
 
-type LookedAt = {
-  readonly result: StatusResult;
-  readonly document: Readonly<Record<string, unknown>>;
-  readonly around: Omit<AutomaticStatus, 'warnings'> & { readonly offsite: Offsite | undefined };
-};
-
 export async function run({ options, args, paths }: Input, session: Session): Promise<Outcome> {
   const named = [...args, ...paths][0];
   if (options.remote === true) return (await import('../fleet-status.ts')).fleetOutcome(named === undefined ? undefined : toText(named), session);
   if (named !== undefined)
     throw new CoraError('usage', 'status takes a remote with --remote alone', { hint: `cora status --remote ${toText(named)}` });
-  const { result, document, around } = await lookAtStatus(session);
-  return { result: document, lines: statusLines(result, around, session.ctx.now()) };
-}
-
-/** What a status is made of, for those who want more of it than its document. */
-export async function lookAtStatus(session: Session): Promise<LookedAt> {
   const { project, location } = await session.open();
   const found = await session.engine.status(project, location, session.machine.logs, session.ctx);
   const { hooks, timers, warnings } = automaticStatus(project, location, session);
@@ -50,5 +37,5 @@ export async function lookAtStatus(session: Session): Promise<LookedAt> {
     offsite: offsite === undefined ? null : remotesDocument(offsite.status),
     rule: offsite === undefined ? null : ruleDocument(offsite.rule),
   };
-  return { result, document, around: { hooks, timers, offsite } };
+  return { result: document, lines: statusLines(result, { hooks, timers, offsite }, now()) };
 }

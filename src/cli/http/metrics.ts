@@ -15,20 +15,20 @@ export function metricsText(state: State, now: number): string {
   return metricsOf(state, now).flatMap(linesOf).join('');
 }
 
-function metricsOf({ status, health, promises, document }: State, now: number): readonly Metric[] {
-  const { vault, lastSave, lastBackup, lastVerify, lastDrill } = status;
+function metricsOf({ status, health, promises }: State, now: number): readonly Metric[] {
+  const { vault, last_drill: drill } = status;
   const age = (time: number | undefined) => (time === undefined ? undefined : Math.max(0, Math.round((now - time) / 1000)));
   const one = (value: Value): readonly Sample[] => [{ value }];
-  const runs = { save: lastSave, backup: lastBackup, verify: lastVerify };
+  const runs = { save: status.last_save, backup: status.last_backup, verify: status.last_verify };
   const trend = health.backups?.at(-1);
-  const remotes = remotesIn(document['offsite']);
+  const remotes = status.offsite ?? [];
   return [
     {
       name: 'cora_info',
       help: 'Version of Cora and the project that is looked at.',
       samples: [{ labels: { version: VERSION, project: status.project.name }, value: 1 }],
     },
-    { name: 'cora_health_level', help: 'What cora health says: 0 ok, 1 warning, 2 critical.', samples: one(LEVELS[health.state]) },
+    { name: 'cora_health_level', help: 'What cora health says: 0 ok, 1 warning, 2 critical.', samples: one(LEVELS[health.health]) },
     {
       name: 'cora_health_check_level',
       help: 'What each of its checks says: 0 ok or a note, 1 warning, 2 critical.',
@@ -49,26 +49,26 @@ function metricsOf({ status, health, promises, document }: State, now: number): 
     {
       name: 'cora_last_run_age_seconds',
       help: 'Since the last save, backup, verification and drill.',
-      samples: [...Object.entries(runs), ['drill', lastDrill] as const].map(([kind, run]) => ({ labels: { kind }, value: age(run?.time) })),
+      samples: [...Object.entries(runs), ['drill', drill] as const].map(([kind, run]) => ({ labels: { kind }, value: age(run?.time) })),
     },
     {
       name: 'cora_last_run_ok',
       help: 'Whether it ended well.',
       samples: [
         ...Object.entries(runs).map(([kind, run]) => ({ labels: { kind }, value: run?.ok })),
-        { labels: { kind: 'drill' }, value: lastDrill === undefined ? undefined : lastDrill.outcome === 'ok' },
+        { labels: { kind: 'drill' }, value: drill === null ? undefined : drill.outcome === 'ok' },
       ],
     },
-    { name: 'cora_last_backup_bytes', help: 'Bytes of the last backup.', samples: one(trend?.sizeBytes ?? undefined) },
+    { name: 'cora_last_backup_bytes', help: 'Bytes of the last backup.', samples: one(trend?.size ?? undefined) },
     {
       name: 'cora_last_backup_duration_seconds',
       help: 'How long the last backup took.',
-      samples: one(trend?.durationMs === null || trend === undefined ? undefined : trend.durationMs / 1000),
+      samples: one(trend?.duration ?? undefined),
     },
     {
       name: 'cora_last_backup_wal_bytes',
       help: 'Bytes of the write-ahead logs of databases when they were copied.',
-      samples: one(trend?.walBytes ?? undefined),
+      samples: one(trend?.wal_size ?? undefined),
     },
     {
       name: 'cora_snapshots',
@@ -79,17 +79,17 @@ function metricsOf({ status, health, promises, document }: State, now: number): 
       })),
     },
     { name: 'cora_backups_sealed', help: 'Backups with the immutable flag.', samples: one(status.sealed) },
-    { name: 'cora_vault_bytes', help: 'Bytes of the vault.', samples: one(vault.exists ? vault.bytes : undefined) },
-    { name: 'cora_vault_free_bytes', help: "Bytes that the vault's disk has left.", samples: one(vault.exists ? vault.freeBytes : undefined) },
+    { name: 'cora_vault_bytes', help: 'Bytes of the vault.', samples: one(vault.exists ? vault.size : undefined) },
+    { name: 'cora_vault_free_bytes', help: "Bytes that the vault's disk has left.", samples: one(vault.exists ? vault.free : undefined) },
     {
       name: 'cora_vault_same_disk',
       help: '1 where the vault lies on the disk of the project.',
-      samples: one(vault.exists ? vault.sameDisk : undefined),
+      samples: one(vault.exists ? vault.same_disk : undefined),
     },
     { name: 'cora_failed_runs', help: 'Runs that failed since the last success.', samples: one(status.failures.count) },
-    { name: 'cora_pushes_without_save', help: 'Pushes without a save in seven days.', samples: one(status.failures.pushesWithoutSave) },
+    { name: 'cora_pushes_without_save', help: 'Pushes without a save in seven days.', samples: one(status.failures.pushes_without_save) },
     { name: 'cora_losses', help: 'Losses that stand.', samples: one(status.losses.length) },
-    { name: 'cora_warnings', help: 'Warnings of cora status.', samples: one(listLength(document['warnings'])) },
+    { name: 'cora_warnings', help: 'Warnings of cora status.', samples: one(status.warnings.length) },
     { name: 'cora_drills', help: 'Restore drills on record.', samples: one(health.drills.count) },
     { name: 'cora_drills_succeeded', help: 'Of them, those that proved a restore.', samples: one(health.drills.succeeded) },
     {
@@ -103,16 +103,6 @@ function metricsOf({ status, health, promises, document }: State, now: number): 
       samples: remotes.map(({ remote, unshipped }) => ({ labels: { remote }, value: unshipped })),
     },
   ];
-}
-
-type Remote = { readonly remote: string; readonly copies: number; readonly unshipped: number };
-
-function remotesIn(offsite: unknown): readonly Remote[] {
-  return Array.isArray(offsite) ? (offsite as Remote[]) : [];
-}
-
-function listLength(list: unknown): number {
-  return Array.isArray(list) ? list.length : 0;
 }
 
 function linesOf({ name, help, samples }: Metric): readonly string[] {

@@ -48,9 +48,9 @@ export function stateRoutes({ watch }: Around): readonly Route[] {
         const { health, promises } = await watch(session);
         return {
           data: {
-            level: health.state,
+            level: health.health,
             promises: promises.map((one) => promiseDocument(one, session.ctx.now())),
-            checks: health.checks.map(({ name, level, message, next }) => ({ name, level, message, next: next ?? null })),
+            checks: health.checks,
             version: VERSION,
             project: project.name,
             root: toText(project.root),

@@ -19,6 +19,7 @@ import { isTooLarge, sendRefusal } from './body.ts';
 import { openEvents } from './events.ts';
 import { openGuard } from './guard.ts';
 import { keepView } from './keep-view.ts';
+import { type Lag, watchLag } from './lag.ts';
 import { type Listening, listenAt, type Place } from './listen.ts';
 import { openCodes } from './login.ts';
 import { HEADERS, PROBLEM_TYPE, type ProblemDocument, problemOf, type Refusal, refusal } from './problem.ts';
@@ -58,7 +59,8 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
   const codes = openCodes(ctx.now);
   const guard = openGuard(token, tokenFile, ctx.now);
   const running = new Set<Promise<unknown>>();
-  const routes = routesOf({ token, codes, guard, watch: openWatch() });
+  const watch = openWatch();
+  const routes = routesOf({ token, codes, guard, watch });
   watchLedger(vault.root, events, ctx.signal);
   const app = buildApp({ session, root: project.root, routes, events, turns: openTurns(), tickets: ticketsInMemory(), running });
   const listener = getRequestListener(app.fetch, {
@@ -79,7 +81,8 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
     if (request.headers.expect !== undefined && !isTooLarge(request)) response.writeContinue();
     void listener(request, response);
   };
-  const servers = places.map(() => openServer(onRequest));
+  const lag = watchLag();
+  const servers = places.map(() => openServer(onRequest, lag));
   const ended = new AbortController();
   try {
     const listening: Listening[] = [];
@@ -88,15 +91,18 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
       if (server !== undefined) listening.push(await listenAt(server, place));
     }
     ready(listening, tokenFile, codes.make);
+    // So that the first page finds it.
+    watch(session).catch(() => undefined);
     void keepView(location, { ...ctx, monitor: SILENT, signal: AbortSignal.any([ctx.signal, ended.signal]) });
     await untilEnd(ctx.signal, idleMs, () => (running.size > 0 ? 0 : performance.now() - lastAt));
   } finally {
     ended.abort();
     await end(servers, running);
+    lag.stop();
   }
 }
 
-function openServer(onRequest: (request: IncomingMessage, response: ServerResponse) => void): Server {
+function openServer(onRequest: (request: IncomingMessage, response: ServerResponse) => void, lag: Lag): Server {
   const server = createServer({
     headersTimeout: HEADERS_MS,
     requestTimeout: REQUEST_MS,
@@ -105,6 +111,9 @@ function openServer(onRequest: (request: IncomingMessage, response: ServerRespon
     maxHeaderSize: HEADER_BYTES,
     keepAlive: true,
   });
+  // Asked for at each look at the connections; Node would count our own pauses as the client's.
+  Object.defineProperty(server, 'headersTimeout', { get: () => HEADERS_MS + lag.now() });
+  Object.defineProperty(server, 'requestTimeout', { get: () => REQUEST_MS + lag.now() });
   server.maxConnections = MOST_CONNECTIONS;
   const answering = new WeakSet<Socket>();
   const take = (request: IncomingMessage, response: ServerResponse) => {
