@@ -3,11 +3,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { Agent, type IncomingMessage, request } from 'node:http';
-import { connect } from 'node:net';
+import { Agent, createServer, type IncomingMessage, request } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { forgive, watchLag } from '../src/cli/http/lag.ts';
 import { rateLimit } from '../src/cli/http/limits.ts';
 import { findProgram } from '../src/os/run.ts';
 import { PATH, Sandbox } from './support/sandbox.ts';
@@ -189,22 +190,27 @@ test.skipIf(script === undefined)(
   },
 );
 
-test.skipIf(!slow)(
-  `who asked while the server was held up is answered, not called late${slow ? '' : ' (skipped: CORA_TEST_SLOW is not set)'}`,
-  { timeout: 60_000 },
-  async () => {
-    const idle = connect(port(), '127.0.0.1');
-    await once(idle, 'connect');
-    server.process.kill('SIGSTOP');
-    const asked = server.ask('/api/v1/health');
-    idle.write(`GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
-    await pause(18_000);
-    server.process.kill('SIGCONT');
-    expect((await asked).status).toBe(200);
-    expect(String((await once(idle, 'data'))[0])).toMatch(/^HTTP\/1\.1 401 /);
-    idle.destroy();
-  },
-);
+// Without `forgive` it is a 408 in about every third run: by which of both Node does first after the pause.
+test('who asked while the server was busy with itself is answered', async () => {
+  const late = createServer(
+    { headersTimeout: 500, requestTimeout: 800, connectionsCheckingInterval: 50 },
+    (_asked, response) => void response.end('here'),
+  );
+  const lag = watchLag();
+  forgive(late, 500, 800, lag);
+  await once(late.listen(0, '127.0.0.1'), 'listening');
+  const client = connect((late.address() as AddressInfo).port, '127.0.0.1');
+  await once(client, 'connect');
+  await pause(200);
+  client.write('GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n');
+  await pause(100);
+  client.write('\r\n');
+  for (const begun = performance.now(); performance.now() - begun < 1500; );
+  expect(String((await once(client, 'data'))[0])).toMatch(/^HTTP\/1\.1 200 /);
+  client.destroy();
+  late.close();
+  lag.stop();
+});
 
 test.skipIf(!slow)(`a client that does not read is cut off${slow ? '' : ' (skipped: CORA_TEST_SLOW is not set)'}`, { timeout: 90_000 }, async () => {
   const socket = connect(port(), '127.0.0.1');

@@ -113,7 +113,9 @@ export async function run(program: string, args: readonly string[], options: Run
     input: options.input === undefined ? Buffer.alloc(0) : Buffer.from(options.input),
     ...(options.uid === undefined ? {} : { uid: options.uid }),
     ...(options.gid === undefined ? {} : { gid: options.gid }),
-    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    // Without `cleanup` it is the signal alone that ends the child: execa's own listener would, on a SIGTERM, end this process with
+    // it at once, before what was begun is taken back.
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal, cleanup: false }),
   });
   if (child.exitCode === undefined && child.signal === undefined && !child.timedOut && !child.isCanceled) {
     throw notStarted(program, child.originalMessage ?? 'unknown reason', child);

@@ -1,6 +1,8 @@
 // For how long this process kept its clients waiting: work that is done in one go (a large file that is read back) stops
 // everything, and what came in meanwhile must not be called late.
 
+import type { Server } from 'node:http';
+
 const TICK_MS = 100;
 /** A tick that is late by less is one like any other. */
 const SLACK_MS = 200;
@@ -29,4 +31,13 @@ export function watchLag(): Lag {
     now: () => pauses.reduce((sum, { ms }) => sum + ms, 0) + Math.max(0, late()),
     stop: () => clearInterval(timer),
   };
+}
+
+/**
+ * Lets a server's look at its connections take our own pauses into account; Node would count them as the client's.
+ * @param lag asked at each look
+ */
+export function forgive(server: Server, headersMs: number, requestMs: number, lag: Lag): void {
+  Object.defineProperty(server, 'headersTimeout', { get: () => headersMs + lag.now() });
+  Object.defineProperty(server, 'requestTimeout', { get: () => requestMs + lag.now() });
 }

@@ -19,7 +19,7 @@ import { isTooLarge, sendRefusal } from './body.ts';
 import { openEvents } from './events.ts';
 import { openGuard } from './guard.ts';
 import { keepView } from './keep-view.ts';
-import { type Lag, watchLag } from './lag.ts';
+import { forgive, type Lag, watchLag } from './lag.ts';
 import { type Listening, listenAt, type Place } from './listen.ts';
 import { openCodes } from './login.ts';
 import { HEADERS, PROBLEM_TYPE, type ProblemDocument, problemOf, type Refusal, refusal } from './problem.ts';
@@ -111,9 +111,7 @@ function openServer(onRequest: (request: IncomingMessage, response: ServerRespon
     maxHeaderSize: HEADER_BYTES,
     keepAlive: true,
   });
-  // Asked for at each look at the connections; Node would count our own pauses as the client's.
-  Object.defineProperty(server, 'headersTimeout', { get: () => HEADERS_MS + lag.now() });
-  Object.defineProperty(server, 'requestTimeout', { get: () => REQUEST_MS + lag.now() });
+  forgive(server, HEADERS_MS, REQUEST_MS, lag);
   server.maxConnections = MOST_CONNECTIONS;
   const answering = new WeakSet<Socket>();
   const take = (request: IncomingMessage, response: ServerResponse) => {
