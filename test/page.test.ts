@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { lastDays } from '../web/days.ts';
+import { readHint } from '../web/hint.ts';
 import { hunksOf } from '../web/hunks.ts';
 import { partsOf, plain } from '../web/visible.ts';
 
@@ -83,4 +84,17 @@ test('days are counted by what their snapshots are, and empty days are days too'
     { day: '2026-11-20', saves: 0, backups: 0, suspect: 0, bytes: 0 },
     { day: '2026-11-21', saves: 1, backups: 0, suspect: 1, bytes: 30 },
   ]);
+});
+
+test.each([
+  ['cora save', 'cora save', ''],
+  ['cora verify 20261121-031500-1a2b3c4 --deep', 'cora verify 20261121-031500-1a2b3c4 --deep', ''],
+  ['cora backup now', 'cora backup now', ''],
+  ['cora save puts it back', 'cora save', 'puts it back'],
+  ['cora backup now makes a backup and seals it', 'cora backup now', 'makes a backup and seals it'],
+  ['cora key new --write, then cora ship', 'cora key new --write', ', then cora ship'],
+  ['cora restore latest --to DIR', 'cora restore latest --to DIR', ''],
+  ['name a vault on another disk with --vault', '', 'name a vault on another disk with --vault'],
+])('of "%s" the command is "%s"', (text, command, rest) => {
+  expect(readHint(text)).toEqual({ command, rest });
 });

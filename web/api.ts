@@ -70,7 +70,7 @@ export async function post<T>(path: string, body: Readonly<Record<string, unknow
 /** A file's content as the browser's own download. @throws ApiError */
 export async function download(id: string, file: PathRef): Promise<void> {
   const answer = await ask(`/api/v1/snapshots/${encodeURIComponent(id)}/content${queryText(pathQuery(file))}`, {});
-  const address = URL.createObjectURL(new Blob([await answer.arrayBuffer()], { type: 'application/octet-stream' }));
+  const address = URL.createObjectURL(await answer.blob());
   const link = document.createElement('a');
   link.href = address;
   link.download = file.path.slice(file.path.lastIndexOf('/') + 1);

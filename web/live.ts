@@ -18,13 +18,14 @@ export type Run = {
 };
 
 export type Live = {
-  readonly connected: boolean;
+  /** The stream was open and is not: what is shown may be old. */
+  readonly broken: boolean;
   readonly runs: readonly Run[];
   /** Grows when the vault has something new: views look again. */
   readonly changes: number;
 };
 
-let live: Live = { connected: false, runs: [], changes: 0 };
+let live: Live = { broken: false, runs: [], changes: 0 };
 const listeners = new Set<(state: Live) => void>();
 const KEPT_MS = 8000;
 const PROBLEMS = 20;
@@ -44,6 +45,18 @@ export function useLive(): Live {
   return state;
 }
 
+/** Only that something changed: progress draws no view again. */
+export function useChanges(): number {
+  const [count, setCount] = useState(live.changes);
+  useEffect(() => {
+    const listener = (state: Live): void => setCount(state.changes);
+    listeners.add(listener);
+    listener(live);
+    return () => void listeners.delete(listener);
+  }, []);
+  return count;
+}
+
 /** For what this page itself brought about: views look again, whether or not the stream tells of it. */
 export function touch(): void {
   set({ changes: live.changes + 1 });
@@ -54,17 +67,21 @@ export async function listen(signal: AbortSignal): Promise<void> {
   let last: string | undefined;
   let wait = 500;
   while (!signal.aborted && token() !== null) {
+    let answered = false;
     try {
       for await (const event of eventsOf(await openEvents(last, signal))) {
-        if (!live.connected) set({ connected: true });
+        // What a server that was started anew did meanwhile, it cannot tell.
+        if (live.broken) set({ broken: false, changes: live.changes + 1 });
         wait = 500;
         last = event.id ?? last;
         take(event.name, event.data);
       }
     } catch (error) {
       if (signal.aborted || (error instanceof ApiError && error.status === 401)) return;
+      // A server that answers is there, also where it has too many listeners.
+      answered = error instanceof ApiError && error.status > 0;
     }
-    set({ connected: false });
+    if (!signal.aborted && !answered) set({ broken: true });
     await new Promise((resolve) => setTimeout(resolve, wait));
     wait = Math.min(30_000, wait * 2);
   }

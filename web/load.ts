@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError } from './api.ts';
-import { useLive } from './live.ts';
+import { useChanges } from './live.ts';
 
 export type Loaded<T> = { readonly data: T | undefined; readonly error: ApiError | undefined; readonly loading: boolean };
 
@@ -18,7 +18,7 @@ export function useLoad<T>(
   ask: (signal: AbortSignal) => Promise<T>,
   options: { readonly follow?: boolean } = {},
 ): Loaded<T> & { readonly again: () => void } {
-  const { changes } = useLive();
+  const changes = useChanges();
   const [asked, setAsked] = useState(0);
   const [state, setState] = useState<Loaded<T> & { readonly key: string | undefined }>({
     key,
@@ -35,7 +35,9 @@ export function useLoad<T>(
     setState((was) => ({ key, data: was.key === key ? was.data : undefined, error: undefined, loading: true }));
     latest
       .current(stop.signal)
-      .then((data) => setState({ key, data, error: undefined, loading: false }))
+      .then((data) => {
+        if (!stop.signal.aborted) setState({ key, data, error: undefined, loading: false });
+      })
       .catch((error: unknown) => {
         if (!stop.signal.aborted)
           setState((was) => ({ key, data: was.key === key ? was.data : undefined, error: asApiError(error), loading: false }));

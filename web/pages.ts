@@ -3,7 +3,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ApiError } from './api.ts';
-import { useLive } from './live.ts';
+import { useChanges } from './live.ts';
 import { asApiError } from './load.ts';
 
 export type Page<T> = { readonly total: number; readonly items: readonly T[] };
@@ -39,7 +39,7 @@ type State<T> = {
  * @param size rows of a page
  */
 export function usePages<T>(key: string | undefined, size: number, ask: (offset: number, signal: AbortSignal) => Promise<Page<T>>): Pages<T> {
-  const { changes } = useLive();
+  const changes = useChanges();
   const [state, setState] = useState<State<T>>({ key, total: 0, pages: new Map(), error: undefined });
   const [round, setRound] = useState(0);
   const [stale, setStale] = useState(false);

@@ -21,10 +21,15 @@ const PHASES: Readonly<Record<string, string>> = {
 };
 
 export function RunBar() {
-  const { runs } = useLive();
-  if (runs.length === 0) return null;
+  const { runs, broken } = useLive();
+  if (runs.length === 0 && !broken) return null;
   return (
     <section class="runs" aria-label="Running now">
+      {broken ? (
+        <p class="run" role="status">
+          <Icon name="warn" /> No connection to <code>cora serve</code>: what is shown may be old. Trying again.
+        </p>
+      ) : null}
       {runs.map((run) => (
         <RunLine key={run.run} run={run} />
       ))}

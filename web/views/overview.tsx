@@ -163,7 +163,7 @@ function Losses() {
               </button>
             )}
             <span class="hint">
-              Or say that it is meant: <Command text={loss.accept} />
+              Or say that it is meant: <Command text={loss.accept} whole />
             </span>
           </li>
         ))}

@@ -165,7 +165,7 @@ function Report({ row, report }: { readonly row: SnapshotRow; readonly report: R
         <ul class="plain-list">
           {[`cora show ${row.snapshot_id}`, `cora verify ${row.snapshot_id} --deep`, `cora restore ${row.snapshot_id} --to DIR`].map((text) => (
             <li key={text}>
-              <Command text={text} />
+              <Command text={text} whole />
             </li>
           ))}
         </ul>
