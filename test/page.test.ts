@@ -1,8 +1,8 @@
 // The page of `cora serve` as the build leaves it, and what of it needs no browser: one file, its policy, foreign names, diffs.
 
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 import { lastDays } from '../web/days.ts';
 import { readHint } from '../web/hint.ts';
@@ -97,4 +97,19 @@ test.each([
   ['name a vault on another disk with --vault', '', 'name a vault on another disk with --vault'],
 ])('of "%s" the command is "%s"', (text, command, rest) => {
   expect(readHint(text)).toEqual({ command, rest });
+});
+
+test('the sources of the page keep to themselves, and make no markup of text', () => {
+  const root = join(import.meta.dirname, '..', 'web');
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => /\.tsx?$/.test(name));
+  expect(files.length).toBeGreaterThan(30);
+  const wrong = files.flatMap((name) => {
+    const text = readFileSync(join(root, name), 'utf8');
+    const outside = [...text.matchAll(/from '(\.[^']+)'/g)]
+      .map((found) => relative(root, join(root, dirname(name), found[1]!)))
+      .filter((target) => target.startsWith('..') && !target.startsWith('../src/base/'));
+    const markup = text.match(/innerHTML|dangerouslySetInnerHTML|insertAdjacentHTML|document\.write|\beval\(/g) ?? [];
+    return [...outside, ...markup, ...(text.split('\n').length > 301 ? ['more than 300 lines'] : [])].map((what) => `${name}: ${what}`);
+  });
+  expect(wrong).toEqual([]);
 });
