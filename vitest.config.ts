@@ -28,8 +28,8 @@ export default defineConfig({
   ],
   test: {
     include: ['test/**/*.test.ts'],
-    // Faults and real servers: `npm run test:faults` and `npm run test:offsite`, each with a configuration of its own.
-    exclude: ['**/node_modules/**', 'test/faults/**', 'test/offsite/**'],
+    // Faults, real servers and a real browser: `npm run test:faults`, `test:offsite` and `test:page`, each with a configuration of its own.
+    exclude: ['**/node_modules/**', 'test/faults/**', 'test/offsite/**', 'test/page/**'],
     pool: 'forks',
     // Lines for people tell times of the machine's own clock.
     env: { TZ: 'UTC' },

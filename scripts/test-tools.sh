@@ -38,6 +38,7 @@ zsh zsh completions, prompt and phrases of zsh
 fish fish completions, prompt and phrases of fish
 man man-db the manual page
 promtool prometheus the metrics of cora serve, as Prometheus reads them
+chromium chromium the page of cora serve in a real browser
 '
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

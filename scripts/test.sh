@@ -1,7 +1,8 @@
 #!/bin/sh
 # What `npm test` runs, all of it even after a failure: the tools, the lint steps, every test.
 # Closes with what was skipped, by name, and one line of counts. A lint step counts as one test.
-# --faults: the tests of test/faults instead (kills, power cuts, full disks, random trees), without the lint steps.
+# --faults: the tests of test/faults instead (kills, power cuts, full disks, random trees), without the lint steps;
+# --page: those of test/page (the page in a real Chromium, hostile clients of cora serve).
 
 cd "$(dirname "$0")/.." || exit 1
 # The carried Node comes first, however this script was started.
@@ -15,6 +16,9 @@ fi
 config=vitest.config.ts
 if [ "${1-}" = --faults ]; then
   config=vitest.faults.config.ts
+  shift
+elif [ "${1-}" = --page ]; then
+  config=vitest.page.config.ts
   shift
 fi
 

@@ -47,7 +47,8 @@ function said(answer: Answer): string {
   return `${answer.status} ${code}: ${detail}`;
 }
 
-test('a save, a backup and a verification are those of the commands, and are in the run log', async () => {
+test('a save, a backup and a verification are those of the commands, tell their progress and are in the run log', async () => {
+  const events = await fetch(`${server.url}api/v1/events`, { headers: { Authorization: `Bearer ${server.token}` } });
   const first = await ok('save', { note: 'from the page' });
   expect(first).toMatchObject({ outcome: 'saved', changed: true, note: 'from the page', complete: true, problems: [] });
   expect(await ok('save')).toMatchObject({ changed: false, snapshot_id: first['snapshot_id'] });
@@ -60,6 +61,13 @@ test('a save, a backup and a verification are those of the commands, and are in 
   expect(listed.map(({ snapshot_id: id }) => id).toSorted()).toEqual([first['snapshot_id'], backup['snapshot_id']].toSorted());
   const runs = readFileSync(join(sandbox.root, 'cora.log'), 'utf8');
   for (const command of ['save', 'backup now', 'verify']) expect(runs).toMatch(new RegExp(`${command}.*http|http.*${command}`));
+  let text = '';
+  for await (const chunk of events.body ?? []) {
+    text += Buffer.from(chunk).toString();
+    if (/event: ended\ndata: [^\n]*"verify"/.test(text)) break;
+  }
+  for (const name of ['hello', 'started', 'phase', 'ended']) expect(text).toContain(`event: ${name}\n`);
+  expect(text).toMatch(/event: ended\ndata: [^\n]*"backup now","ok":true/);
 });
 
 test('damage is 422 with what is damaged, and a snapshot that is not there 404', async () => {
