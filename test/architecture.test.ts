@@ -212,6 +212,6 @@ test.each([
 test('what .ci/run starts is there', () => {
   const { scripts } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as { scripts: Record<string, string> };
   const started = [...readFileSync(join(import.meta.dirname, '..', '.ci/run'), 'utf8').matchAll(/^npm run (\S+)$/gm)].map(([, name]) => name);
-  expect(started).toEqual(['audit', 'test:faults', 'test:offsite']);
+  expect(started).toEqual(['audit', 'test:faults', 'test:offsite', 'test:page']);
   for (const name of started) expect(Object.keys(scripts)).toContain(name);
 });
