@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { Sandbox } from './support/sandbox.ts';
+import { execute, Sandbox } from './support/sandbox.ts';
 import { type Answer, type Server, startServer } from './support/serve.ts';
 
 type Row = Record<string, unknown>;
@@ -286,6 +286,34 @@ test('looking changes no byte of the vault, and a change made elsewhere is seen'
   expect(await server.get('/api/v1/snapshots?limit=1')).toMatchObject({ newest: id, total: 4 });
   expect(rows((await ready('/api/v1/find?gone=true&sort=gone'))['found'])[0]).toMatchObject({ path: 'notes.md', gone_in: { snapshot_id: id } });
   expect(rows((await ready('/api/v1/storage'))['snapshots'])[0]).toMatchObject({ snapshot_id: id });
+});
+
+test('a download that is not read, or broken off, or during which the vault changes, keeps no lock and loses no byte', async () => {
+  const path = `/api/v1/snapshots/${ids[0]}/content?path=big.bin`;
+  const head = await fetch(`${server.url.replace(/\/$/, '')}${path}`, { method: 'HEAD', headers: { Authorization: `Bearer ${server.token}` } });
+  expect([head.status, head.headers.get('content-length')]).toEqual([200, String(big.length)]);
+  const gone = new AbortController();
+  const broken = await fetch(`${server.url.replace(/\/$/, '')}${path}`, {
+    headers: { Authorization: `Bearer ${server.token}` },
+    signal: gone.signal,
+  });
+  await broken.body?.getReader().read();
+  gone.abort();
+  const slow = await fetch(`${server.url.replace(/\/$/, '')}${path}`, { headers: { Authorization: `Bearer ${server.token}` } });
+  const reader = slow.body?.getReader();
+  const parts: Uint8Array[] = [(await reader?.read())?.value ?? new Uint8Array()];
+  writeFileSync(join(box.project, 'meanwhile.txt'), 'x');
+  await box.snapshot(['save', '-m', 'meanwhile']);
+  expect((await server.ask('/api/v1/snapshots/latest/text?path=meanwhile.txt')).status).toBe(200);
+  for (;;) {
+    const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
+    if (done || value === undefined) break;
+    parts.push(value);
+  }
+  expect(Buffer.concat(parts).equals(big)).toBe(true);
+  const free = async () => (await execute('flock', ['-n', '-x', join(box.vault, '.gc-lock'), 'true'])).code;
+  for (let tries = 0; tries < 40 && (await free()) !== 0; tries++) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(await free()).toBe(0);
 });
 
 test('what is damaged, or cleaned up just now, is said and not made up; what is whole is answered for', async () => {

@@ -52,7 +52,7 @@ export async function log(location: VaultLocation, word: Bytes, absolute: Bytes)
  */
 export async function everHad(location: VaultLocation, word: Bytes, absolute: Bytes): Promise<boolean> {
   const vault = openLocated(location);
-  const history = await historyOf(vault, false);
+  const history = await historyOf(vault, { keep: false });
   return candidatePaths(rootOf(vault.info), word, absolute).some((path) => versionsOf(history, path).length > 0);
 }
 

@@ -5,17 +5,14 @@ import { type Bytes, bytes } from '../base/bytes.ts';
 import { type Entry, escapeField, formatEntry, parseRow, unescapeField } from '../format/file-list.ts';
 import type { RowText } from '../format/row-merge.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
-import { type History, openHistory } from '../vault/history.ts';
+import { type History, type HistoryOptions, openHistory } from '../vault/history.ts';
 import { sortRows } from '../vault/history-writer.ts';
 import type { Vault } from '../vault/vault.ts';
 import { checkpointEntries } from './checkpoint.ts';
 
-/**
- * @param keep false: what was read is not kept in the cache
- * @throws CoraError locked, io
- */
-export async function historyOf(vault: Vault, keep = true, signal?: AbortSignal): Promise<History> {
-  return openHistory(vault, async (ref) => sortRows((await checkpointEntries(vault, ref)).map(formatEntry)), keep, signal);
+/** @throws CoraError locked, io, interrupted */
+export async function historyOf(vault: Vault, options: HistoryOptions = {}): Promise<History> {
+  return openHistory(vault, async (ref) => sortRows((await checkpointEntries(vault, ref)).map(formatEntry)), options);
 }
 
 /** A run of snapshots with one content at a path. */

@@ -36,6 +36,8 @@ export class ContentSource {
   readonly #packs: () => string[];
   readonly listings: ListingReader;
   #objects: ObjectReader | undefined;
+  /** Readings that go on. */
+  #readings = 0;
 
   /** @param packs those on the disk, for who knows them already */
   constructor(location: VaultLocation, vault: Vault, ctx: Context, packs: () => string[] = () => listPacks(vault)) {
@@ -64,27 +66,34 @@ export class ContentSource {
     return { ref, entry, chunks: (from = 0) => (ref.kind === 'save' ? this.#fromObjects(ref, entry, from) : this.#fromArchive(ref, entry, from)) };
   }
 
+  /** What is being read is read to its end; the last one closes. */
   close(): void {
-    this.#objects?.close();
+    if (this.#readings === 0) this.#objects?.close();
     this.#objects = undefined;
   }
 
   async *#fromObjects(ref: SnapshotRef, entry: Entry, from: number): AsyncGenerator<Uint8Array> {
     const lock = lockForReading(this.#vault, Math.min(30_000, this.#ctx.lockWait));
+    this.#readings += 1;
+    let objects: ObjectReader | undefined;
     try {
       if (this.#objects === undefined) {
         const index = openIndex(this.#vault.root, this.#packs(), 0, false);
         this.#objects = new ObjectReader(index.table, index.packs);
       }
+      objects = this.#objects;
       const { hashes, piece } = contentOf(entry);
       const first = piece === 0 ? 0 : Math.floor(from / piece);
       let skip = from - first * piece;
       for (let at = first * 32; at < hashes.length; at += 32) {
         if (this.#ctx.signal.aborted) throw new CoraError('interrupted', 'Interrupted');
-        yield Buffer.from(this.#read(this.#objects, hashes.subarray(at, at + 32), entry, ref).subarray(skip));
+        yield Buffer.from(this.#read(objects, hashes.subarray(at, at + 32), entry, ref).subarray(skip));
         skip = 0;
       }
     } finally {
+      this.#readings -= 1;
+      // It was closed meanwhile.
+      if (this.#readings === 0 && objects !== this.#objects) objects?.close();
       lock?.release();
     }
   }

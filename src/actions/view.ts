@@ -210,22 +210,22 @@ export class VaultView {
   /** Undefined while it is being read for the first time; one of before the last change is not given out. @throws what reading threw */
   async past(patience: number): Promise<Past | undefined> {
     if (this.#past?.generation === this.#generation) return this.#past.past;
-    const built = this.#build(false).then(() => (this.#past?.generation === this.#generation ? this.#past.past : undefined));
+    const built = this.#build().then(() => (this.#past?.generation === this.#generation ? this.#past.past : undefined));
     // Who does not wait for the end still hears of a failure, the next time.
     built.catch(() => undefined);
     return Promise.race([built, setTimeout(patience, undefined)]);
   }
 
-  #build(keep: boolean): Promise<void> {
-    this.#building ??= this.#readPast(keep).finally(() => {
+  #build(): Promise<void> {
+    this.#building ??= this.#readPast().finally(() => {
       this.#building = undefined;
     });
     return this.#building;
   }
 
-  async #readPast(keep: boolean): Promise<void> {
+  async #readPast(): Promise<void> {
     const generation = this.#generation;
-    const history = await historyOf(this.vault, keep, this.#life);
+    const history = await historyOf(this.vault, { keep: false, lockWait: 0, signal: this.#life });
     this.#past = { generation, past: { history, paths: await PathIndex.build(history) } };
   }
 
@@ -234,7 +234,8 @@ export class VaultView {
     this.#life = ctx.signal;
     await this.refresh(ctx);
     this.#facts.store();
-    if (this.#past?.generation !== this.#generation) await this.#build(true);
+    if (this.#past?.generation !== this.#generation) await this.#build();
+    this.#past?.past.history.store?.();
     await this.#count();
     this.storage.store();
   }

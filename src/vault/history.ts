@@ -37,6 +37,16 @@ export type History = {
   readonly starts: readonly number[];
   /** Snapshots that cannot be answered for. */
   readonly damaged: readonly ListingDamage[];
+  /** Writes into the cache what it lacks; undefined where it lacks nothing. Never throws. */
+  readonly store: (() => void) | undefined;
+};
+
+export type HistoryOptions = {
+  /** False: what was read is not kept in the cache. Default true. */
+  readonly keep?: boolean;
+  /** How long to wait for a clean-up, in milliseconds. Default 30 s. */
+  readonly lockWait?: number;
+  readonly signal?: AbortSignal;
 };
 
 const HEADER = '#cora-history 2\n';
@@ -52,10 +62,13 @@ type Wanted = { readonly id: string; readonly own: SnapshotRef; readonly forms: 
 /**
  * The history of all snapshots; checkpoints of critical files alone are not in it (they do not say what else there was).
  * @param list reads a checkpoint's entries as rows
- * @param keep false: what was read is not kept in the cache
- * @throws CoraError interrupted by `signal`
+ * @throws CoraError locked, io, interrupted
  */
-export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Promise<RowText>, keep = true, signal?: AbortSignal): Promise<History> {
+export async function openHistory(
+  vault: Vault,
+  list: (ref: SnapshotRef) => Promise<RowText>,
+  { keep = true, lockWait, signal }: HistoryOptions = {},
+): Promise<History> {
   // Each of the steps takes a moment where there are thousands, and a server has others to answer in between.
   const wanted = wantedSnapshots(vault);
   await setImmediate();
@@ -68,7 +81,7 @@ export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Prom
   let segments: readonly Segment[] = known;
   const damaged: ListingDamage[] = [];
   if (missing.length > 0) {
-    const lock = lockForReading(vault);
+    const lock = lockForReading(vault, lockWait);
     try {
       segments = [...known, ...(await readMissing(vault, known, wanted, missing, reader, list, signal))];
     } finally {
@@ -77,6 +90,7 @@ export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Prom
     await setImmediate();
     if (keep) store(vault, segments);
   }
+  const isKept = keep || missing.length === 0;
   const byId = new Map(wanted.map((one) => [one.id, one]));
   for (const { id, form } of segments) {
     const forms = byId.get(id)?.forms ?? [];
@@ -89,7 +103,12 @@ export async function openHistory(vault: Vault, list: (ref: SnapshotRef) => Prom
       if (reason !== undefined) damaged.push({ id, file: ref.directory, reason });
     }
   }
-  return { ...join(segments), steps: segments.map(({ id, form }) => stepOf(id, form, byId.get(id))), damaged };
+  return {
+    ...join(segments),
+    steps: segments.map(({ id, form }) => stepOf(id, form, byId.get(id))),
+    damaged,
+    store: isKept ? undefined : () => store(vault, segments),
+  };
 }
 
 function stepOf(id: string, form: string, wanted: Wanted | undefined): Step {
