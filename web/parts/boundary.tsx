@@ -16,6 +16,11 @@ export class Boundary extends Component<Props, { readonly error: unknown }> {
   override render() {
     const { error } = this.state;
     if (error === undefined) return this.props.children;
-    return <ProblemBox error={asApiError(error)} again={() => this.setState({ error: undefined })} />;
+    return (
+      <>
+        <h1>This view failed</h1>
+        <ProblemBox error={asApiError(error)} again={() => this.setState({ error: undefined })} />
+      </>
+    );
   }
 }

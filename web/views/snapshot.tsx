@@ -24,8 +24,13 @@ export function Snapshot({ route }: { readonly route: Route }) {
   const id = route.part;
   const detail = useLoad(`snapshot ${id}`, (signal) => get<SnapshotDetail>(`snapshots/${encodeURIComponent(id)}`, {}, signal));
   const tab = route.fields.get('tab') ?? 'files';
-  if (detail.error !== undefined) return <ProblemBox error={detail.error} again={detail.again} />;
-  if (detail.data === undefined) return <Waiting what="Reading the snapshot" />;
+  if (detail.data === undefined)
+    return (
+      <>
+        <h1>Snapshot</h1>
+        {detail.error === undefined ? <Waiting what="Reading the snapshot" /> : <ProblemBox error={detail.error} again={detail.again} />}
+      </>
+    );
   const { snapshot: row, forms } = detail.data;
   const shape = shapeOf(row);
   // A backup is exported from the save of its id, whose report says what changed.
