@@ -29,7 +29,11 @@ export function Plot({ title, says, times, lines, format }: PlotProps) {
   useEffect(() => {
     const node = place.current;
     if (node === null || times.length === 0) return undefined;
-    const plot = new uPlot(optionsFor(node, lines, format), [times.map((time) => time / 1000), ...lines.map(({ values }) => [...values])], node);
+    const plot = new uPlot(
+      optionsFor(node, times, lines, format),
+      [times.map((time) => time / 1000), ...lines.map(({ values }) => [...values])],
+      node,
+    );
     const watch = new ResizeObserver(() => plot.setSize({ width: Math.max(120, node.clientWidth), height: HEIGHT }));
     watch.observe(node);
     return () => {
@@ -83,12 +87,13 @@ export function Plot({ title, says, times, lines, format }: PlotProps) {
 const figure = (value: number | null | undefined, format: (value: number) => string): string =>
   value === null || value === undefined ? '–' : format(value);
 
-function optionsFor(node: HTMLElement, lines: readonly Line[], format: (value: number) => string): uPlot.Options {
+function optionsFor(node: HTMLElement, times: readonly number[], lines: readonly Line[], format: (value: number) => string): uPlot.Options {
   const style = getComputedStyle(node);
   const color = (name: string): string => style.getPropertyValue(name).trim();
   const font = `12px ${style.fontFamily}`;
   const colors = [color('--accent'), color('--warn'), color('--suspect')];
-  const times = {
+  const bottom = {
+    space: 76,
     values: (_plot: uPlot, ticks: readonly number[], _axis: number, _space: number, step: number) => ticks.map((tick) => tickOf(tick * 1000, step)),
   };
   const few = (lines[0]?.values.length ?? 0) <= FEW;
@@ -101,11 +106,11 @@ function optionsFor(node: HTMLElement, lines: readonly Line[], format: (value: n
     legend: { show: lines.length > 1 },
     cursor: { y: false, drag: { x: true, y: false } },
     scales: {
-      x: { range: (_plot, from, to) => (from === to ? [from - HALF_DAY, to + HALF_DAY] : [from, to]) },
+      x: { range: (_plot, from, to) => (times.length === 1 ? [from - HALF_DAY, from + HALF_DAY] : [from, to]) },
       y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.08 : 1] },
     },
     axes: [
-      { ...axis, ...times },
+      { ...axis, ...bottom },
       { ...axis, size: 66, values: (_plot, ticks) => ticks.map(format) },
     ],
     series: [

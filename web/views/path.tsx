@@ -55,46 +55,48 @@ export function PathView({ route }: { readonly route: Route }) {
       </header>
       {answer.error === undefined ? null : <ProblemBox error={answer.error} again={answer.again} />}
       {facts === undefined && answer.loading ? <Waiting what="Looking through the snapshots" /> : null}
-      <div class="two">
-        <section class="card" aria-labelledby="versions-title">
-          <h2 id="versions-title">Versions</h2>
-          <p class="hint version-key" aria-hidden="true">
-            <span>older</span>
-            <span>newer</span>
-          </p>
-          <ol class="versions">
-            <VersionRow version={undefined} file={file} a={a} b={b} onPick={pick} />
-            {versions.map((version) => (
-              <VersionRow key={version.first.snapshot_id} version={version} file={file} a={a} b={b} onPick={pick} />
-            ))}
-          </ol>
-          {facts === undefined || facts.next === null ? null : (
-            <button type="button" onClick={() => setMost(most + PAGE)}>
-              Older ones
-            </button>
-          )}
-        </section>
-        <section class="card" aria-labelledby="content-title">
-          <header class="card-head">
-            <h2 id="content-title">{see === 'text' ? 'Content' : 'What differs'}</h2>
-            <div class="segments">
-              <button type="button" aria-pressed={see === 'diff'} onClick={() => pick({ see: 'diff' })}>
-                Compare
+      {facts === undefined ? null : (
+        <div class="two">
+          <section class="card" aria-labelledby="versions-title">
+            <h2 id="versions-title">Versions</h2>
+            <p class="hint version-key" aria-hidden="true">
+              <span>older</span>
+              <span>newer</span>
+            </p>
+            <ol class="versions">
+              <VersionRow version={undefined} file={file} a={a} b={b} onPick={pick} />
+              {versions.map((version) => (
+                <VersionRow key={version.first.snapshot_id} version={version} file={file} a={a} b={b} onPick={pick} />
+              ))}
+            </ol>
+            {facts.next === null ? null : (
+              <button type="button" onClick={() => setMost(most + PAGE)}>
+                Older ones
               </button>
-              <button type="button" aria-pressed={see === 'text'} onClick={() => pick({ see: 'text' })}>
-                Content
-              </button>
-            </div>
-          </header>
-          {a === undefined ? null : see === 'text' ? (
-            <Content id={a} file={file} />
-          ) : b === undefined ? (
-            <p class="empty">There is one version only.</p>
-          ) : (
-            <Difference file={file} a={a} b={b} nameOf={(id) => nameOf(id, versions)} />
-          )}
-        </section>
-      </div>
+            )}
+          </section>
+          <section class="card" aria-labelledby="content-title">
+            <header class="card-head">
+              <h2 id="content-title">{see === 'text' ? 'Content' : 'What differs'}</h2>
+              <div class="segments">
+                <button type="button" aria-pressed={see === 'diff'} onClick={() => pick({ see: 'diff' })}>
+                  Compare
+                </button>
+                <button type="button" aria-pressed={see === 'text'} onClick={() => pick({ see: 'text' })}>
+                  Content
+                </button>
+              </div>
+            </header>
+            {a === undefined ? null : see === 'text' ? (
+              <Content id={a} file={file} />
+            ) : b === undefined ? (
+              <p class="empty">There is one version only.</p>
+            ) : (
+              <Difference file={file} a={a} b={b} nameOf={(id) => nameOf(id, versions)} />
+            )}
+          </section>
+        </div>
+      )}
     </>
   );
 }
