@@ -102,7 +102,7 @@ function optionsFor(node: HTMLElement, times: readonly number[], lines: readonly
   return {
     width: Math.max(120, node.clientWidth),
     height: HEIGHT,
-    padding: [10, 12, 0, 0],
+    padding: [10, 22, 0, 0],
     legend: { show: lines.length > 1 },
     cursor: { y: false, drag: { x: true, y: false } },
     scales: {
