@@ -1,8 +1,9 @@
 // AtoCore's three requests against `cora serve`, as its programs make them.
 
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -228,6 +229,22 @@ test("damage is told in AtoCore's words", async () => {
     metadata: null,
     metadata_error: 'metadata_missing',
   });
+});
+
+test('a large archive is read back beside the server, and one changed byte in it is found', { timeout: 60_000 }, async () => {
+  writeFileSync(at('large.bin'), randomBytes(40_000_000));
+  const made = await create();
+  const { stamp } = (await server.get<Listed>('/admin/backup')).backups[0]!;
+  expect(await validate(stamp)).toMatchObject({ valid: true });
+  const archive = join(String(made['backup_root']), 'project-full.tar.gz');
+  await execute('chattr', ['-R', '-f', '-i', String(made['backup_root'])]);
+  const fd = openSync(archive, 'r+');
+  writeSync(fd, 'x', 20_000_000);
+  writeSync(fd, 'y', 20_000_001);
+  closeSync(fd);
+  expect(await validate(stamp)).toMatchObject({ valid: false, db_ok: true, registry_ok: false });
+  expect((await sandbox.json(['verify', stamp])).code).toBe(21);
+  expect((await sandbox.json(['verify', stamp], { env: { CORA_WORKERS: '0' } })).code).toBe(21);
 });
 
 test('a registry that does not parse is no success', async () => {

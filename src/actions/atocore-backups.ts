@@ -107,7 +107,8 @@ export function createdForAtoCore(vault: Vault, report: Report): CreatedBackup {
     dbPath: database === undefined ? '' : plain(database.path),
     dbBytes: database?.size ?? 0,
     registryPath: registry === undefined ? '' : plain(registry),
-    chromaPath: inside.length === 0 || chroma === undefined ? '' : plain(chroma),
+    // Beside it lies the copy of its database alone.
+    chromaPath: inside.length === 0 ? '' : archive,
     chromaBytes: inside.reduce((sum, { size }) => sum + size, 0),
     chromaFiles: inside.length,
     chromaIncluded: inside.length > 0,

@@ -1,12 +1,14 @@
 // The files of snapshot directories against their SHA256SUMS.txt, and those against the ledger.
 
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { bytes, fromText, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
-import { errnoOf, messageOf } from '../base/errors.ts';
+import { CoraError, errnoOf, messageOf } from '../base/errors.ts';
 import { parseSums } from '../format/checksums.ts';
+import { onPath } from '../os/long-path.ts';
 import type { HashColdResult } from '../store/jobs.ts';
+import { WorkerPool } from '../store/pool.ts';
 import { hashCold } from '../store/read-jobs.ts';
 import type { SnapshotRef } from '../vault/catalog.ts';
 import { readLines } from '../vault/chain.ts';
@@ -25,7 +27,28 @@ export type Damage = {
 /** Hashes a file, given by its absolute path, on this thread or another. */
 export type Hasher = (path: string) => Promise<HashColdResult>;
 
-const hashHere: Hasher = async (path) => hashCold({ kind: 'hash-cold', path });
+/** From here on a file is read on another thread: a server answers meanwhile, and a signal is heard. */
+const ASIDE_BYTES = 32 << 20;
+
+async function hashOne(path: string, { workers, signal }: Context): Promise<HashColdResult> {
+  const job = { kind: 'hash-cold', path } as const;
+  if (workers === 0 || onPath(bytes(path), (reachable) => statSync(reachable)).size < ASIDE_BYTES) return hashCold(job);
+  const none = new SharedArrayBuffer(8);
+  const pool = new WorkerPool(1, { table: { records: new SharedArrayBuffer(56), slots: none, counter: none }, packs: [] });
+  const stopped = Promise.withResolvers<never>();
+  const stop = () => stopped.reject(new CoraError('interrupted', 'Interrupted'));
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([pool.run(job), stopped.promise]);
+  } catch (error) {
+    // What the disk says is said of the file; a thread that could not be had says nothing of it.
+    if (signal.aborted || /^E[A-Z0-9]+$/.test(errnoOf(error) ?? '')) throw error;
+    return hashCold(job);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    await pool.close();
+  }
+}
 
 /** Compares snapshot directories with their SHA256SUMS.txt; a file that several snapshots share is read once a run. */
 export class FileChecker {
@@ -92,7 +115,7 @@ export class FileChecker {
   }
 
   /** Why the file is not what it should be, or undefined. `relative` is a byte string below the vault. */
-  async checkFile(relative: string, sha256: string, hasher: Hasher = hashHere): Promise<string | undefined> {
+  async checkFile(relative: string, sha256: string, hasher: Hasher = (path) => hashOne(path, this.#ctx)): Promise<string | undefined> {
     let known = this.#hashes.get(relative);
     if (known === undefined) {
       stopIfAborted(this.#ctx);
@@ -104,6 +127,7 @@ export class FileChecker {
         this.#size += result.size;
         this.#ctx.monitor.progress({ phase: 'verify', files: this.#count, totalFiles: 0, bytes: this.#size, totalBytes: 0 });
       } catch (error) {
+        stopIfAborted(this.#ctx);
         known = { error: errnoOf(error) === 'ENOENT' ? 'it is missing' : messageOf(error) };
       }
       this.#hashes.set(relative, known);
