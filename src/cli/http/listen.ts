@@ -33,7 +33,10 @@ export async function listenAt(server: Server, place: Place): Promise<Listening>
   const where = 'port' in place ? { host: '127.0.0.1', port: place.port } : 'fd' in place ? { fd: place.fd } : { path: place.socket };
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(notListening(error, place)));
+    // A socket is bound within this call: nobody else may open it in the moment before its mode is set.
+    const mask = 'socket' in place ? process.umask(0o177) : undefined;
     server.listen({ ...where, exclusive: true }, resolve);
+    if (mask !== undefined) process.umask(mask);
   });
   // Node does not say where a unix socket is that it was given.
   const address = server.address() ?? ('fd' in place ? unixPath(place.fd) : undefined);
