@@ -12,7 +12,7 @@
 // the last one stopped, so it may be ended at any time; --again forgets what survived.
 
 import { spawn } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { listPoints } from './points.mjs';
@@ -132,7 +132,9 @@ async function cover(asked) {
       const hits = join(tree.root, 'HITS');
       rmSync(hits, { recursive: true, force: true });
       mkdirSync(hits);
-      writeFileSync(join(hits, 'on'), '');
+      for (const name of ['on', 'hits']) writeFileSync(join(hits, name), '');
+      // Some tests run Cora as the user nobody.
+      chmodSync(join(hits, 'hits'), 0o666);
       const { tests, ended } = await vitest(tree, [file], 900);
       const came = new Map();
       for (const line of existsSync(join(hits, 'hits')) ? readFileSync(join(hits, 'hits'), 'utf8').split('\n') : []) {
