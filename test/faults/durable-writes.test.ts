@@ -1,6 +1,7 @@
 // What Cora claims is on the disk when it claims it: each command under strace, and a model of a power cut that forgives
 // nothing. A journal that happens to carry a name along (ext4, xfs) hides a missing fsync from a real cut; not from this.
 
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -238,9 +239,12 @@ describe.skipIf(!canTrace)(`everything claimed is synced, bytes and names${why}`
     const remote = join(sandbox.root, 'remote');
     mkdirSync(remote);
     appendFileSync(join(sandbox.project, 'cora.toml'), `[offsite]\nremote = "${remote}"\n`);
+    // Large enough to come back in a part of its own.
+    writeFileSync(join(sandbox.project, 'huge.bin'), randomBytes(10 << 20));
+    const { id } = await sandbox.snapshot(['backup', 'now']);
     await works('ship', '--saves');
     const vault = join(sandbox.root, 'vault-again');
-    await trace(['recover', remote, '--vault', vault, '--to', join(sandbox.root, 'out-recovered'), '--yes']);
+    await works('recover', remote, id, '--vault', vault, '--to', join(sandbox.root, 'out-recovered'), '--yes');
     const key = join(sandbox.root, 'key.txt');
     const { recipient } = (await sandbox.json(['key', 'new', '--out', key])).result;
     const encrypted = join(sandbox.root, 'encrypted');
