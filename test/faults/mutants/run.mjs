@@ -275,13 +275,13 @@ function report() {
   const open = [];
   for (const { id, kind } of list) {
     const state = known.get(id)?.state ?? 'not run';
-    const told = state === 'survived' && reasons[id] !== undefined ? 'explained' : state;
+    const told = (state === 'survived' || state === 'not asked') && reasons[id] !== undefined ? 'explained' : state;
     counts[kind] ??= {};
     counts[kind][told] = (counts[kind][told] ?? 0) + 1;
-    if (told === 'survived') open.push(id);
+    if (told === 'survived' || told === 'not asked') open.push(id);
   }
   console.table(counts);
-  for (const id of open) console.log(`survived: ${id} (${known.get(id).asked} of ${known.get(id).of ?? 0} tests)`);
+  for (const id of open) console.log(`${known.get(id).state}: ${id} (${known.get(id).asked} of ${known.get(id).of ?? 0} tests)`);
 }
 
 if (command === 'list') for (const { id } of points()) console.log(id);
