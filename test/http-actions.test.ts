@@ -1,7 +1,7 @@
 // What `cora serve` does when it is asked to: saves, backups, verifications and restores, by the commands' own code; and that
 // a restore needs the plan that was shown, its token and the word of a person.
 
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -172,4 +172,19 @@ test('paths that are no text and paths out of the vault: exact bytes or nothing'
   expect(await refused('restore/plan', { snapshot: id, more: 1 })).toMatch(/^400 usage/);
   expect(await refused('restore/undo/plan')).toMatch(/^404 not_found/);
   expect((await server.ask('/api/v1/save')).status).toBe(405);
+});
+
+test('a vault that is away, or another one in its place, is not served, and none is made anew', async () => {
+  await ok('save');
+  const away = `${sandbox.vault}.away`;
+  renameSync(sandbox.vault, away);
+  for (const path of ['snapshots', 'health', 'status']) expect(said(await server.ask(`/api/v1/${path}`))).toContain('503 vault_missing: ');
+  for (const path of ['save', 'backup', 'verify']) expect(await refused(path)).toContain('503 vault_missing: ');
+  expect(existsSync(sandbox.vault)).toBe(false);
+  expect((await sandbox.cora(['save'])).code).toBe(0);
+  for (const path of ['save', 'backup']) expect(await refused(path)).toContain('503 vault_foreign: ');
+  rmSync(sandbox.vault, { recursive: true });
+  renameSync(away, sandbox.vault);
+  write('c.txt', 'three\n');
+  expect(await ok('save')).toMatchObject({ changed: true, outcome: 'saved' });
 });

@@ -62,14 +62,23 @@ export function touch(): void {
   set({ changes: live.changes + 1 });
 }
 
-/** Listens until the signal; waits longer after each failure, up to half a minute. */
+/**
+ * Listens until the signal; waits longer after each failure, up to half a minute. A page that nobody sees holds no stream: a
+ * browser has six connections to a server, for all its tabs, and a stream in each would leave none for what is asked.
+ */
 export async function listen(signal: AbortSignal): Promise<void> {
   let last: string | undefined;
   let wait = 500;
   while (!signal.aborted && token() !== null) {
     let answered = false;
+    await untilSeen(signal);
+    const hidden = new AbortController();
+    const hide = (): void => {
+      if (document.visibilityState === 'hidden') hidden.abort();
+    };
+    document.addEventListener('visibilitychange', hide);
     try {
-      for await (const event of eventsOf(await openEvents(last, signal))) {
+      for await (const event of eventsOf(await openEvents(last, AbortSignal.any([signal, hidden.signal])))) {
         // What a server that was started anew did meanwhile, it cannot tell.
         if (live.broken) set({ broken: false, changes: live.changes + 1 });
         wait = 500;
@@ -80,11 +89,33 @@ export async function listen(signal: AbortSignal): Promise<void> {
       if (signal.aborted || (error instanceof ApiError && error.status === 401)) return;
       // A server that answers is there, also where it has too many listeners.
       answered = error instanceof ApiError && error.status > 0;
+    } finally {
+      document.removeEventListener('visibilitychange', hide);
+    }
+    if (hidden.signal.aborted) {
+      await untilSeen(signal);
+      // While nobody listens the server does not watch for what others do.
+      touch();
+      continue;
     }
     if (!signal.aborted && !answered) set({ broken: true });
     await new Promise((resolve) => setTimeout(resolve, wait));
     wait = Math.min(30_000, wait * 2);
   }
+}
+
+function untilSeen(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (document.visibilityState === 'hidden' && !signal.aborted) return;
+      document.removeEventListener('visibilitychange', look);
+      signal.removeEventListener('abort', look);
+      resolve();
+    };
+    document.addEventListener('visibilitychange', look);
+    signal.addEventListener('abort', look);
+    look();
+  });
 }
 
 type Told = {

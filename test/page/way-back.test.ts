@@ -42,6 +42,31 @@ describe.skipIf(whyNoBrowser !== undefined)(`at the page${whyNoBrowser === undef
   }
   const said = (text: RegExp) => page.getByText(text).first().waitFor();
 
+  test('a page that nobody sees holds no connection, and hears what it missed when it is seen again', async () => {
+    await arrive();
+    const streams = { begun: 0, ended: 0 };
+    page.on('request', (request) => {
+      if (request.url().endsWith('/events')) streams.begun += 1;
+    });
+    page.on('requestfailed', (request) => {
+      if (request.url().endsWith('/events')) streams.ended += 1;
+    });
+    await show(page, server, 'overview');
+    await settled(page);
+    const seen = (state: string) =>
+      page.evaluate(`Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => '${state}' });
+        document.dispatchEvent(new Event('visibilitychange'));`);
+    await expect.poll(() => streams.begun).toBe(1);
+    await seen('hidden');
+    await expect.poll(() => streams.ended).toBe(1);
+    writeFileSync(at('kept.txt'), 'changed\n');
+    await sandbox.snapshot(['save', '-m', 'while nobody looked']);
+    expect(streams.begun).toBe(1);
+    await seen('visible');
+    await said(/while nobody looked/);
+    expect(streams).toEqual({ begun: 2, ended: 1 });
+  });
+
   test('what is gone comes back by keys alone, from the token to the undo', async () => {
     rmSync(at('notes'), { recursive: true });
     await sandbox.snapshot(['save']);

@@ -8,6 +8,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import type { z } from 'zod';
 import { CoraError, messageOf } from '../../base/errors.ts';
+import { openVault, type Vault } from '../../vault/vault.ts';
 import type { Outcome } from '../command.ts';
 import { asCoraError } from '../thrown.ts';
 import { readBody, sendRefusal, writeBody } from './body.ts';
@@ -92,6 +93,7 @@ async function answerTo(route: Route, input: Input, asked: Asked, { serving, gon
     address: addressOf(asked.env.incoming as IncomingMessage),
   };
   if (command === undefined) return route.run(input, session, call);
+  requireSameVault(serving.vault);
   let answer: Answer | undefined;
   const work = async () => {
     if (signal.aborted) throw new CoraError('interrupted', 'Cancelled before it began');
@@ -104,6 +106,23 @@ async function answerTo(route: Route, input: Input, asked: Asked, { serving, gon
   };
   const begun = told ? () => announced(work, run, command, serving) : work;
   return route.free === true ? begun() : route.inTurn === true ? turns.turn(begun) : turns.look(begun);
+}
+
+/**
+ * A vault that went while the server runs is a disk that is not mounted, and no reason to make a new one in its place.
+ * @throws CoraError vault_missing, vault_foreign
+ */
+function requireSameVault({ root, info }: Vault): void {
+  const hint = 'mount its disk; then this server goes on with it';
+  let now: Vault;
+  try {
+    now = openVault(root);
+  } catch (error) {
+    if (!(error instanceof CoraError) || error.code !== 'vault_missing') throw error;
+    throw new CoraError('vault_missing', `The vault ${root} was there when this server started, and is not there now`, { hint, cause: error });
+  }
+  if (now.info.vault_id !== info.vault_id)
+    throw new CoraError('vault_foreign', `At ${root} is another vault than when this server started`, { hint });
 }
 
 /** Tells who listens that it begins, and how it ended. */

@@ -62,7 +62,7 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
   const watch = openWatch();
   const routes = routesOf({ token, codes, guard, watch });
   watchLedger(vault.root, events, ctx.signal);
-  const app = buildApp({ session, root: project.root, routes, events, turns: openTurns(), tickets: ticketsInMemory(), running });
+  const app = buildApp({ session, root: project.root, vault, routes, events, turns: openTurns(), tickets: ticketsInMemory(), running });
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     hostname: 'localhost',

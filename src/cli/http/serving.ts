@@ -2,6 +2,7 @@
 
 import type { Tickets } from '../../actions/restore-token.ts';
 import type { Bytes } from '../../base/bytes.ts';
+import type { Vault } from '../../vault/vault.ts';
 import type { Session } from '../command.ts';
 import type { Turns } from '../mcp/turns.ts';
 import type { Events } from './events.ts';
@@ -18,6 +19,8 @@ export type Serving = {
   readonly session: Session;
   /** The project's root: every request is about it. */
   readonly root: Bytes;
+  /** As it was at the start: another one in its place is not served. */
+  readonly vault: Vault;
   readonly routes: readonly Route[];
   readonly events: Events;
   readonly turns: Turns;
