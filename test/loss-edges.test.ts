@@ -83,6 +83,26 @@ test('a restore answers for what it brought back, and for nothing else', async (
   expect((await save())[2]).toEqual([`${LOG} gone`]);
 });
 
+test('to take a restore back accepts no loss: what it had brought back is missed again, until a person says so', async () => {
+  writeFileSync(at(LOG), LINES);
+  makeDatabase('app.db', 100);
+  const { id } = await sandbox.snapshot(['save']);
+  const db = new Database(at('app.db'));
+  db.exec('DELETE FROM t WHERE n > 50');
+  db.close();
+  writeFileSync(at(LOG), '');
+  const both = [3, 'suspect', [`${LOG} emptied`, 'app.db rows']];
+  expect(await save()).toEqual(both);
+  expect((await sandbox.cora(['restore', id, '--yes', '--live'])).code).toBe(0);
+  expect([rowsOf('app.db'), await save()]).toEqual([[100, 'ok'], good()]);
+  expect((await sandbox.cora(['restore', '--undo', '--yes', '--live'])).code).toBe(0);
+  expect([rowsOf('app.db'), await save()]).toEqual([[50, 'ok'], both]);
+  // Without a save in between, too.
+  expect((await sandbox.cora(['restore', id, '--yes', '--live'])).code).toBe(0);
+  expect((await sandbox.cora(['restore', '--undo', '--yes', '--live'])).code).toBe(0);
+  expect(await save()).toEqual(both);
+});
+
 test('a rotation answers for its cut, and for nothing that happens after it', async () => {
   writeFileSync(at('cora.toml'), '[rotate]\nmax_lines = 50\n');
   writeFileSync(at(LOG), LINES);

@@ -54,6 +54,17 @@ export function watchedById(vault: Vault, id: string): WatchList | undefined {
   return ref === undefined || report === undefined ? undefined : watchedIn(vault, { ref, report });
 }
 
+/**
+ * What a path is to be compared with after a restore of that snapshot: its state there, but where that was a loss itself. To have
+ * it back, as after an undo, accepts no loss.
+ */
+export function measureById(vault: Vault, id: string, path: Bytes): Watched | undefined {
+  const refs = listSnapshots(vault).filter((ref) => ref.id === id);
+  const losses = refs.flatMap((ref) => tryReport(vault, ref)?.losses ?? []);
+  const loss = losses.find((one) => keyOf(one) === path);
+  return loss === undefined ? watchedById(vault, id)?.get(path) : watchedOf(vault, loss);
+}
+
 /** The state that a loss refers to. */
 function watchedOf(vault: Vault, loss: LossReport): Watched {
   const tables = loss.tables === undefined ? {} : { database: true, tables: loss.tables };

@@ -13,7 +13,7 @@ import { S_IFMT, S_IFREG } from '../source/walk.ts';
 import { FLAG_DATABASE, FLAG_MISSING, FLAG_SIDECAR, type Tree } from '../store/stat-cache.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Scanned } from './capture.ts';
-import { baselineOf, keyOf, type WatchList, watchedById } from './loss-baseline.ts';
+import { baselineOf, keyOf, measureById, type WatchList } from './loss-baseline.ts';
 import { readLossLedger } from './loss-ledger.ts';
 import { isSetAside } from './loss-text.ts';
 
@@ -63,7 +63,7 @@ export function findLosses(
     ledger ??= readLossLedger(vault, since);
     let good = before;
     const loss = ledger.settle(path, found, (id) => {
-      const restored = watchedById(vault, id)?.get(path);
+      const restored = measureById(vault, id, path);
       // A restore leaves something; what is gone or empty was not its doing.
       if (restored === undefined) return found.kind === 'gone' || found.kind === 'emptied' ? found : undefined;
       good = restored;
