@@ -216,6 +216,8 @@ export type Found = PathRef & {
 
 export type FindPage = {
   readonly ready?: boolean;
+  /** Null where there is no snapshot. */
+  readonly newest: string | null;
   readonly total: number;
   readonly gone: number;
   readonly found: readonly Found[];

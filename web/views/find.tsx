@@ -1,5 +1,6 @@
 // Something is gone: a part of its name is enough. Each path that ever was, and the newest snapshot that has it.
 
+import { useState } from 'preact/hooks';
 import { formatBytes } from '../../src/base/units.ts';
 import { get } from '../api.ts';
 import { choose } from '../chosen.ts';
@@ -23,8 +24,10 @@ export function Find({ route }: { readonly route: Route }) {
   const rowHeight = useRowHeight(56, 76);
   // Without a word: what went last, first.
   const filter = pattern === '' ? { gone: 'true', sort: 'gone' } : {};
+  const [isEmpty, setEmpty] = useState(false);
   const list = usePages(`find ${pattern}`, PAGE, async (offset, signal) => {
     const page = await whenReady(() => get<FindPage>('find', { q: pattern, limit: PAGE, offset, ...filter }, signal), signal);
+    setEmpty(page.newest === null);
     return { items: page.found, total: page.total };
   });
   const bring = (found: Found): void => {
@@ -44,7 +47,9 @@ export function Find({ route }: { readonly route: Route }) {
         <p class="count" role="status">
           {pattern === ''
             ? list.total === 0
-              ? 'Nothing is gone: the newest snapshot has every path that ever was.'
+              ? isEmpty
+                ? 'There is no snapshot yet, so nothing can be found.'
+                : 'Nothing is gone: the newest snapshot has every path that ever was.'
               : `Gone, the last first: ${counted(list.total, 'path')}`
             : list.total === 0
               ? 'No snapshot has a path like that.'
