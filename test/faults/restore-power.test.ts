@@ -2,51 +2,38 @@
 // file system shut down without its log, so that nothing unsynced is left. After a mount and the next command
 // the project is wholly old or wholly new, and there is a way back.
 
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findProgram } from '../../src/os/run.ts';
 import { compareTrees, readTree } from '../helpers/compare-trees.ts';
-import { execute, isRoot, Sandbox } from '../support/sandbox.ts';
+import { execute, Sandbox } from '../support/sandbox.ts';
+import { Bench, Disk, KINDS, must, whyNoDisks } from './power/disk.ts';
 
 const SLOW = process.env['CORA_TEST_SLOW'] === '1';
 const CORA = join(import.meta.dirname, '../../bin/cora');
-const missing = ['strace', 'xfs_io', 'mkfs.ext4', 'mkfs.xfs', 'mount'].filter((name) => findProgram(name) === undefined);
-const able = isRoot && missing.length === 0 && existsSync('/dev/loop-control');
+const why = whyNoDisks('mkfs.ext4', 'mkfs.xfs');
 
 let sandbox: Sandbox;
-let mountPoint = '';
+let bench: Bench;
 beforeEach(() => {
   sandbox = new Sandbox();
-  mountPoint = join(sandbox.root, 'disk');
-  mkdirSync(mountPoint);
+  bench = new Bench();
 });
 afterEach(async () => {
-  await execute('umount', [mountPoint]);
+  bench.releaseSync();
   await sandbox.remove();
 });
 
-async function run(program: string, ...args: string[]): Promise<void> {
-  const result = await execute(program, args);
-  if (result.code !== 0) throw new Error(`${program} ${args.join(' ')}: ${result.stderr}`);
-}
-
-test.skipIf(!able).each([
-  ['ext4', 48],
-  ['xfs', 320],
-] as const)(
-  'a power cut at any step of a restore on %s (needs root, a loop device, xfs_io and strace)',
+test.skipIf(why !== undefined).each([KINDS.ext4, KINDS.xfs])(
+  `a power cut at any step of a restore on $name (needs root, a loop device, xfs_io and strace${why === undefined ? '' : `: ${why}`})`,
   { timeout: 1_200_000 },
-  async (kind, megabytes) => {
-    const image = join(sandbox.root, 'image');
-    await run('truncate', '-s', `${megabytes}M`, image);
-    await run(`mkfs.${kind}`, kind === 'ext4' ? '-qF' : '-qf', image);
-    const mount = () => run('mount', '-o', 'loop', image, mountPoint);
-    const project = join(mountPoint, 'project');
+  async (kind) => {
+    const disk = await Disk.make(bench, kind, 'disk');
+    const project = join(disk.mountPoint, 'project');
     const cora = (...args: string[]) => sandbox.cora([...args, '--yes', '--confirm-service-stopped'], { cwd: project });
     const back = ['restore', '--undo'];
-    await mount();
+    await disk.mount();
     mkdirSync(join(project, 'src/deep'), { recursive: true });
     // The same points as the kills of restore-in-place.test.ts in the slow mode.
     const more = Array.from({ length: SLOW ? 36 : 1 }, (_, n) => `more-${n}`);
@@ -69,7 +56,7 @@ test.skipIf(!able).each([
     rmSync(join(project, 'src/deep'), { recursive: true });
     sql("INSERT INTO note VALUES ('since')");
     const spoiled = join(sandbox.root, 'spoiled');
-    await run('cp', '-a', project, spoiled);
+    await must('cp', '-a', project, spoiled);
     const state = () => ({
       files: readTree(project, { skip: (path) => path.startsWith('.cora-restore') }),
       rows: String(sql('SELECT text FROM note ORDER BY rowid')),
@@ -89,14 +76,14 @@ test.skipIf(!able).each([
     let cuts = 0;
     for (const call of ['rename', 'fsync']) {
       for (let when = 1; ; when += SLOW ? 1 : call === 'rename' ? 6 : 20) {
-        await run('rm', '-rf', project);
-        await run('cp', '-a', spoiled, project);
-        await run('sync', '-f', project);
+        await must('rm', '-rf', project);
+        await must('cp', '-a', spoiled, project);
+        await must('sync', '-f', project);
         const inject = ['-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', `inject=${call}:signal=KILL:when=${when}`];
         const { code } = await execute('strace', [...inject, CORA, ...forth, '--yes', '--confirm-service-stopped'], { cwd: project, env });
-        await run('xfs_io', '-x', '-c', 'shutdown', mountPoint);
-        await run('umount', mountPoint);
-        await mount();
+        await disk.off();
+        await disk.unmount();
+        await disk.mount();
         expect((await sandbox.cora(['status'], { cwd: project })).code).toBe(0);
         const verdict = judge();
         expect([call, when, verdict]).toEqual([call, when, code === 0 ? 'new' : expect.stringMatching(/^(old|new)$/)]);
@@ -110,6 +97,6 @@ test.skipIf(!able).each([
       }
     }
     expect([...seen].sort()).toEqual(['new', 'old']);
-    if (SLOW) process.stdout.write(`${kind}: ${cuts} power cuts\n`);
+    if (SLOW) process.stdout.write(`${kind.name}: ${cuts} power cuts\n`);
   },
 );
