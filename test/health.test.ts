@@ -176,9 +176,19 @@ test('a loss is critical and ends with 3; put back, it is well after the next sa
   expect((await sandbox.cora(['save'])).code).toBe(3);
   const { code, result, check } = await health();
   expect({ code, state: result.health, check: check('losses') }).toMatchObject({ code: 3, state: 'critical', check: { next: 'cora lost' } });
+  const { stdout } = await sandbox.cora(['backup', 'now', '--json']);
+  const suspect = String((JSON.parse(stdout) as { result: { snapshot_id: string } }).result.snapshot_id);
   renameSync(join(sandbox.root, 'aside'), join(sandbox.project, 'CLAUDE.md'));
   await sandbox.snapshot(['save']);
-  expect((await health()).check('losses')?.level).toBe('ok');
+  const back = await health();
+  expect(back.check('losses')?.level).toBe('ok');
+  // The newest backup lacks what was lost, as `cora status` says too.
+  const message = expect.stringMatching(new RegExp(`^The newest backup, ${suspect}, was made while .* newest good backup is from `));
+  expect(back).toMatchObject({ code: 3, result: { health: 'warning' } });
+  expect(back.check('backup')).toMatchObject({ level: 'warning', message, next: 'cora backup now' });
+  expect((await sandbox.cora(['status'])).stdout).toContain(`${suspect}  NOT GOOD`);
+  backup = await sandbox.snapshot(['backup', 'now']);
+  expect((await health()).check('backup')?.level).toBe('ok');
 });
 
 test('runs that failed since the last success are a warning', async () => {

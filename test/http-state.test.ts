@@ -1,7 +1,7 @@
 // `cora serve`: its description, the state it tells, its events and its figures, against a real vault.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -92,7 +92,8 @@ test('health has the five promises, and sees what another Cora did', async () =>
   expect(before.promises.map(({ name }) => name)).toEqual(['durable', 'verified', 'sealed', 'offsite', 'drilled']);
   const of = ({ promises }: Promises, name: string) => promises.find((one) => one.name === name)!;
   expect(of(before, 'durable')).toMatchObject({ kept: true, next: null });
-  expect(of(before, 'verified')).toMatchObject({ kept: null, at: null, next: 'cora verify' });
+  // A backup is read back before it is claimed, and the list of snapshots calls it verified too.
+  expect(of(before, 'verified')).toMatchObject({ kept: true, next: null, text: expect.stringContaining('was read back when it was made') });
   expect(of(before, 'offsite')).toMatchObject({ kept: null });
   expect((await sandbox.cora(['verify'])).code).toBe(0);
   expect((await sandbox.cora(['drill', '--json'])).code).toBe(0);
@@ -206,4 +207,27 @@ test('at most sixteen listen, and who leaves makes room', async () => {
       return one.statusCode;
     })
     .toBe(200);
+});
+
+test('a backup that was made while something was lost is not what the promises stand on, and not all is well', async () => {
+  type State = {
+    readonly level: string;
+    readonly checks: readonly { readonly name: string; readonly level: string }[];
+    readonly promises: readonly object[];
+  };
+  const { stamp } = (await server.get<{ backups: { stamp: string }[] }>('/admin/backup')).backups.at(-1)!;
+  const log = join(sandbox.project, 'AI_WORK_LOG.md');
+  const text = readFileSync(log);
+  rmSync(log);
+  const made = await sandbox.json(['backup', 'now']);
+  expect(made.code).toBe(3);
+  writeFileSync(log, text);
+  await sandbox.snapshot(['save']);
+  const state = await server.get<State>('/api/v1/health');
+  expect(state.level).toBe('warning');
+  expect(state.checks).toContainEqual(expect.objectContaining({ name: 'backup', level: 'warning', next: 'cora backup now' }));
+  const sealed = state.promises.find((one) => 'name' in one && one.name === 'sealed') as { readonly snapshot_id: string; readonly text: string };
+  expect(sealed.text).toMatch(/^The newest good backup \(/);
+  expect(sealed.snapshot_id).not.toBe(made.result['snapshot_id']);
+  expect((await server.get<{ backups: { stamp: string }[] }>('/admin/backup')).backups.map((one) => one.stamp)).toContain(stamp);
 });

@@ -177,10 +177,16 @@ describe('files', () => {
 });
 
 describe('over time', () => {
-  test('the versions of a path are those of cora log', async () => {
+  test('the versions of a path are those of cora log, of a database with its rows', async () => {
     const { result } = await box.json(['log', 'notes.md']);
     const answer = await ready('/api/v1/versions?path=notes.md');
-    expect(rows(answer['versions'])).toEqual(rows(result['versions']).reverse());
+    expect(rows(answer['versions'])).toMatchObject(rows(result['versions']).reverse());
+    expect(rows(answer['versions'])).toMatchObject([{ rows: null, suspect: false }, { rows: null }]);
+    const database = await ready('/api/v1/versions?path=app.db');
+    expect(rows(database['versions'])).toMatchObject([
+      { rows: 3, suspect: false },
+      { rows: 2, suspect: false },
+    ]);
     expect(answer).toMatchObject({ present: true, total: 2 });
     const directory = await ready('/api/v1/versions?path=src');
     expect(rows(directory['changes'])[0]).toMatchObject({ snapshot_id: ids[1], deleted: 1 });

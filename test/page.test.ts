@@ -5,9 +5,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { expect, test } from 'vitest';
 import { lastDays } from '../web/days.ts';
+import { momentsOf } from '../web/format.ts';
 import { readHint } from '../web/hint.ts';
 import { hunksOf } from '../web/hunks.ts';
-import { partsOf, plain } from '../web/visible.ts';
+import { partsOf, plain, plainPath } from '../web/visible.ts';
 
 const dist = join(import.meta.dirname, '..', 'dist');
 const html = readFileSync(join(dist, 'page.html'), 'utf8');
@@ -112,4 +113,22 @@ test('the sources of the page keep to themselves, and make no markup of text', (
     return [...outside, ...markup, ...(text.split('\n').length > 301 ? ['more than 300 lines'] : [])].map((what) => `${name}: ${what}`);
   });
   expect(wrong).toEqual([]);
+});
+
+test.each([
+  [' ', '\\u0020'],
+  ['notes/ plan .md', 'notes/\\u0020plan .md'],
+  ['a /b', 'a\\u0020/b'],
+  ['a  b.md', 'a  b.md'],
+])('blanks at an end of a name on a path are written out: %j', (path, shown) => {
+  expect(plainPath(path)).toBe(shown);
+  expect(plain(path)).toBe(path);
+});
+
+test('moments of one minute are told apart by their seconds, others are not', () => {
+  const [one, two, other] = ['2026-11-20T10:00:05Z', '2026-11-20T10:00:41Z', '2026-11-20T10:01:00Z'] as const;
+  const moment = momentsOf([one, two, other]);
+  expect([moment(one), moment(two)].map((text) => text.slice(-3))).toEqual([':05', ':41']);
+  expect(moment(other)).toMatch(/, \d\d:01$/);
+  expect(momentsOf([one, one, other])(one)).toMatch(/, \d\d:00$/);
 });

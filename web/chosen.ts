@@ -1,4 +1,5 @@
-// What a person picked to bring back: files and directories of one snapshot. Picking from another snapshot begins anew.
+// What a person picked to bring back: files and directories of one snapshot. Picking from another snapshot begins anew. It goes with the
+// tab, as the token does, and outlives a reload.
 
 import { useEffect, useState } from 'preact/hooks';
 import type { PathRef } from './types.ts';
@@ -9,11 +10,31 @@ export type Chosen = {
   readonly whole: boolean;
 };
 
-let chosen: Chosen = { snapshot: '', paths: [], whole: false };
+const NOTHING: Chosen = { snapshot: '', paths: [], whole: false };
+const KEY = 'cora-chosen';
+let chosen: Chosen = kept();
 const listeners = new Set<(state: Chosen) => void>();
+
+/** What the page before a reload had; nothing where that cannot be read. */
+function kept(): Chosen {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(KEY) ?? 'null') as Partial<Chosen> | null;
+    if (typeof found?.snapshot !== 'string' || !Array.isArray(found.paths)) return NOTHING;
+    const paths = found.paths.filter((one) => typeof one?.path === 'string');
+    return { snapshot: found.snapshot, paths, whole: found.whole === true };
+  } catch {
+    return NOTHING;
+  }
+}
 
 function set(next: Chosen): void {
   chosen = next;
+  try {
+    if (next.snapshot === '') sessionStorage.removeItem(KEY);
+    else sessionStorage.setItem(KEY, JSON.stringify(next));
+  } catch {
+    // Ten thousand files may be more than a browser keeps: then a reload begins anew.
+  }
   for (const listener of listeners) listener(chosen);
 }
 

@@ -34,6 +34,15 @@ export const shortDay = (time: string | number): string => SHORT_DAY.format(new 
 
 export const momentOf = (time: string | number): string => `${dayOf(time)}, ${clockOf(time)}`;
 
+const SECONDS = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+/** Names moments of a list: with their seconds where two of them lie in the same minute. */
+export function momentsOf(times: readonly (string | number)[]): (time: string | number) => string {
+  const seen = new Map<string, Set<number>>();
+  for (const time of times) seen.set(momentOf(time), (seen.get(momentOf(time)) ?? new Set()).add(new Date(time).getTime()));
+  return (time) => ((seen.get(momentOf(time))?.size ?? 0) > 1 ? `${dayOf(time)}, ${SECONDS.format(new Date(time))}` : momentOf(time));
+}
+
 export const ageOf = (time: string | number): string => formatAge(Date.now() - new Date(time).getTime());
 
 /** The instant that an id begins with (UTC), or undefined for an id of another form. */

@@ -5,6 +5,6 @@ import type { ComponentChildren } from 'preact';
 import { partsOf } from './visible.ts';
 
 export function Name({ text, of }: { readonly text: string; readonly of?: string }) {
-  const parts: ComponentChildren[] = partsOf(text).map((part, index) => (index % 2 === 1 ? <span class="escape">{part}</span> : part));
+  const parts: ComponentChildren[] = partsOf(text, of === 'path').map((part, index) => (index % 2 === 1 ? <span class="escape">{part}</span> : part));
   return <bdi class={of === undefined ? 'name' : `name ${of}`}>{parts}</bdi>;
 }

@@ -151,6 +151,9 @@ export type Version = {
   readonly gone_in: string | null;
   readonly type: string;
   readonly size: number | null;
+  /** Of a database. */
+  readonly rows: number | null;
+  readonly suspect: boolean;
 };
 
 /** `ready` false: the history is being read for the first time. */

@@ -12,9 +12,13 @@ const PRIVATE = /[\ue000-\uf8ff]/g;
 
 const code = (character: string): string => `${MARK}\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}${MARK}`;
 
+/** Blanks at either end of a name are not seen, and a name of blanks alone would be none. */
+const EDGE_BLANKS = /(?<=^|\/) +| +(?=\/|$)/g;
+
 /** The text in parts; the odd ones are escapes. */
-export function partsOf(text: string): string[] {
-  const shown = text.replace(PRIVATE, code).replace(INVISIBLE, code);
+export function partsOf(text: string, isPath = false): string[] {
+  const named = text.replace(PRIVATE, code).replace(INVISIBLE, code);
+  const shown = isPath ? named.replace(EDGE_BLANKS, (blanks) => code(' ').repeat(blanks.length)) : named;
   return escapeSteering(
     shown,
     (unit) => `${MARK}${unit < 0x100 ? `\\x${unit.toString(16).padStart(2, '0')}` : `\\u${unit.toString(16)}`}${MARK}`,
@@ -23,3 +27,5 @@ export function partsOf(text: string): string[] {
 
 /** For attributes, which have no parts. */
 export const plain = (text: string): string => partsOf(text).join('');
+
+export const plainPath = (path: string): string => partsOf(path, true).join('');

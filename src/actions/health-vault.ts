@@ -46,12 +46,18 @@ export function goodBackups(vault: Vault, refs: readonly SnapshotRef[], now: num
   return found;
 }
 
-/** Whether the newest good backup is young enough. */
-export function backupAge(newest: GoodBackup | undefined, maxAge: number, now: number): HealthCheck {
+/** Whether the newest good backup is young enough, and whether one that is not good came after it. */
+export function backupAge(vault: Vault, refs: readonly SnapshotRef[], newest: GoodBackup | undefined, maxAge: number, now: number): HealthCheck {
   if (newest === undefined) return critical('backup', 'There is no good backup', 'cora backup now', 'too_old');
   const age = now - timeOfId(newest.ref.id);
   const from = `The newest good backup is from ${formatAge(Math.max(0, age))} (${newest.ref.id})`;
   if (age > maxAge) return critical('backup', `${from}; at most ${spanOf(maxAge)} is allowed`, 'cora backup now', 'too_old');
+  const last = refs.findLast((ref) => ref.kind === 'backup' && isPast(ref, now));
+  if (last !== undefined && last.id !== newest.ref.id) {
+    if (tryReport(vault, last)?.status === 'suspect')
+      return warning('backup', `The newest backup, ${last.id}, was made while something was lost. ${from}`, 'cora backup now');
+    return warning('backup', `The newest backup, ${last.id}, is not good. ${from}`, `cora show ${last.id}`);
+  }
   return newest.report.status === 'complete' ? ok('backup', from) : note('backup', `${from} and is not complete`, `cora show ${newest.ref.id}`);
 }
 

@@ -102,7 +102,7 @@ async function checksOf(vault: Vault, { project, location, machine, timers, maxA
   const newest = refs.at(-1);
   const newestReport = newest === undefined ? undefined : tryReport(vault, newest);
   return [
-    attempt('backup', () => backupAge(good[0], maxAge ?? config.health.maxAge, now)),
+    attempt('backup', () => backupAge(vault, refs, good[0], maxAge ?? config.health.maxAge, now)),
     attempt('readable', () => newestReadable(vault, newestBackup)),
     ...(deep && newestBackup !== undefined ? [await verified(location, newestBackup.id, ctx)] : []),
     attempt('chain', () => chainWhole(vault, ctx, deep)),

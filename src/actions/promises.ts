@@ -19,8 +19,15 @@ export type KeptPromise = {
   readonly next: string | undefined;
 };
 
-/** What is known of the newest backup. */
-export type NewestBackup = { readonly id: string; readonly time: number; readonly isSealed: boolean };
+/** What is known of the newest good backup; of the newest one where none is good. */
+export type NewestBackup = {
+  readonly id: string;
+  readonly time: number;
+  readonly isGood: boolean;
+  /** No other backup, good or not, came after it. */
+  readonly isNewest: boolean;
+  readonly isSealed: boolean;
+};
 
 /** A run that the ledger tells of; times in milliseconds since 1970. */
 type Run = { readonly id: string; readonly time: number; readonly ok: boolean };
@@ -59,7 +66,14 @@ function durable({ lastSave, lastBackup, maxAge, now }: PromiseFacts): KeptPromi
   return { name: 'durable', kept, at: newest.time, id: newest.id, text, next: kept ? undefined : 'cora save' };
 }
 
-function verified({ lastVerify, now }: PromiseFacts): KeptPromise {
+/** A backup is read back, every byte of it, before it is claimed: that is a verification as good as a later one. */
+function verified({ lastVerify, newestBackup, now }: PromiseFacts): KeptPromise {
+  const isFresher = newestBackup?.isGood === true && lastVerify?.ok !== false && newestBackup.time > (lastVerify?.time ?? 0);
+  if (newestBackup !== undefined && isFresher) {
+    const { id, time } = newestBackup;
+    const text = `${id} was read back when it was made, ${formatAge(now - time)}, and was whole`;
+    return { name: 'verified', kept: true, at: time, id, text, next: undefined };
+  }
   if (lastVerify === undefined)
     return { name: 'verified', kept: undefined, at: undefined, id: undefined, text: 'Nothing was read back since it was made', next: 'cora verify' };
   const { id, time, ok } = lastVerify;
@@ -68,17 +82,11 @@ function verified({ lastVerify, now }: PromiseFacts): KeptPromise {
 }
 
 function sealed({ newestBackup, now }: PromiseFacts): KeptPromise {
-  if (newestBackup === undefined)
-    return {
-      name: 'sealed',
-      kept: undefined,
-      at: undefined,
-      id: undefined,
-      text: 'There is no backup that could be sealed',
-      next: 'cora backup now',
-    };
-  const { id, time, isSealed } = newestBackup;
-  const text = `The newest backup (${formatAge(now - time)}) ${isSealed ? 'can be changed by nobody' : 'can be changed and deleted'}`;
+  const none = { name: 'sealed', at: undefined, id: undefined, next: 'cora backup now' } as const;
+  if (newestBackup === undefined) return { ...none, kept: undefined, text: 'There is no backup that could be sealed' };
+  if (!newestBackup.isGood) return { ...none, kept: false, text: 'No backup is good' };
+  const { id, time, isNewest, isSealed } = newestBackup;
+  const text = `The newest ${isNewest ? '' : 'good '}backup (${formatAge(now - time)}) ${isSealed ? 'can be changed by nobody' : 'can be changed and deleted'}`;
   return { name: 'sealed', kept: isSealed, at: time, id, text, next: isSealed ? undefined : 'cora protect' };
 }
 

@@ -9,7 +9,7 @@ import { CoraError } from '../base/errors.ts';
 import type { Entry } from '../format/file-list.ts';
 import type { DatabaseReport } from '../format/report.ts';
 import { onPath } from '../os/long-path.ts';
-import { readReport, type SnapshotRef } from '../vault/catalog.ts';
+import { readReport, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import type { History } from '../vault/history.ts';
 import { sideOf } from './diff.ts';
 import { type ContentDiff, contentDiff } from './diff-content.ts';
@@ -24,9 +24,26 @@ export type PathVersions = {
   readonly versions: readonly Version[];
   readonly newest: SnapshotRef | undefined;
   readonly present: boolean;
+  readonly isDatabase: boolean;
   /** Where it was a directory: newest first. */
   readonly changes: readonly ChangesBelow[] | undefined;
 };
+
+/** What tells one version of a path from the next, beside its moment and size. */
+export type VersionMark = {
+  /** Of a database, in all its tables; undefined for what is none. */
+  readonly rows: number | undefined;
+  /** Something critical was missing, here or elsewhere, when it was first saved. */
+  readonly isSuspect: boolean;
+};
+
+/** Reads a report a version, and only where the newest snapshot that has the path calls it a database. */
+export function markVersions(view: VaultView, path: Bytes, isDatabase: boolean, versions: readonly Version[]): readonly VersionMark[] {
+  return versions.map(({ first }) => ({
+    rows: isDatabase ? databasesOf(tryReport(view.vault, first)?.databases ?? []).get(path)?.rows : undefined,
+    isSuspect: view.facts(first).status === 'suspect',
+  }));
+}
 
 /** Snapshots that changed something below a directory, of which the newest are told. */
 const CHANGES = 200;
@@ -45,6 +62,7 @@ export function pathVersions(view: VaultView, { history }: Past, path: Bytes): P
       versions,
       newest,
       present: versions[0]?.last.id === newest?.id,
+      isDatabase: versions[0] !== undefined && databasesOf(tryReport(view.vault, versions[0].last)?.databases ?? []).has(path),
       changes: isDirectory ? (await changesOf(history, path)).slice(-CHANGES).reverse() : undefined,
     };
   });

@@ -97,6 +97,12 @@ describe.skipIf(whyNoBrowser !== undefined)(`at the page${whyNoBrowser === undef
     await tabTo(page, /^button Show the plan/);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'The plan' }).waitFor();
+    // What was chosen outlives a reload, and the plan is made anew.
+    await page.reload();
+    await tabTo(page, /^button Show the plan/);
+    await said(/notes\/plan\.md/);
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'The plan' }).waitFor();
     await said(/notes\/plan\.md/);
     expect(existsSync(at('notes/plan.md'))).toBe(false);
     // The second yes: the word.
@@ -118,6 +124,19 @@ describe.skipIf(whyNoBrowser !== undefined)(`at the page${whyNoBrowser === undef
     await page.keyboard.press('Enter');
     await said(/It is taken back/);
     expect(existsSync(at('notes/plan.md'))).toBe(false);
+    await page.getByRole('heading', { name: 'It was brought back, and taken back again' }).waitFor();
+    // The same once more is a restore, and is called one.
+    await tabTo(page, /^button Show what restoring it once more would do/);
+    await page.keyboard.press('Enter');
+    await said(/This restores once more/);
+    await tabTo(page, /^input\[text\] Type redo to go on/);
+    await page.keyboard.type('redo');
+    await tabTo(page, /^button Restore it once more/);
+    await page.keyboard.press('Enter');
+    await said(/It is restored once more/);
+    await page.getByRole('heading', { name: 'It is back' }).waitFor();
+    expect(readFileSync(at('notes/plan.md'), 'utf8')).toBe('# The plan\n\nOne.\n');
+    expect(await page.evaluate("sessionStorage.getItem('cora-chosen')")).toBe(null);
     expect(await page.evaluate('location.href')).not.toContain(server.token);
   });
 

@@ -108,7 +108,7 @@ const at = (word: string, time: string) => ({ title: `${word}: ${momentOf(time)}
 export function Said({ row }: { readonly row: Pick<SnapshotRow, 'label' | 'note'> }) {
   const said = [row.label, row.note].filter((text) => typeof text === 'string' && text !== '') as string[];
   return said.length === 0 ? null : (
-    <span class="said">
+    <span class="said" title={said.map(plain).join('  ')}>
       {said.map((text) => (
         <Name key={text} text={text} />
       ))}

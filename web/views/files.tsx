@@ -11,7 +11,7 @@ import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { Roster, useRowHeight } from '../parts/roster.tsx';
 import { go, href, pathFields, pathOf, type Route, replace } from '../route.ts';
 import type { PathRef, TreeEntry, TreePage } from '../types.ts';
-import { plain } from '../visible.ts';
+import { plainPath } from '../visible.ts';
 import { SearchField } from './timeline.tsx';
 
 const PAGE = 200;
@@ -104,7 +104,7 @@ function FileRow({ entry, whole, ticked, address, onTick }: FileRowProps) {
   const shown = whole ? entry.path : (entry.name ?? entry.path.slice(entry.path.lastIndexOf('/') + 1));
   return (
     <div class="file">
-      <input type="checkbox" checked={ticked} onChange={onTick} tabIndex={-1} aria-label={`Choose ${plain(shown)}`} />
+      <input type="checkbox" checked={ticked} onChange={onTick} tabIndex={-1} aria-label={`Choose ${plainPath(shown)}`} />
       <Icon name={ICONS[entry.type] ?? 'file'} />
       <a href={address} tabIndex={-1} class="file-name">
         <Name text={shown} of="path" />

@@ -14,7 +14,7 @@ import { ProblemBox, Waiting } from '../parts/problem.tsx';
 import { Roster, useRowHeight } from '../parts/roster.tsx';
 import { go, href, pathFields, type Route, replace } from '../route.ts';
 import type { FindPage, Found } from '../types.ts';
-import { plain } from '../visible.ts';
+import { plainPath } from '../visible.ts';
 import { SearchField } from './timeline.tsx';
 
 const PAGE = 100;
@@ -89,7 +89,7 @@ function FoundRow({ found, onBring }: { readonly found: Found; readonly onBring:
       <span class="file-time">
         last seen <Age time={found.last_seen.time} />
       </span>
-      <button type="button" onClick={onBring} aria-label={`Bring back ${plain(found.path)}`}>
+      <button type="button" onClick={onBring} aria-label={`Bring back ${plainPath(found.path)}`}>
         <Icon name="restore" /> <span>Bring back</span>
       </button>
     </div>

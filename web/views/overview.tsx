@@ -15,7 +15,7 @@ import { DayStrip } from '../parts/strip.tsx';
 import { go, href } from '../route.ts';
 import type { Health, LossPage, RunPage, SnapshotList, SnapshotRow, TimelineColumns } from '../types.ts';
 import type { ActionDone } from '../types-restore.ts';
-import { plain } from '../visible.ts';
+import { plain, plainPath } from '../visible.ts';
 import { Checks, Looking, Promises } from './promises.tsx';
 
 const NEWEST = 6;
@@ -152,7 +152,7 @@ function Losses() {
               <button
                 type="button"
                 class="primary"
-                aria-label={`Bring back ${plain(loss.path)}`}
+                aria-label={`Bring back ${plainPath(loss.path)}`}
                 onClick={() => {
                   if (loss.path === '.') chooseAll(loss.last_good ?? '');
                   else choose(loss.last_good ?? '', [loss]);

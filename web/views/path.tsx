@@ -5,10 +5,10 @@ import { formatBytes } from '../../src/base/units.ts';
 import { announce } from '../announce.ts';
 import { download, get, pathQuery } from '../api.ts';
 import { choose, keyOfPath } from '../chosen.ts';
-import { counted, momentOf, timeOfId } from '../format.ts';
+import { counted, momentsOf, timeOfId } from '../format.ts';
 import { asApiError, useLoad, whenReady } from '../load.ts';
 import { Name } from '../name.tsx';
-import { Age } from '../parts/badges.tsx';
+import { Age, Badge } from '../parts/badges.tsx';
 import { DiffText } from '../parts/diff-text.tsx';
 import { Icon } from '../parts/icons.tsx';
 import { ProblemBox, Waiting } from '../parts/problem.tsx';
@@ -29,6 +29,7 @@ export function PathView({ route }: { readonly route: Route }) {
   const facts = answer.data;
   const versions = facts?.versions ?? [];
   const newest = versions[0];
+  const moment = momentsOf(versions.map(({ first }) => first.time));
   const b = route.fields.get('b') ?? (facts?.present === false ? (newest === undefined ? undefined : newest.last.snapshot_id) : NOW);
   const fallback = b === NOW ? newest : versions[1];
   const a = route.fields.get('a') ?? at ?? (fallback === undefined ? undefined : fallback.last.snapshot_id);
@@ -64,9 +65,9 @@ export function PathView({ route }: { readonly route: Route }) {
               <span>newer</span>
             </p>
             <ol class="versions">
-              <VersionRow version={undefined} file={file} a={a} b={b} onPick={pick} />
+              <VersionRow version={undefined} file={file} a={a} b={b} moment={moment} onPick={pick} />
               {versions.map((version) => (
-                <VersionRow key={version.first.snapshot_id} version={version} file={file} a={a} b={b} onPick={pick} />
+                <VersionRow key={version.first.snapshot_id} version={version} file={file} a={a} b={b} moment={moment} onPick={pick} />
               ))}
             </ol>
             {facts.next === null ? null : (
@@ -92,7 +93,7 @@ export function PathView({ route }: { readonly route: Route }) {
             ) : b === undefined ? (
               <p class="empty">There is one version only.</p>
             ) : (
-              <Difference file={file} a={a} b={b} nameOf={(id) => nameOf(id, versions)} />
+              <Difference file={file} a={a} b={b} nameOf={(id) => nameOf(id, versions, moment)} />
             )}
           </section>
         </div>
@@ -117,13 +118,14 @@ type VersionRowProps = {
   readonly file: PathRef;
   readonly a: string | undefined;
   readonly b: string | undefined;
+  readonly moment: (time: string | number) => string;
   readonly onPick: (next: { a?: string; b?: string; see?: string }) => void;
 };
 
 /** As in the histories of wikis: one mark for the older side, one for the newer. */
-function VersionRow({ version, file, a, b, onPick }: VersionRowProps) {
+function VersionRow({ version, file, a, b, moment, onPick }: VersionRowProps) {
   const id = version === undefined ? NOW : version.last.snapshot_id;
-  const said = version === undefined ? 'The project now' : momentOf(version.first.time);
+  const said = version === undefined ? 'The project now' : moment(version.first.time);
   const bring = (): void => {
     choose(id, [file]);
     go(href('restore'));
@@ -139,7 +141,12 @@ function VersionRow({ version, file, a, b, onPick }: VersionRowProps) {
         <input type="radio" name="b" checked={id === b} onChange={() => onPick({ b: id, see: 'diff' })} aria-label={`Newer side: ${said}`} />
       </span>
       <span class="version-when">
-        <strong>{said}</strong>
+        <strong>{said}</strong>{' '}
+        {version?.suspect === true && (
+          <Badge icon="suspect" tone="suspect" title="Something critical was lost when it was saved">
+            Suspect
+          </Badge>
+        )}
         <span class="hint">{version === undefined ? 'not a snapshot' : factsOf(version)}</span>
       </span>
       {version === undefined ? null : (
@@ -151,9 +158,10 @@ function VersionRow({ version, file, a, b, onPick }: VersionRowProps) {
   );
 }
 
-function factsOf({ size, snapshots, gone_in }: Version): string {
+function factsOf({ size, rows, snapshots, gone_in }: Version): string {
   const facts = [
     ...(size === null ? [] : [formatBytes(size)]),
+    ...(rows === null ? [] : [counted(rows, 'row')]),
     `in ${counted(snapshots, 'snapshot')}`,
     ...(gone_in === null ? [] : ['gone after it']),
   ];
@@ -161,11 +169,11 @@ function factsOf({ size, snapshots, gone_in }: Version): string {
 }
 
 /** A version is called by the moment since which it was so, as in the list. */
-function nameOf(id: string, versions: readonly Version[]): string {
+function nameOf(id: string, versions: readonly Version[], moment: (time: string | number) => string): string {
   if (id === NOW) return 'The project now';
   const version = versions.find(({ first, last }) => last.snapshot_id === id || first.snapshot_id === id);
   const time = version?.first.time ?? timeOfId(id);
-  return time === undefined ? id : momentOf(time);
+  return time === undefined ? id : moment(time);
 }
 
 type DifferenceProps = { readonly file: PathRef; readonly a: string; readonly b: string; readonly nameOf: (id: string) => string };

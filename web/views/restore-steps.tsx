@@ -184,11 +184,20 @@ export function Confirm({ plan, busy, word, onApply, onBack }: ConfirmProps) {
 
 export function Done({ done, onAgain }: { readonly done: RestoreDone; readonly onAgain: () => void }) {
   const heading = useFocus();
+  const [since, setSince] = useState<Direction>();
   return (
     <>
       <section class="card done">
         <h2 ref={heading} tabIndex={-1}>
-          <Icon name={done.complete ? 'verified' : 'warn'} /> {done.complete ? 'It is back' : 'It is back, but not all of it'}
+          {since === 'undo' ? (
+            <>
+              <Icon name="restore" /> It was brought back, and taken back again
+            </>
+          ) : (
+            <>
+              <Icon name={done.complete ? 'verified' : 'warn'} /> {done.complete ? 'It is back' : 'It is back, but not all of it'}
+            </>
+          )}
         </h2>
         <p class="lead">
           {counted(done.files, 'file')}, {formatBytes(done.bytes)}
@@ -213,15 +222,19 @@ export function Done({ done, onAgain }: { readonly done: RestoreDone; readonly o
           Restore something else
         </button>
       </section>
-      {done.in_place ? <Undo /> : null}
+      {done.in_place ? <Undo onDone={setSince} /> : null}
     </>
   );
 }
 
-/** The newest restore in place taken back (or done once more), with a plan of its own first. */
-export function Undo() {
+type Direction = UndoPlan['direction'];
+
+/** The newest restore in place taken back, or done once more where it was taken back, with a plan of its own first. */
+export function Undo({ onDone }: { readonly onDone?: (direction: Direction) => void }) {
   const [plan, setPlan] = useState<UndoPlan>();
-  const [state, setState] = useState<'idle' | 'busy' | 'done'>('idle');
+  const [state, setState] = useState<'idle' | 'busy'>('idle');
+  /** What was done here last. */
+  const [last, setLast] = useState<Direction>();
   const [failed, setFailed] = useState<ApiError>();
   const run = async (work: () => Promise<void>): Promise<void> => {
     setState('busy');
@@ -244,30 +257,34 @@ export function Undo() {
       await post('restore/undo', { token: from.token, ...yes });
       touch();
       setPlan(undefined);
-      setState('done');
+      setState('idle');
+      setLast(from.direction);
+      onDone?.(from.direction);
     });
   return (
     <section class="card" aria-labelledby="undo-title">
-      <h2 id="undo-title">Undo the last restore</h2>
-      {state === 'done' ? <p role="status">It is taken back: what was there before is there again.</p> : null}
+      <h2 id="undo-title">{last === 'undo' ? 'Do the last restore once more' : 'Undo the last restore'}</h2>
+      {last === undefined ? null : (
+        <p role="status">{last === 'undo' ? 'It is taken back: what was there before is there again.' : 'It is restored once more.'}</p>
+      )}
       {failed === undefined ? null : <ProblemBox error={failed} />}
       {plan === undefined ? (
         <p class="actions">
           <button type="button" disabled={state === 'busy'} onClick={() => void look()}>
-            Show what undo would do
+            {last === 'undo' ? 'Show what restoring it once more would do' : 'Show what undo would do'}
           </button>
         </p>
       ) : (
         <>
           <p>
-            {plan.direction === 'redo' ? 'Restores once more' : 'Takes back the restore of'} <code>{plan.snapshot_id}</code>:{' '}
-            {counted(plan.entries, 'entry changes', 'entries change')} places
+            {plan.direction === 'redo' ? 'The last restore was taken back already. This restores once more' : 'Takes back the restore of'}{' '}
+            <code>{plan.snapshot_id}</code>: {counted(plan.entries, 'entry changes', 'entries change')} places
             {plan.databases.length === 0 ? '' : `, ${counted(plan.databases.length, 'database')} among them`}.
           </p>
           <Confirm
             plan={plan}
             busy={state === 'busy'}
-            word="Take it back"
+            word={plan.direction === 'redo' ? 'Restore it once more' : 'Take it back'}
             onApply={(yes) => void undo(plan, yes)}
             onBack={() => setPlan(undefined)}
           />

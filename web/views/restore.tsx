@@ -12,7 +12,7 @@ import { Icon } from '../parts/icons.tsx';
 import { ProblemBox } from '../parts/problem.tsx';
 import { href } from '../route.ts';
 import type { RestoreDone, RestorePlan } from '../types-restore.ts';
-import { plain } from '../visible.ts';
+import { plainPath } from '../visible.ts';
 import { Confirm, Done, PlanShown, Undo, type Yes } from './restore-steps.tsx';
 
 type Step =
@@ -173,7 +173,7 @@ function ChosenList({ chosen }: { readonly chosen: Chosen }) {
         {chosen.paths.map((file) => (
           <li key={keyOfPath(file)}>
             <Name text={file.path} of="path" />
-            <button type="button" class="small" onClick={() => toggle(chosen.snapshot, file)} aria-label={`Leave out ${plain(file.path)}`}>
+            <button type="button" class="small" onClick={() => toggle(chosen.snapshot, file)} aria-label={`Leave out ${plainPath(file.path)}`}>
               Leave out
             </button>
           </li>

@@ -77,7 +77,8 @@ async function answerTo(route: Route, input: Input, asked: Asked, { serving, gon
   const { session, events, turns, tickets } = serving;
   const { command } = route;
   const told = route.inTurn === true || route.events === true;
-  const { monitor, notes, problems } = monitorOf(run, command ?? '', told ? events : undefined, session.ctx.now);
+  const name = route.told ?? command ?? '';
+  const { monitor, notes, problems } = monitorOf(run, name, told ? events : undefined, session.ctx.now);
   // Who changes something may go: it is done to its end all the same, and the events tell it.
   const leaves = told ? new AbortController().signal : gone;
   const signal = AbortSignal.any([session.ctx.signal, leaves]);
@@ -104,7 +105,7 @@ async function answerTo(route: Route, input: Input, asked: Asked, { serving, gon
     if (answer === undefined) throw new CoraError('internal', `${route.path} gave no answer`);
     return answer;
   };
-  const begun = told ? () => announced(work, run, command, serving) : work;
+  const begun = told ? () => announced(work, run, name, serving) : work;
   return route.free === true ? begun() : route.inTurn === true ? turns.turn(begun) : turns.look(begun);
 }
 

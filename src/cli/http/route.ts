@@ -54,6 +54,8 @@ type Spec<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodObject> =
   readonly about: string;
   /** The command it stands for, for the run log; none where it is not about a project. */
   readonly command?: string;
+  /** What the events call it, where the command alone could be another. */
+  readonly told?: string;
   readonly params?: P;
   readonly query?: Q;
   /** Of a POST. Unknown fields are refused: make it a strict object. */

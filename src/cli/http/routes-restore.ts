@@ -226,6 +226,7 @@ function undoRoutes(): readonly Route[] {
     method: 'POST',
     path: '/api/v1/restore/undo',
     summary: 'Take the last restore back',
+    told: 'restore --undo',
     about: 'As cora restore --undo: what is there is saved first. Done twice it restores once more. 409 as for /api/v1/restore/apply.',
     command: 'restore',
     inTurn: true,

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { viewOf } from '../../actions/view.ts';
 import { compileSearch, type KnownPath } from '../../actions/view-paths.ts';
-import { diffVersions, hunksOf, pathVersions, type VersionDiff } from '../../actions/view-versions.ts';
+import { diffVersions, hunksOf, markVersions, pathVersions, type VersionDiff } from '../../actions/view-versions.ts';
 import { type Bytes, fromText } from '../../base/bytes.ts';
 import { contentDocument, databaseDocument } from '../render-diff.ts';
 import { damagedDocument } from '../render-travel.ts';
@@ -60,7 +60,17 @@ export const VERSION_ROUTES: readonly Route[] = [
       newest: ref.nullable(),
       total: count,
       next: text.nullable(),
-      versions: z.array(z.object({ ...entryFields, first: ref, last: ref, snapshots: count, gone_in: text.nullable() })),
+      versions: z.array(
+        z.object({
+          ...entryFields,
+          first: ref,
+          last: ref,
+          snapshots: count,
+          gone_in: text.nullable(),
+          rows: count.nullable().describe('of a database: in all its tables'),
+          suspect: z.boolean().describe('something critical was missing when it was first saved'),
+        }),
+      ),
       changes: z.array(z.object({ ...ref.shape, created: count, changed: count, deleted: count })).nullable(),
       damaged,
     }),
@@ -70,8 +80,9 @@ export const VERSION_ROUTES: readonly Route[] = [
       const past = await view.past(PATIENCE);
       const nothing = { present: false, newest: null, total: 0, next: null, versions: [], changes: null, damaged: [] };
       if (past === undefined) return { data: { ready: false, indexing: null, ...bytesFields('path', path), ...nothing } };
-      const { versions, newest, present, changes } = await pathVersions(view, past, path);
+      const { versions, newest, present, isDatabase, changes } = await pathVersions(view, past, path);
       const page = pageOf(versions, query);
+      const marks = markVersions(view, path, isDatabase, page.items);
       return {
         data: {
           ready: true,
@@ -81,12 +92,14 @@ export const VERSION_ROUTES: readonly Route[] = [
           newest: newest === undefined ? null : refOf(newest),
           total: page.total,
           next: page.next,
-          versions: page.items.map((one) => ({
+          versions: page.items.map((one, nth) => ({
             ...entryOf(one.entry),
             first: refOf(one.first),
             last: refOf(one.last),
             snapshots: one.snapshots,
             gone_in: one.goneIn?.id ?? null,
+            rows: marks[nth]?.rows ?? null,
+            suspect: marks[nth]?.isSuspect === true,
           })),
           changes: changes?.map(({ ref: of, ...counts }) => ({ ...refOf(of), ...counts })) ?? null,
           damaged: damagedDocument(past.history.damaged),

@@ -4,10 +4,12 @@
 
 import { statSync } from 'node:fs';
 import { z } from 'zod';
-import { type KeptPromise, promisesOf } from '../../actions/promises.ts';
+import { goodBackups } from '../../actions/health-vault.ts';
+import { type KeptPromise, type NewestBackup, promisesOf } from '../../actions/promises.ts';
 import { toText } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
 import { run } from '../../os/run.ts';
+import { listSnapshots } from '../../vault/catalog.ts';
 import { NAMES, parseId, snapshotDirectory, timeOfId } from '../../vault/layout.ts';
 import { openLocated, type VaultLocation } from '../../vault/locate.ts';
 import type { Project } from '../../vault/project.ts';
@@ -108,7 +110,7 @@ async function look(project: Project, location: VaultLocation, session: Session)
     lastBackup: run(status.last_backup),
     lastVerify: run(status.last_verify),
     lastDrill: drill === null ? undefined : { id: drill.snapshot_id, time: drill.time, ok: drill.outcome === 'ok', whole: drill.whole },
-    newestBackup: status.last_backup === null ? undefined : sealOf(location, status.last_backup.snapshot_id),
+    newestBackup: newestBackup(location, status.last_backup, session.ctx.now()),
     remotes: (status.offsite ?? []).map(({ place, current, newest }) => ({
       place,
       current,
@@ -120,13 +122,16 @@ async function look(project: Project, location: VaultLocation, session: Session)
   return { health: healthSchema.parse(health), status, promises, document };
 }
 
-/** Undefined where it is gone. */
-function sealOf(location: VaultLocation, text: string): { readonly id: string; readonly time: number; readonly isSealed: boolean } | undefined {
-  const id = parseId(text);
+/** The newest good one; where none is good, the newest; undefined where it is gone. */
+function newestBackup(location: VaultLocation, last: z.output<typeof lastRun>, now: number): NewestBackup | undefined {
+  if (last === null) return undefined;
+  const vault = openLocated(location);
+  const good = last.ok ? parseId(last.snapshot_id) : goodBackups(vault, listSnapshots(vault), now, 1)[0]?.ref.id;
+  const id = good ?? parseId(last.snapshot_id);
   if (id === undefined) return undefined;
   const ref = { id, kind: 'backup', directory: snapshotDirectory('backup', id), sequence: undefined } as const;
   if (statSync(`${location.path}/${ref.directory}`, { throwIfNoEntry: false }) === undefined) return undefined;
-  return { id, time: timeOfId(id), isSealed: protectionsOf(openLocated(location), [ref]).get(ref) === 'kernel' };
+  return { id, time: timeOfId(id), isGood: good !== undefined, isNewest: last.ok, isSealed: protectionsOf(vault, [ref]).get(ref) === 'kernel' };
 }
 
 type Document = {
