@@ -148,7 +148,9 @@ test('beside the project nothing live is touched, and no way leads out of it', a
   expect(await ok('restore/apply', { token: aside.token, confirm: 'restore' })).toMatchObject({ in_place: false, pre_restore_snapshot: null });
   expect([read('a.txt'), read(`.cora-restore-side/${id}/a.txt`)]).toEqual(['live\n', 'one\n']);
   symlinkSync('/tmp', at('out'));
-  for (const into of ['../elsewhere', '/tmp/elsewhere', 'out/elsewhere', '.git/x', '.cora-restore/x', '.'])
+  symlinkSync('nowhere', join(sandbox.project, 'dangling'));
+  symlinkSync('round', join(sandbox.project, 'round'));
+  for (const into of ['../elsewhere', '/tmp/elsewhere', 'out/elsewhere', '.git/x', '.cora-restore/x', '.', 'dangling', 'dangling/x', 'round'])
     expect(await refused('restore/plan', { snapshot: id, into }), into).toMatch(/^409 (?:refused|target_not_empty)/);
   const later = await ok<Plan>('restore/plan', { snapshot: id, into: 'later/on' });
   symlinkSync('/tmp', at('later'));

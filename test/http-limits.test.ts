@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage, request } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -111,6 +111,42 @@ test('a body of 100 MB is refused while it comes, however its length is said', {
   expect((await server.get<{ backups: unknown[] }>('/admin/backup')).backups).toEqual([]);
 });
 
+test('connections that are held open without a token make room for who asks', { timeout: 30_000 }, async () => {
+  const held: Socket[] = [];
+  const hold = () => {
+    const socket = connect(port(), '127.0.0.1');
+    socket.on('error', () => undefined);
+    // Half of a request, and who is cut off comes again.
+    socket.on('close', () => !stopped && setTimeout(hold, 20));
+    socket.write('GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: ');
+    held.push(socket);
+  };
+  let stopped = false;
+  const agent = new Agent({ keepAlive: true, maxSockets: 6 });
+  try {
+    for (let number = 0; number < 150; number++) hold();
+    await pause(500);
+    for (let number = 0; number < 20; number++) {
+      const begun = performance.now();
+      expect(await status(number % 2 === 0 ? agent : false, { Authorization: `Bearer ${server.token}` })).toBe('200');
+      expect(performance.now() - begun).toBeLessThan(4000);
+    }
+  } finally {
+    stopped = true;
+    agent.destroy();
+    for (const socket of held) socket.destroy();
+  }
+});
+
+test('requests under another name are bounded too, and take nothing from those that may ask', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  const all = count(await Promise.all(Array.from({ length: 500 }, () => status(agent, { Host: 'evil.example' }))));
+  expect(Object.keys(all).toSorted()).toEqual(['403', '429']);
+  expect(await status(agent, { Authorization: `Bearer ${server.token}` })).toBe('200');
+  expect((await server.ask('/', { token: false })).status).toBe(200);
+  agent.destroy();
+});
+
 test('what is no HTTP, and headers without end, are answered and cut off', async () => {
   const say = (text: string) =>
     new Promise<string>((resolve) => {
@@ -129,6 +165,9 @@ test('what is no HTTP, and headers without end, are answered and cut off', async
   expect(await say(`${two}Host: evil.example\r\n\r\n`)).toMatch(/^HTTP\/1\.1 40[03] /);
   expect(await say('GET http://127.0.0.1/api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')).toMatch(/^HTTP\/1\.1 403 /);
   expect(await say('GET /api/v1/health HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 403 /);
+  const answered = (line: string) => say(`GET /api/v1/health HTTP/1.1\r\n${line}Connection: close\r\n\r\n`);
+  for (const line of ['', 'Host: 127.0.0.1:99999\r\n', 'Host: [::1]:65536\r\n'])
+    expect(await answered(line), line).toMatch(/^HTTP\/1\.1 403 [\s\S]*application\/problem\+json[\s\S]*http_forbidden/);
   // Two lengths are how one request is hidden in another.
   expect(await say(`POST /admin/backup HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`)).toMatch(
     /^HTTP\/1\.1 400 /,

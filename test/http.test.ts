@@ -156,6 +156,11 @@ test('a second start takes the same token, and a unix socket is for its owner al
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect((await again.ask('/api/v1/health')).status).toBe(200);
   expect((await sandbox.json(['serve', '--socket', path])).error.code).toBe('refused');
+  const long = await sandbox.json(['serve', '--socket', join(sandbox.root, 'x'.repeat(120))]);
+  expect({ code: long.code, error: long.error }).toMatchObject({
+    code: 2,
+    error: { code: 'usage', message: expect.stringContaining('the system takes 107') },
+  });
   await again.stop();
   expect(existsSync(path)).toBe(false);
   expect(readFileSync(server.tokenFile, 'utf8')).toBe(`${server.token}\n`);

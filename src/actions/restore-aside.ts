@@ -3,7 +3,7 @@
 
 import { chownSync, lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { type Bytes, bytes, fromBuffer, fsPath, joinBytes, printable, toText } from '../base/bytes.ts';
-import { CoraError } from '../base/errors.ts';
+import { CoraError, errnoOf } from '../base/errors.ts';
 import { exists, writeNewFile } from '../os/files.ts';
 
 const ASIDE = '.cora-restore-side';
@@ -60,10 +60,21 @@ function realParents(path: Bytes): Bytes {
   const missing: string[] = [];
   for (let at: string = path; ; ) {
     // By lstat: a link that leads nowhere is there, and what is written through it lands where it points.
-    if (exists(toText(bytes(at))))
-      return joinBytes(fromBuffer(realpathSync(fsPath(bytes(at)), { encoding: 'buffer' })), missing.toReversed().join('/'));
+    if (exists(toText(bytes(at)))) return joinBytes(realOf(bytes(at)), missing.toReversed().join('/'));
     const slash = at.lastIndexOf('/');
     missing.push(at.slice(slash + 1));
     at = at.slice(0, slash) || '/';
+  }
+}
+
+/** @throws CoraError refused for a link that leads nowhere, or round and round */
+function realOf(path: Bytes): Bytes {
+  try {
+    return fromBuffer(realpathSync(fsPath(path), { encoding: 'buffer' }));
+  } catch (error) {
+    throw new CoraError('refused', `${printable(path)} leads nowhere (${errnoOf(error) ?? 'unknown error'}): nothing was planned`, {
+      hint: 'name a new directory, not below such a link',
+      cause: error,
+    });
   }
 }

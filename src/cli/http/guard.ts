@@ -3,11 +3,13 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { failureLimit, rateLimit } from './limits.ts';
 import { type Refusal, refusal } from './problem.ts';
 
 /** Names that reach this machine alone. A page of another name that resolves to it (DNS rebinding) is none of them. */
-const HOST = /^(?:127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,5})?$/i;
+const HOST = /^(?:127\.0\.0\.1|\[::1\]|localhost)(?::(\d{1,5}))?$/i;
+const PORTS = 65_535;
 const BEARER = /^Bearer +([A-Za-z0-9_-]{1,200})$/i;
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST']);
 
@@ -17,6 +19,8 @@ export const OPEN: ReadonlySet<string> = new Set(['GET /', 'HEAD /', 'GET /favic
 export type Guard = {
   /** Undefined where the request may go on. */
   refuse(request: IncomingMessage): Refusal | undefined;
+  /** Whether a request with the token has come over it. */
+  isKnown(socket: Socket): boolean;
   /** The answer to a code that was wrong. */
   wrongCode(address: string): Refusal;
 };
@@ -26,19 +30,27 @@ export function openGuard(token: string, tokenFile: string, now: () => number): 
   const expected = digest(token);
   const requests = rateLimit(now);
   const failures = failureLimit(now);
+  // A page elsewhere that sends requests takes none from who asks here.
+  const foreigners = rateLimit(now);
+  const known = new WeakSet<Socket>();
   const failed = (address: string) => {
     const wait = failures.failed(address);
     return wait === undefined ? undefined : tooMany('Too many wrong tokens', wait);
   };
   return {
     wrongCode: (address) => failed(address) ?? unauthorized('This is not the code, or it was used', 'start cora serve again, or paste the token'),
+    isKnown: (socket) => known.has(socket),
     refuse(request) {
       const refused = refuseForeign(request);
-      if (refused !== undefined) return refused;
+      if (refused !== undefined) {
+        const wait = foreigners.taken(addressOf(request));
+        return wait === undefined ? refused : tooMany('Too many requests', wait);
+      }
       const { method = '', url = '' } = request;
       const address = addressOf(request);
       const given = BEARER.exec(request.headers.authorization ?? '')?.[1];
       const isRight = given !== undefined && timingSafeEqual(digest(given), expected);
+      if (isRight) known.add(request.socket);
       // Who has the token and who has not do not wait for each other.
       const wait = requests.taken(isRight ? 'token' : address);
       if (wait !== undefined) return tooMany('Too many requests', wait);
@@ -61,7 +73,9 @@ function refuseForeign(request: IncomingMessage): Refusal | undefined {
   const { headers, rawHeaders, method = '', url = '' } = request;
   const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length;
   const host = headers.host ?? '';
-  if (hosts !== 1 || !HOST.test(host)) return forbidden('This name is not served here', 'use 127.0.0.1, [::1] or localhost');
+  const named = HOST.exec(host);
+  if (hosts !== 1 || named === null || Number(named[1] ?? 0) > PORTS)
+    return forbidden('This name is not served here', 'use 127.0.0.1, [::1] or localhost');
   // Else a request says where it goes twice, and differently.
   if (!url.startsWith('/')) return forbidden('The target of the request is no path', null);
   if (headers.origin !== undefined && headers.origin.toLowerCase() !== `http://${host.toLowerCase()}`)

@@ -11,6 +11,8 @@ export type Place = { readonly port: number } | { readonly socket: string } | { 
 
 export type Listening = { readonly url: string | undefined; readonly socket: string | undefined };
 
+/** Of a path in a socket address, without the NUL that ends it (unix(7)). */
+const PATH_BYTES = 107;
 /** systemd's first descriptor (sd_listen_fds(3)). */
 const FIRST_FD = 3;
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1']);
@@ -29,7 +31,10 @@ export function inheritedPlace(env: (name: string) => string | undefined, pid: n
 
 /** @throws CoraError refused where somebody else listens there, or a given socket is no loopback; io */
 export async function listenAt(server: Server, place: Place): Promise<Listening> {
-  if ('socket' in place) await removeStale(place.socket);
+  if ('socket' in place) {
+    requireShort(place.socket);
+    await removeStale(place.socket);
+  }
   const where = 'port' in place ? { host: '127.0.0.1', port: place.port } : 'fd' in place ? { fd: place.fd } : { path: place.socket };
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(notListening(error, place)));
@@ -52,6 +57,15 @@ export async function listenAt(server: Server, place: Place): Promise<Listening>
     });
   const host = address.address.includes(':') ? `[${address.address}]` : address.address;
   return { url: `http://${host}:${address.port}/`, socket: undefined };
+}
+
+/** @throws CoraError usage */
+function requireShort(path: string): void {
+  const length = Buffer.byteLength(path);
+  if (length <= PATH_BYTES) return;
+  throw new CoraError('usage', `The path of the socket has ${length} bytes, and the system takes ${PATH_BYTES}`, {
+    hint: 'name a shorter path with --socket, such as one below /run/user',
+  });
 }
 
 function notListening(error: Error, place: Place): CoraError {

@@ -16,8 +16,9 @@ import type { Session } from '../command.ts';
 import { openTurns } from '../mcp/turns.ts';
 import { buildApp } from './app.ts';
 import { isTooLarge, sendRefusal } from './body.ts';
+import { boundConnections } from './connections.ts';
 import { openEvents } from './events.ts';
-import { openGuard } from './guard.ts';
+import { type Guard, openGuard } from './guard.ts';
 import { keepView } from './keep-view.ts';
 import { forgive, type Lag, watchLag } from './lag.ts';
 import { type Listening, listenAt, type Place } from './listen.ts';
@@ -82,7 +83,7 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
     void listener(request, response);
   };
   const lag = watchLag();
-  const servers = places.map(() => openServer(onRequest, lag));
+  const servers = places.map(() => openServer(onRequest, guard, lag));
   const ended = new AbortController();
   try {
     const listening: Listening[] = [];
@@ -102,7 +103,7 @@ export async function serve(session: Session, { places, idleMs, ready }: ServeOp
   }
 }
 
-function openServer(onRequest: (request: IncomingMessage, response: ServerResponse) => void, lag: Lag): Server {
+function openServer(onRequest: (request: IncomingMessage, response: ServerResponse) => void, guard: Guard, lag: Lag): Server {
   const server = createServer({
     headersTimeout: HEADERS_MS,
     requestTimeout: REQUEST_MS,
@@ -110,10 +111,12 @@ function openServer(onRequest: (request: IncomingMessage, response: ServerRespon
     connectionsCheckingInterval: CHECK_MS,
     maxHeaderSize: HEADER_BYTES,
     keepAlive: true,
+    // The guard refuses a request without one, and says why.
+    requireHostHeader: false,
   });
   forgive(server, HEADERS_MS, REQUEST_MS, lag);
-  server.maxConnections = MOST_CONNECTIONS;
   const answering = new WeakSet<Socket>();
+  boundConnections(server, MOST_CONNECTIONS, (socket) => answering.has(socket) || guard.isKnown(socket));
   const take = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     answering.add(socket);

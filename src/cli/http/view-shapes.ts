@@ -5,11 +5,12 @@ import { z } from 'zod';
 import { type VaultView, viewOf } from '../../actions/view.ts';
 import type { SnapshotCard } from '../../actions/view-snapshots.ts';
 import { type Hunk, listedPath } from '../../actions/view-versions.ts';
-import { type Bytes, base64Of, bytes, fromText, isText, toText } from '../../base/bytes.ts';
+import { type Bytes, base64Of, fromText, isText, toText } from '../../base/bytes.ts';
 import { CoraError } from '../../base/errors.ts';
 import type { Session } from '../command.ts';
 import { entryDocument, refDocument } from '../render-travel.ts';
 import type { Document } from '../results.ts';
+import { pathFromBase64 } from './fields.ts';
 
 /** Entries of one page. */
 export const PAGE = 200;
@@ -84,7 +85,9 @@ export function askedPath({
 }): Bytes | undefined {
   if (raw !== undefined) {
     if (path !== undefined) throw new CoraError('usage', 'The query has path and path_base64', { hint: 'give one of them' });
-    return listedPath(bytes(Buffer.from(raw, 'base64').toString('latin1')));
+    const exact = pathFromBase64(raw);
+    if (exact === undefined) throw new CoraError('usage', 'path_base64 is no path', { hint: 'send what an answer gave as path_base64' });
+    return listedPath(exact);
   }
   return path === undefined ? undefined : listedPath(fromText(path));
 }
