@@ -6,6 +6,7 @@ import { formatBytes } from '../base/units.ts';
 import type { Report } from '../format/report.ts';
 import { readRuns } from '../os/run-log.ts';
 import { walSize } from '../source/databases.ts';
+import type { SnapshotRef } from '../vault/catalog.ts';
 import { readInitRecord } from '../vault/init-record.ts';
 import type { Vault } from '../vault/vault.ts';
 import { critical, type HealthCheck, note, ok, warning } from './health-check.ts';
@@ -31,15 +32,15 @@ export function walSizes(root: Bytes, report: Report | undefined, most: number):
   return warning('wal', message, `end the program that reads it for so long, then: sqlite3 ${huge.path} "PRAGMA wal_checkpoint(TRUNCATE)"`);
 }
 
-export function lossesOpen(vault: Vault): HealthCheck {
-  const { length } = lossesOf(vault);
+export function lossesOpen(vault: Vault, refs: readonly SnapshotRef[]): HealthCheck {
+  const { length } = lossesOf(vault, refs);
   if (length > 0)
     return critical(
       'losses',
       `${length === 1 ? 'Something critical is' : `${length} critical things are`} lost since the last good save`,
       'cora lost',
     );
-  if (isFrozen(vault)) return warning('losses', 'What was lost was put back since the last save, and no save has seen it yet', 'cora save');
+  if (isFrozen(vault, refs)) return warning('losses', 'What was lost was put back since the last save, and no save has seen it yet', 'cora save');
   return ok('losses', 'Nothing critical is lost');
 }
 

@@ -107,7 +107,7 @@ async function checksOf(vault: Vault, { project, location, machine, timers, maxA
     ...(deep && newestBackup !== undefined ? [await verified(location, newestBackup.id, ctx)] : []),
     attempt('chain', () => chainWhole(vault, ctx, deep)),
     attempt('verify', () => lastVerify(lines, refs)),
-    attempt('losses', () => lossesOpen(vault)),
+    attempt('losses', () => lossesOpen(vault, refs)),
     attempt('size', () => sizeDrop(vault, good)),
     attempt('space', () => freeSpace(vault, config.health.minFree)),
     attempt('seal', () => sealsHold(vault, refs)),

@@ -26,7 +26,7 @@ export function baselineOf(vault: Vault, old: Tree | undefined): Baseline {
   if (old !== undefined && typeof noted === 'object' && noted !== null) {
     return { id: old.snapshot, watch: new Map(Object.entries(noted).map(([path, watched]) => [bytes(path), watched as Watched])) };
   }
-  const saves = readableSaves(vault);
+  const saves = readableSaves(vault, listSnapshots(vault));
   const last = saves.next().value;
   if (last === undefined) return { id: undefined, watch: new Map() };
   const watch = new Map(watchedIn(vault, last));
@@ -74,17 +74,20 @@ function watchedOf(vault: Vault, loss: LossReport): Watched {
 type Readable = { readonly ref: SnapshotRef; readonly report: Report };
 
 /** Newest first. */
-function* readableSaves(vault: Vault): Generator<Readable, undefined> {
-  for (const ref of listSnapshots(vault).reverse()) {
+function* readableSaves(vault: Vault, refs: readonly SnapshotRef[]): Generator<Readable, undefined> {
+  for (const ref of refs.toReversed()) {
     const report = ref.kind === 'save' ? tryReport(vault, ref) : undefined;
     if (report !== undefined) yield { ref, report };
   }
   return undefined;
 }
 
-/** The report of the newest save that has a readable one. */
-export function newestSave(vault: Vault): Report | undefined {
-  return readableSaves(vault).next().value?.report;
+/**
+ * The report of the newest save that has a readable one.
+ * @param refs of `listSnapshots`, for who has them: to list thousands takes a while
+ */
+export function newestSave(vault: Vault, refs: readonly SnapshotRef[] = listSnapshots(vault)): Report | undefined {
+  return readableSaves(vault, refs).next().value?.report;
 }
 
 function watchedIn(vault: Vault, { ref, report }: Readable): WatchList {

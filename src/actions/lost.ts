@@ -4,7 +4,7 @@ import { type Bytes, bytes, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
 import { CoraError } from '../base/errors.ts';
 import type { LossReport, Report } from '../format/report.ts';
-import { resolveSnapshot, tryReport } from '../vault/catalog.ts';
+import { resolveSnapshot, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { appendLine, readHead } from '../vault/chain.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -31,16 +31,16 @@ export function listLost(
   return { vault, losses: lossesOf(vault) };
 }
 
-/** What the newest save found lost, and nobody accepted or restored since. */
-export function lossesOf(vault: Vault): readonly LossReport[] {
-  const last = newestSave(vault);
+/** What the newest save found lost, and nobody accepted or restored since. @param refs as for `newestSave` */
+export function lossesOf(vault: Vault, refs?: readonly SnapshotRef[]): readonly LossReport[] {
+  const last = newestSave(vault, refs);
   return last?.losses === undefined ? [] : unsettledLosses(vault, last.losses, last.snapshot_id);
 }
 
 /** True while a loss stands: then nothing old may be cleaned up, because it may be the last that holds what was lost. */
-export function isFrozen(vault: Vault): boolean {
+export function isFrozen(vault: Vault, refs?: readonly SnapshotRef[]): boolean {
   // A restore settles a loss only when the next save has seen the file.
-  return (newestSave(vault)?.losses?.length ?? 0) > 0;
+  return (newestSave(vault, refs)?.losses?.length ?? 0) > 0;
 }
 
 /**

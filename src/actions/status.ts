@@ -10,7 +10,7 @@ import { exists, freeBytes } from '../os/files.ts';
 import { readRuns } from '../os/run-log.ts';
 import { listSnapshots, type SnapshotRef, tryReport } from '../vault/catalog.ts';
 import { type ChainLine, findLast } from '../vault/chain.ts';
-import { NAMES, parseId, timeOfId } from '../vault/layout.ts';
+import { NAMES, parseId, snapshotDirectory, timeOfId } from '../vault/layout.ts';
 import { openLocated, requireOwn, type VaultLocation } from '../vault/locate.ts';
 import { lostSeals, protectionsOf } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -95,6 +95,7 @@ export async function status(
   const vault = openLocated(location);
   requireOwn(vault, project);
   const refs = listSnapshots(vault);
+  const backups = refs.filter(({ kind }) => kind === 'backup');
   const vaultFacts = {
     path: vault.root,
     exists: true,
@@ -112,19 +113,14 @@ export async function status(
     lastTorture: lastTorture(vault),
     saves: refs.filter(({ kind }) => kind === 'save').length,
     fallbacks: refs.filter(({ kind }) => kind === 'fallback').length,
-    backups: refs.filter(({ kind }) => kind === 'backup').length,
-    sealed: [
-      ...protectionsOf(
-        vault,
-        refs.filter(({ kind }) => kind === 'backup'),
-      ).values(),
-    ].filter((protection) => protection === 'kernel').length,
+    backups: backups.length,
+    sealed: [...protectionsOf(vault, backups).values()].filter((protection) => protection === 'kernel').length,
     ...overTime(vault, refs, ctx.now()),
     failures,
-    losses: lossesOf(vault),
-    frozen: isFrozen(vault),
+    losses: lossesOf(vault, refs),
+    frozen: isFrozen(vault, refs),
   };
-  return { ...result, warnings: warningsOf(result, vault, ctx.now()) };
+  return { ...result, warnings: warningsOf(result, vault, backups, ctx.now()) };
 }
 
 /** A save that found nothing to do is a success as well: its time counts, its id is the snapshot it found. */
@@ -144,9 +140,12 @@ function isGoodSnapshot(vault: Vault, kind: SnapshotKind, line: ChainLine): bool
   return report !== undefined && isGood(report);
 }
 
-function reportOf(vault: Vault, kind: SnapshotKind, id: string): Report | undefined {
-  const ref = listSnapshots(vault).find((one) => one.kind === kind && one.id === id);
-  return ref === undefined ? undefined : tryReport(vault, ref);
+/** A snapshot's own directory is looked at: a list of all of them costs a moment where there are thousands. */
+function reportOf(vault: Vault, kind: SnapshotKind, text: string): Report | undefined {
+  const id = parseId(text);
+  if (id === undefined) return undefined;
+  const directory = snapshotDirectory(kind, id);
+  return exists(`${vault.root}/${directory}/${NAMES.sums}`) ? tryReport(vault, { id, kind, directory, sequence: undefined }) : undefined;
 }
 
 function lastVerify(vault: Vault): LastRun | undefined {
@@ -178,7 +177,7 @@ function failureWarnings({ count, last, pushesWithoutSave }: Failures): { messag
   return warnings;
 }
 
-function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: number): StatusResult['warnings'] {
+function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, backups: readonly SnapshotRef[], now: number): StatusResult['warnings'] {
   const warnings: { message: string; next: string }[] = [];
   const warn = (message: string, next: string): void => {
     warnings.push({ message, next });
@@ -211,10 +210,7 @@ function warningsOf(result: Omit<StatusResult, 'warnings'>, vault: Vault, now: n
   if (newest !== undefined && timeOfId(newest) > now + DAY) warn('The newest snapshot is dated in the future', 'check the clock (date)');
   if (result.vault.sameDisk) warn('The vault lies on the same disk as the project', 'name a vault on another disk with --vault');
   if (result.vault.freeBytes < LITTLE_SPACE) warn(`The vault's disk has only ${formatBytes(result.vault.freeBytes)} left`, 'free space on it');
-  const lost = lostSeals(
-    vault,
-    listSnapshots(vault).filter(({ kind }) => kind === 'backup'),
-  ).length;
+  const lost = lostSeals(vault, backups).length;
   if (lost > 0) warn(`${lost === 1 ? 'A backup has' : `${lost} backups have`} lost the immutable flag`, 'cora protect');
   const losses = result.losses.length;
   if (losses > 0) warn(`${losses === 1 ? 'Something critical is' : `${losses} critical things are`} lost since the last good save`, 'cora lost');
