@@ -161,6 +161,46 @@ describe.skipIf(why !== undefined)(`a real systemd${why === undefined ? '' : ` (
     expect((await result('timers remove --seal coratest'))['files']).toHaveLength(3);
   });
 
+  test('cora serve is started by the first connection, saves, backs up and restores within the limits of its unit, and goes again', async () => {
+    expect(await result('serve --install --port 4711')).toMatchObject({ code: 0, timers: ['cora-serve.socket'], listen: '127.0.0.1:4711' });
+    const active = async (unit: string) => (await machine.run(`systemctl is-active ${unit}`)).stdout.trim();
+    expect([await active('cora-serve.socket'), await active('cora-serve.service')]).toEqual(['active', 'inactive']);
+    // No curl on some machines.
+    const client = `import json, sys, urllib.request, urllib.error
+token = open('/var/backups/cora-test/ledger/http-token').read().strip()
+def ask(path, body=None, auth=token):
+    data = None if body is None else json.dumps(body).encode()
+    headers = {'Authorization': 'Bearer ' + auth, 'Content-Type': 'application/json'}
+    try:
+        return json.load(urllib.request.urlopen(urllib.request.Request('http://127.0.0.1:4711' + path, data, headers)))
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+print(json.dumps(eval(sys.stdin.read())))`;
+    const ask = async (expression: string): Promise<Record<string, unknown>> => {
+      const text = await machine.must(`printf %s ${quoted(expression)} | python3 -c ${quoted(client.replaceAll("'", `'"'"'`))}`);
+      return JSON.parse(text) as Record<string, unknown>;
+    };
+    expect(await ask('ask("/api/v1/health", None, "x")')).toMatchObject({ status: 401, code: 'http_unauthorized' });
+    expect(await active('cora-serve.service')).toBe('active');
+    expect(await ask('ask("/api/v1/health")')).toMatchObject({ project: 'cora-test', root: '/srv/cora-test' });
+    expect(await ask('ask("/admin/backup", {})')).toMatchObject({ validated: true, validation_errors: [] });
+    await machine.must('cd /srv/cora-test && cp tracked /root/before && echo spoilt > tracked');
+    expect(
+      await ask('ask("/api/v1/restore/apply", {"token": ask("/api/v1/restore/plan", {"paths": ["tracked"]})["token"], "confirm": "restore"})'),
+    ).toMatchObject({
+      complete: true,
+      in_place: true,
+    });
+    await machine.must('cmp /root/before /srv/cora-test/tracked');
+    expect(await machine.must('stat -c %U /srv/cora-test/tracked')).toBe('coratest\n');
+    await machine.must('systemctl stop cora-serve.service');
+    expect(await machine.must('systemctl show -p Result --value cora-serve.service')).toBe('success\n');
+    expect(await ask('ask("/api/v1/status")')).toMatchObject({ project: { name: 'cora-test' } });
+    expect(await result('serve --remove')).toMatchObject({ code: 0 });
+    expect(await active('cora-serve.socket')).toBe('inactive');
+    expect(await machine.must('ls /etc/systemd/system')).not.toContain('cora-serve');
+  });
+
   test('status finds a disabled timer and a failed run', async () => {
     await machine.must('systemctl disable --now cora-backup.timer');
     const disabled = await result('timers status');
