@@ -349,6 +349,21 @@ test('what is damaged, or cleaned up just now, is said and not made up; what is 
   expect(await server.get(`/api/v1/snapshots/${ids[1]}/text?path=notes.md`)).toMatchObject({ size: 17 });
 });
 
+test('a backup of another tool is listed, verified by its name, and elsewhere told what it is and how it comes back', async () => {
+  const old = join(box.root, 'old');
+  mkdirSync(old);
+  writeFileSync(join(old, 'notes.md'), 'of another tool\n');
+  expect((await execute('tar', ['-czf', join(old, 'cortex-20260101-120000.tar.gz'), '-C', old, 'notes.md'])).code).toBe(0);
+  expect((await box.cora(['adopt', old])).code).toBe(0);
+  const id = 'cortex-20260101-120000';
+  expect(rows((await server.get('/api/v1/snapshots?kind=adopted'))['snapshots'])).toMatchObject([{ snapshot_id: id, kinds: ['adopted'] }]);
+  for (const path of ['', '/tree', '/text?path=notes.md', '/content?path=notes.md', '/changes']) {
+    const answer = await server.ask(`/api/v1/snapshots/${id}${path}`);
+    expect([path, answer.status, answer.json()]).toMatchObject([path, 409, { code: 'refused', next: `cora restore ${id} --to DIR` }]);
+  }
+  expect((await server.post('/api/v1/verify', { snapshot: id })).status).toBe(200);
+});
+
 type Schema = Parameters<typeof z.fromJSONSchema>[0];
 type Described = { readonly responses: Readonly<Record<string, { readonly content: Readonly<Record<string, { readonly schema: Schema }>> }>> };
 type OpenApi = { readonly paths: Readonly<Record<string, { readonly get?: Described }>> };

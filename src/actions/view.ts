@@ -6,7 +6,9 @@
 import { statSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import type { Context } from '../base/context.ts';
+import { CoraError } from '../base/errors.ts';
 import { namesIn } from '../os/files.ts';
+import { listAdopted } from '../vault/adopted.ts';
 import { resolveAmong, type SnapshotRef } from '../vault/catalog.ts';
 import { CatalogWatch } from '../vault/catalog-watch.ts';
 import type { ChainLine } from '../vault/chain.ts';
@@ -155,9 +157,16 @@ export class VaultView {
     return this.#flags.flags;
   }
 
-  /** The snapshot that a person names (see `resolveSnapshot`). @throws CoraError unknown_snapshot, ambiguous_snapshot */
+  /** The snapshot that a person names (see `resolveSnapshot`). @throws CoraError unknown_snapshot, ambiguous_snapshot, refused for one of another tool */
   resolve(name: string, now: number): SnapshotRef {
-    return resolveAmong({ refs: this.refs, tell: (ref) => this.#told(ref) }, name, now);
+    try {
+      return resolveAmong({ refs: this.refs, tell: (ref) => this.#told(ref) }, name, now);
+    } catch (error) {
+      // It is in the list, so it is not called unknown.
+      if (listAdopted(this.vault).snapshots.some(({ id }) => id === name))
+        throw new CoraError('refused', `${name} was made by another tool: what is in it is not listed`, { hint: `cora restore ${name} --to DIR` });
+      throw error;
+    }
   }
 
   #told(ref: SnapshotRef) {

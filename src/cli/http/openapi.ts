@@ -64,7 +64,8 @@ function operationOf(route: Route, isOpen: boolean): Json {
   const codes = [
     ...ALWAYS,
     ...(route.method === 'POST' ? [409, 413, 415] : []),
-    ...(route.params === undefined ? [] : [404]),
+    // 409: a backup of another tool, of which little is told.
+    ...(route.params === undefined ? [] : [404, 409]),
     ...(route.failures ?? []),
   ];
   const failures = [...new Set(codes)].toSorted((a, b) => a - b);
