@@ -243,6 +243,8 @@ async function judge(tree, point, tests) {
   const seconds = () => Math.round((Date.now() - begun) / 1000);
   let asked = 0;
   let spent = 0;
+  /** Files whose tests need those before them: they are asked as a whole, after all others. */
+  const whole = new Set();
   for (let at = 0, size = 2; at < tests.length; at += size, size = Math.min(16, size * 2)) {
     if (spent > Number(values.budget)) break;
     const batch = tests.slice(at, at + size);
@@ -256,15 +258,34 @@ async function judge(tree, point, tests) {
     if (failed === undefined && run.ended) continue;
     const named = failed === undefined ? undefined : batch.find(({ file, name }) => file === failed.file && name === failed.name);
     // A machine that is busy fails tests too, and some tests need those before them: what failed must pass without the mutant.
-    if (!(await passesAlone(tree, named === undefined ? batch : [named], named !== undefined && !/timed out|Timeout/i.test(failed?.why ?? ''))))
+    if (!(await passesAlone(tree, named === undefined ? batch : [named], named !== undefined && !/timed out|Timeout/i.test(failed?.why ?? '')))) {
+      if (named !== undefined) whole.add(named.file);
       continue;
+    }
     const by = failed === undefined ? 'it never ended' : `${failed.file}: ${failed.name}`;
     return { state: 'caught', asked, by, why: failed?.why, seconds: seconds() };
+  }
+  for (const file of whole) {
+    tree.choose(point.number);
+    const run = await vitest(tree, [file, '--bail=1'], 600);
+    tree.choose(-1);
+    const failed = run.tests.find(({ state }) => state === 'failed');
+    if (run.ended && failed === undefined) continue;
+    if (!(await passesWhole(tree, file))) continue;
+    return { state: 'caught', asked, by: `${file}: ${failed?.name ?? 'it never ended'}`, why: failed?.why, seconds: seconds() };
   }
   return { state: asked === 0 ? 'not asked' : 'survived', asked, of: tests.length, seconds: seconds() };
 }
 
 const only = (batch) => [...new Set(batch.map(({ file }) => file)), '--bail=1', '-t', `^(?:${batch.map(({ name }) => escaped(name)).join('|')})$`];
+
+async function passesWhole(tree, file) {
+  if (sound.has(file)) return sound.get(file);
+  const run = await vitest(tree, [file], 900);
+  const passes = run.ended && !run.tests.some(({ state }) => state === 'failed');
+  sound.set(file, passes);
+  return passes;
+}
 
 async function passesAlone(tree, batch, mayRemember) {
   const key = JSON.stringify(batch.map(({ file, name }) => [file, name]));
