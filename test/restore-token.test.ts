@@ -77,6 +77,18 @@ test('ID:path is one path of that snapshot the second time too', async () => {
   expect((await again()).changes).toHaveLength(1);
 });
 
+test('a plan that would do something else with the same live files is refused', async () => {
+  const { ticket, again } = await planned(['a']);
+  const plan = await again();
+  const others = [
+    { modes: plan.modes === 'live' ? ('snapshot' as const) : ('live' as const) },
+    { inPlace: !plan.inPlace },
+    { kind: 'backup' as const },
+  ];
+  for (const other of others) expect(() => requireUnchanged(ticket, { ...plan, ...other }), JSON.stringify(other)).toThrow(/something else/);
+  requireUnchanged(ticket, plan);
+});
+
 test('a live file that was changed, put back with its old time, replaced or removed is refused', async () => {
   const change: Record<string, () => void> = {
     changed: () => writeFileSync(at('a'), 'other'),
