@@ -217,6 +217,16 @@ test('diff: what came, went and changed, between snapshots and against now; exit
   expect((await box.json(['diff', second.id])).result['different']).toBe(false);
   expect(changes((await box.json(['diff', first.id])).result)).toEqual(expected);
   expect(readFileSync(at('keep'), 'utf8')).toBe('keep');
+  // Of two that have the content of the one that went, neither is it under a new name.
+  rmSync(at('new'));
+  for (const twin of ['twin 1', 'twin 2']) writeFileSync(at(twin), 'gone');
+  const third = await box.snapshot(['save']);
+  const twins = await box.json(['diff', second.id, third.id]);
+  expect(rows(twins.result['files']).map(({ path, change, renamed_from: from }) => [path, change, from])).toEqual([
+    ['new', 'deleted', undefined],
+    ['twin 1', 'created', undefined],
+    ['twin 2', 'created', undefined],
+  ]);
 });
 
 /** `box.json` for a command line that ends with paths after `--`. */
