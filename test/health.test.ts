@@ -213,6 +213,20 @@ test('a hook that would not run is a warning', async () => {
   rmSync(join(sandbox.project, '.git/hooks/pre-push'));
 });
 
+test('a check that cannot be made is named, and never left out', async () => {
+  // A file system whose name is no percent code: what no Cora writes.
+  const torture = (extra: string) =>
+    appendLine(sandbox.vault, readHead(sandbox.vault), { kind: 'torture', id: 't', time: new Date().toISOString(), sums: '-', extra });
+  torture('1,100,0,%E0%');
+  const { code, check } = await health();
+  expect({ code, check: check('torture') }).toMatchObject({
+    code: 3,
+    check: { level: 'warning', message: expect.stringContaining('could not be checked') },
+  });
+  torture('1,100,0,ext4');
+  expect((await health()).check('torture')).toMatchObject({ level: 'ok', message: expect.stringContaining('100 faults on ext4') });
+});
+
 test('a drill counts until it is old, failed, or the schema of a database changed', async () => {
   const { id } = await sandbox.snapshot(['save', '-m', 'drilled']);
   const drill = (time: number, word: string) =>
