@@ -158,6 +158,19 @@ test('beside the project nothing live is touched, and no way leads out of it', a
   expect(existsSync('/tmp/on')).toBe(false);
 });
 
+test('a plan of many files is shown by its beginning and its counts, and carried out as a whole', async () => {
+  mkdirSync(at('many'));
+  for (let number = 0; number < 1100; number++) write(`many/${number}`, `${number}`);
+  const { id } = await sandbox.snapshot(['save']);
+  for (let number = 0; number < 1050; number++) rmSync(at(`many/${number}`));
+  const plan = await ok<Plan>('restore/plan', { snapshot: id, paths: ['many'] });
+  expect(plan).toMatchObject({ create: 1050 });
+  const { changes, changes_total: total } = plan as unknown as { readonly changes: readonly object[]; readonly changes_total: number };
+  expect([changes.length, total]).toEqual([1000, 1100]);
+  expect(await ok('restore/apply', { token: plan.token, confirm: 'restore' })).toMatchObject({ complete: true });
+  expect(read('many/1049')).toBe('1049');
+});
+
 test('paths that are no text and paths out of the vault: exact bytes or nothing', async () => {
   const name = Buffer.from([0x66, 0xff, 0x2e, 0x74]);
   const { execFileSync } = await import('node:child_process');

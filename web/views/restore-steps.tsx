@@ -26,7 +26,8 @@ function useFocus() {
 export function PlanShown({ plan }: { readonly plan: RestorePlan }) {
   const heading = useFocus();
   const { live_databases: live, move_aside: aside } = plan;
-  const work = plan.changes.filter(({ action }) => action !== 'keep');
+  const work = plan.changes.filter(({ action }) => action !== 'keep').slice(0, SHOWN);
+  const more = plan.create + plan.replace - work.length;
   return (
     <section class="card" aria-labelledby="plan-title">
       <h2 id="plan-title" ref={heading} tabIndex={-1}>
@@ -65,7 +66,7 @@ export function PlanShown({ plan }: { readonly plan: RestorePlan }) {
               </tr>
             </thead>
             <tbody>
-              {work.slice(0, SHOWN).map(({ path, path_base64, action, size }) => (
+              {work.map(({ path, path_base64, action, size }) => (
                 <tr key={path_base64 ?? path} class={`plan-${action}`}>
                   <th scope="row">
                     <Name text={path} of="path" />
@@ -78,7 +79,7 @@ export function PlanShown({ plan }: { readonly plan: RestorePlan }) {
           </table>
         </section>
       )}
-      {work.length > SHOWN ? <p class="hint">And {grouped(work.length - SHOWN)} more.</p> : null}
+      {more > 0 ? <p class="hint">And {grouped(more)} more.</p> : null}
       {aside.length === 0 ? null : <p class="hint">{counted(aside.length, 'entry', 'entries')} that the snapshot does not hold are moved aside.</p>}
       {live.length === 0 ? null : (
         <div class="box tone-warn">

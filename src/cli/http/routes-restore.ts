@@ -26,6 +26,8 @@ import { type Answer, type Call, type Route, route } from './route.ts';
 const WORD = { restore: 'restore', undo: 'undo', redo: 'redo' } as const;
 
 const change = z.object({ action: z.string(), path: z.string(), path_base64: z.string().optional(), size: z.number() });
+/** Of a plan's changes. */
+const SHOWN = 1000;
 const somePath = z.object({ path: z.string(), path_base64: z.string().optional() });
 
 const TOKEN = {
@@ -70,7 +72,8 @@ const plan = route({
     other_deployment: z.string().nullable(),
     live_databases: z.array(z.string()),
     move_aside: z.array(somePath),
-    changes: z.array(change),
+    changes: z.array(change).describe('at most 1,000, those that stay as they are last'),
+    changes_total: z.number(),
     stops_service: z.boolean().describe('the configured command stops it meanwhile: nobody has to say that it is stopped'),
     needs_service_stopped: z.boolean().describe('apply wants confirm_service_stopped or live'),
     notes: z.array(z.string()),
@@ -96,7 +99,7 @@ const plan = route({
     const notes = found.plan.inPlace ? [...call.notes, ...momentsApart(found.plan, project.config)] : call.notes;
     return {
       data: {
-        ...planDocument(found.plan),
+        ...shownPart(planDocument(found.plan)),
         ...serviceFields(found.plan.liveDatabases, project),
         notes,
         token: ticket.token,
@@ -263,6 +266,13 @@ function undoRoutes(): readonly Route[] {
 
 export function restoreRoutes(): readonly Route[] {
   return [plan, apply, ...undoRoutes()];
+}
+
+/** A plan of a hundred thousand files is carried out as it is, and shown by its beginning and its counts. */
+function shownPart({ changes, ...plan }: ReturnType<typeof planDocument>) {
+  const all = changes as readonly { readonly action: string }[];
+  const shown = [...all.filter(({ action }) => action !== 'keep'), ...all.filter(({ action }) => action === 'keep')].slice(0, SHOWN);
+  return { ...plan, changes: shown, changes_total: all.length };
 }
 
 function serviceFields(databases: readonly Bytes[], project: Project): Readonly<Record<string, boolean>> {
