@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isNetworkMount, mountedOn } from '../src/os/mounts.ts';
 import { localDirectoryOf } from '../src/os/rclone-places.ts';
 import { findProgram } from '../src/os/run.ts';
+import { appendLine, readHead } from '../src/vault/chain.ts';
 import { Sandbox } from './support/sandbox.ts';
 
 type Part = { readonly have: number | null; readonly met: boolean; readonly of: readonly { readonly what: string }[]; readonly next: string | null };
@@ -131,6 +132,13 @@ test('a remote that is elsewhere: off-site, locked until a day, met after a dril
   expect(met.rule.immutable.of.map(({ what }) => what)).toContain(`locked at ${far}`);
   const { stdout } = await sandbox.cora(['status']);
   expect(stdout).toContain('3-2-1-1-0 met');
+  // A drill that failed proves nothing, and is an error itself.
+  const time = new Date().toISOString();
+  const chain = join(sandbox.vault, 'ledger/chain.log');
+  const sound = readFileSync(chain);
+  appendLine(sandbox.vault, readHead(sandbox.vault), { kind: 'drill', id: backup.id, time, sums: '-', extra: 'backup,failed,-,all,-,-' });
+  expect((await status()).rule).toMatchObject({ met: false, errors: { have: 1, met: false } });
+  writeFileSync(chain, sound);
   expect(stdout).toContain(`locked until ${until.slice(0, 10)}`);
 
   writeRecord(backup.id, { encryption: 'age' });

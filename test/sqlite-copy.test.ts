@@ -339,6 +339,10 @@ test("tables with their program's own collations and functions are copied, commi
     problem: { code: 'db_unchecked', severity: 'warning' },
     report: { rows: 3, stored: 'copy', check_result: expect.stringMatching(/^ok, but not checked: a \(.*german.*b \(.*own/) },
   });
+  // What can be checked is, and damage there counts.
+  database.exec(`CREATE TABLE d(x, y); CREATE INDEX k ON d(x); INSERT INTO d VALUES (1, 2);
+    UPDATE sqlite_schema SET sql = 'CREATE INDEX k ON d(y)' WHERE name = 'k'`);
+  expect(await capture(path, 'integrity_check')).toMatchObject({ outcome: 'raw', problem: { code: 'db_corrupt' } });
   database.close();
 });
 
