@@ -65,6 +65,8 @@ test('with a fresh backup all is well; what was never set up is a note', async (
     expect.arrayContaining(['drill', 'hook', 'timers', 'disk']),
   );
   expect(check('readable')?.level).toBe('ok');
+  // A save and a checkpoint without the engine lie at the same places; this is no checkpoint.
+  expect((await sandbox.json(['status'])).result['warnings']).not.toContainEqual(expect.objectContaining({ next: 'cora doctor' }));
   const { stdout, code: quiet } = await sandbox.cora(['health', '--quiet']);
   expect({ stdout, quiet }).toEqual({ stdout: '', quiet: 0 });
   expect((await sandbox.cora(['health'])).stdout).toMatch(/^HEALTHY: the newest good backup is from \d+ s ago/);
@@ -177,6 +179,8 @@ test('a loss is critical and ends with 3; put back, it is well after the next sa
   const { code, result, check } = await health();
   expect({ code, state: result.health, check: check('losses') }).toMatchObject({ code: 3, state: 'critical', check: { next: 'cora lost' } });
   const { stdout } = await sandbox.cora(['backup', 'now', '--json']);
+  // Another backup would be suspect too.
+  expect((await health()).check('backup')).toMatchObject({ level: 'warning', next: 'cora lost' });
   const suspect = String((JSON.parse(stdout) as { result: { snapshot_id: string } }).result.snapshot_id);
   renameSync(join(sandbox.root, 'aside'), join(sandbox.project, 'CLAUDE.md'));
   await sandbox.snapshot(['save']);

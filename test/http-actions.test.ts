@@ -150,12 +150,36 @@ test('beside the project nothing live is touched, and no way leads out of it', a
   symlinkSync('/tmp', at('out'));
   symlinkSync('nowhere', join(sandbox.project, 'dangling'));
   symlinkSync('round', join(sandbox.project, 'round'));
-  for (const into of ['../elsewhere', '/tmp/elsewhere', 'out/elsewhere', '.git/x', '.cora-restore/x', '.', 'dangling', 'dangling/x', 'round'])
+  for (const into of [
+    '../elsewhere',
+    '/tmp/elsewhere',
+    'out/elsewhere',
+    '.git/x',
+    '.cora-restore/x',
+    '.',
+    'dangling',
+    'dangling/x',
+    'round',
+    'x'.repeat(300),
+  ])
     expect(await refused('restore/plan', { snapshot: id, into }), into).toMatch(/^409 (?:refused|target_not_empty)/);
   const later = await ok<Plan>('restore/plan', { snapshot: id, into: 'later/on' });
   symlinkSync('/tmp', at('later'));
   expect(await refused('restore/apply', { token: later.token, confirm: 'restore' })).toMatch(/^409 (?:refused|target_not_empty)/);
   expect(existsSync('/tmp/on')).toBe(false);
+});
+
+test('a plan names what stands in the way, and a list of no paths is not everything', async () => {
+  mkdirSync(at('dir'));
+  write('dir/inside.txt', 'saved');
+  const { id } = await sandbox.snapshot(['save']);
+  renameSync(at('dir'), at('away'));
+  symlinkSync('away', at('dir'));
+  const plan = await ok<Plan>('restore/plan', { snapshot: id, paths: ['dir/inside.txt'] });
+  expect(plan).toMatchObject({ create: 0, replace: 0, in_the_way: [{ path: 'dir', reason: expect.stringContaining('move it away first') }] });
+  expect((await sandbox.cora(['restore', id, 'dir/inside.txt', '--dry-run'])).stdout).toContain('in the way: dir, a directory in the snapshot');
+  expect(await refused('restore/plan', { snapshot: id, paths: [] })).toMatch(/^400 usage/);
+  expect(await ok<Plan>('restore/plan', { snapshot: id })).toMatchObject({ snapshot_id: id });
 });
 
 test('a plan of many files is shown by its beginning and its counts, and carried out as a whole', async () => {

@@ -111,14 +111,22 @@ test('a body of 100 MB is refused while it comes, however its length is said', {
   expect((await server.get<{ backups: unknown[] }>('/admin/backup')).backups).toEqual([]);
 });
 
-test('connections that are held open without a token make room for who asks', { timeout: 30_000 }, async () => {
+const LOGIN = 'POST /api/v1/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{';
+const SAVE = LOGIN.replace('login', 'save').replace('\r\nContent-Type', '\r\nAuthorization: Bearer x\r\nContent-Type');
+
+test.each([
+  ['half of the headers', 'GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: '],
+  ['half of a body', LOGIN],
+  ['half of a body that is refused', SAVE],
+  ['nothing', ''],
+])('connections that are held open without a token make room for who asks: %s', { timeout: 30_000 }, async (_what, text) => {
   const held: Socket[] = [];
   const hold = () => {
     const socket = connect(port(), '127.0.0.1');
     socket.on('error', () => undefined);
-    // Half of a request, and who is cut off comes again.
+    // Who is cut off comes again.
     socket.on('close', () => !stopped && setTimeout(hold, 20));
-    socket.write('GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: ');
+    if (text !== '') socket.write(text);
     held.push(socket);
   };
   let stopped = false;

@@ -191,6 +191,8 @@ describe('over time', () => {
     const directory = await ready('/api/v1/versions?path=src');
     expect(rows(directory['changes'])[0]).toMatchObject({ snapshot_id: ids[1], deleted: 1 });
     expect((await server.ask('/api/v1/versions?path=never')).status).toBe(404);
+    for (const path of ['notes.md/x', 'x'.repeat(300)])
+      expect((await server.ask(`/api/v1/versions/diff?a=latest&b=now&path=${path}`)).status, path).toBe(404);
     for (const base64 of ['!!!', '', 'c3JjAA==', 'c3 Jj'])
       expect((await server.ask(`/api/v1/versions?path_base64=${encodeURIComponent(base64)}`)).status, base64).toBe(400);
     expect((await ready(`/api/v1/versions?path_base64=${encodeURIComponent(Buffer.from('src').toString('base64'))}`))['changes']).not.toBe(null);

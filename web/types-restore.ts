@@ -24,6 +24,7 @@ export type RestorePlan = Planned & {
   readonly other_deployment: string | null;
   readonly live_databases: readonly string[];
   readonly move_aside: readonly PathRef[];
+  readonly in_the_way: readonly (PathRef & { readonly reason: string })[];
   readonly notes: readonly string[];
 };
 

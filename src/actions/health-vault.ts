@@ -17,6 +17,7 @@ import { lostSeals } from '../vault/seal.ts';
 import type { Vault } from '../vault/vault.ts';
 import { critical, type HealthCheck, note, ok, warning } from './health-check.ts';
 import { bytesBelow } from './list.ts';
+import { isFrozen } from './lost.ts';
 import { isGood } from './report-state.ts';
 import { checkChain } from './verify-chain.ts';
 
@@ -48,14 +49,16 @@ export function goodBackups(vault: Vault, refs: readonly SnapshotRef[], now: num
 
 /** Whether the newest good backup is young enough, and whether one that is not good came after it. */
 export function backupAge(vault: Vault, refs: readonly SnapshotRef[], newest: GoodBackup | undefined, maxAge: number, now: number): HealthCheck {
-  if (newest === undefined) return critical('backup', 'There is no good backup', 'cora backup now', 'too_old');
+  // While something is lost another backup is SUSPECT as well.
+  const remedy = isFrozen(vault, refs) ? 'cora lost' : 'cora backup now';
+  if (newest === undefined) return critical('backup', 'There is no good backup', remedy, 'too_old');
   const age = now - timeOfId(newest.ref.id);
   const from = `The newest good backup is from ${formatAge(Math.max(0, age))} (${newest.ref.id})`;
-  if (age > maxAge) return critical('backup', `${from}; at most ${spanOf(maxAge)} is allowed`, 'cora backup now', 'too_old');
+  if (age > maxAge) return critical('backup', `${from}; at most ${spanOf(maxAge)} is allowed`, remedy, 'too_old');
   const last = refs.findLast((ref) => ref.kind === 'backup' && isPast(ref, now));
   if (last !== undefined && last.id !== newest.ref.id) {
     if (tryReport(vault, last)?.status === 'suspect')
-      return warning('backup', `The newest backup, ${last.id}, was made while something was lost. ${from}`, 'cora backup now');
+      return warning('backup', `The newest backup, ${last.id}, was made while something was lost. ${from}`, remedy);
     return warning('backup', `The newest backup, ${last.id}, is not good. ${from}`, `cora show ${last.id}`);
   }
   return newest.report.status === 'complete' ? ok('backup', from) : note('backup', `${from} and is not complete`, `cora show ${newest.ref.id}`);

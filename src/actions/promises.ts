@@ -44,6 +44,10 @@ export type PromiseFacts = {
     readonly current: boolean;
     readonly newest: { readonly id: string; readonly time: number } | undefined;
   }[];
+  /** Something critical is lost: until that is looked at, every save and backup is suspect. */
+  readonly isLost: boolean;
+  /** This user may make files immutable. */
+  readonly maySeal: boolean;
   /** Milliseconds: what is older is not durable any more (health.max_age). */
   readonly maxAge: number;
   readonly now: number;
@@ -54,16 +58,17 @@ export function promisesOf(facts: PromiseFacts): readonly KeptPromise[] {
   return [durable(facts), verified(facts), sealed(facts), offsite(facts), drilled(facts)];
 }
 
-function durable({ lastSave, lastBackup, maxAge, now }: PromiseFacts): KeptPromise {
+function durable({ lastSave, lastBackup, isLost, maxAge, now }: PromiseFacts): KeptPromise {
+  const remedy = isLost ? 'cora lost' : 'cora save';
   const good = [lastSave, lastBackup].flatMap((run) => (run?.ok === true ? run : []));
   const newest = good.toSorted((a, b) => b.time - a.time)[0];
   if (newest === undefined) {
     const text = lastSave === undefined && lastBackup === undefined ? 'Nothing is saved yet' : 'The last save and the last backup are not good';
-    return { name: 'durable', kept: false, at: undefined, id: undefined, text, next: 'cora save' };
+    return { name: 'durable', kept: false, at: undefined, id: undefined, text, next: remedy };
   }
   const kept = now - newest.time <= maxAge;
   const text = `The last good snapshot is from ${formatAge(now - newest.time)}`;
-  return { name: 'durable', kept, at: newest.time, id: newest.id, text, next: kept ? undefined : 'cora save' };
+  return { name: 'durable', kept, at: newest.time, id: newest.id, text, next: kept ? undefined : remedy };
 }
 
 /** A backup is read back, every byte of it, before it is claimed: that is a verification as good as a later one. */
@@ -81,13 +86,20 @@ function verified({ lastVerify, newestBackup, now }: PromiseFacts): KeptPromise 
   return { name: 'verified', kept: ok, at: time, id, text, next: ok ? undefined : `cora verify ${id} --deep` };
 }
 
-function sealed({ newestBackup, now }: PromiseFacts): KeptPromise {
-  const none = { name: 'sealed', at: undefined, id: undefined, next: 'cora backup now' } as const;
+function sealed({ newestBackup, isLost, maySeal, now }: PromiseFacts): KeptPromise {
+  const none = { name: 'sealed', at: undefined, id: undefined, next: isLost ? 'cora lost' : 'cora backup now' } as const;
   if (newestBackup === undefined) return { ...none, kept: undefined, text: 'There is no backup that could be sealed' };
   if (!newestBackup.isGood) return { ...none, kept: false, text: 'No backup is good' };
   const { id, time, isNewest, isSealed } = newestBackup;
   const text = `The newest ${isNewest ? '' : 'good '}backup (${formatAge(now - time)}) ${isSealed ? 'can be changed by nobody' : 'can be changed and deleted'}`;
-  return { name: 'sealed', kept: isSealed, at: time, id, text, next: isSealed ? undefined : 'cora protect' };
+  return {
+    name: 'sealed',
+    kept: isSealed,
+    at: time,
+    id,
+    text,
+    next: isSealed ? undefined : maySeal ? 'cora protect' : 'sudo cora timers install --seal "$(id -un)"',
+  };
 }
 
 function offsite({ remotes, now }: PromiseFacts): KeptPromise {

@@ -6,6 +6,9 @@ import { type Bytes, bytes, fromBuffer, fsPath, joinBytes, printable, toText } f
 import { CoraError, errnoOf } from '../base/errors.ts';
 import { exists, writeNewFile } from '../os/files.ts';
 
+/** NAME_MAX and PATH_MAX of Linux, without the NUL. */
+const NAME_BYTES = 255;
+const PATH_BYTES = 4095;
 const ASIDE = '.cora-restore-side';
 /** What git or Cora itself reads as instructions: the record of a restore says what the next run moves where. */
 const KEPT_CLEAR = /(?:^|\/)(?:\.git|\.cora-restore(?!-side(?:\/|$))[^/]*)(?:\/|$)/;
@@ -58,6 +61,10 @@ export function requireWithin(directory: Bytes, within: readonly Bytes[]): Bytes
 
 function realParents(path: Bytes): Bytes {
   const missing: string[] = [];
+  if (path.split('/').some((part) => part.length > NAME_BYTES) || path.length > PATH_BYTES)
+    throw new CoraError('refused', `${printable(path).slice(0, 80)}... is longer than names may be: nothing was planned`, {
+      hint: 'name a shorter one',
+    });
   for (let at: string = path; ; ) {
     // By lstat: a link that leads nowhere is there, and what is written through it lands where it points.
     if (exists(toText(bytes(at)))) return joinBytes(realOf(bytes(at)), missing.toReversed().join('/'));

@@ -145,7 +145,10 @@ function reportOf(vault: Vault, kind: SnapshotKind, text: string): Report | unde
   const id = parseId(text);
   if (id === undefined) return undefined;
   const directory = snapshotDirectory(kind, id);
-  return exists(`${vault.root}/${directory}/${NAMES.sums}`) ? tryReport(vault, { id, kind, directory, sequence: undefined }) : undefined;
+  if (!exists(`${vault.root}/${directory}/${NAMES.sums}`)) return undefined;
+  // Saves and checkpoints lie at the same places.
+  if (kind !== 'backup' && exists(`${vault.root}/${directory}/${NAMES.checkpoint}`) !== (kind === 'fallback')) return undefined;
+  return tryReport(vault, { id, kind, directory, sequence: undefined });
 }
 
 function lastVerify(vault: Vault): LastRun | undefined {

@@ -1,11 +1,11 @@
 // The versions of one path over all snapshots, what differs between two of them, and what differs between two snapshots. Contents are read
 // only for the one path that was asked for.
 
-import { lstatSync } from 'node:fs';
+import { type BigIntStats, lstatSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { type Bytes, joinBytes, printable, toText } from '../base/bytes.ts';
 import type { Context } from '../base/context.ts';
-import { CoraError } from '../base/errors.ts';
+import { CoraError, errnoOf } from '../base/errors.ts';
 import type { Entry } from '../format/file-list.ts';
 import type { DatabaseReport } from '../format/report.ts';
 import { onPath } from '../os/long-path.ts';
@@ -40,7 +40,8 @@ export type VersionMark = {
 /** Reads a report a version, and only where the newest snapshot that has the path calls it a database. */
 export function markVersions(view: VaultView, path: Bytes, isDatabase: boolean, versions: readonly Version[]): readonly VersionMark[] {
   return versions.map(({ first }) => ({
-    rows: isDatabase ? databasesOf(tryReport(view.vault, first)?.databases ?? []).get(path)?.rows : undefined,
+    // A checkpoint without the engine counts none.
+    rows: isDatabase && first.kind !== 'fallback' ? databasesOf(tryReport(view.vault, first)?.databases ?? []).get(path)?.rows : undefined,
     isSuspect: view.facts(first).status === 'suspect',
   }));
 }
@@ -161,9 +162,19 @@ function sameContent(was: Entry, is: Entry, live: boolean): boolean {
   return was.sha256 === is.sha256 && was.pieces === is.pieces ? true : was.mtime === is.mtime;
 }
 
+/** Undefined where nothing is there, also because a file stands where a directory would have to, or no name can be so long. */
+function lookAt(path: Bytes): BigIntStats | undefined {
+  try {
+    return onPath(path, (reachable) => lstatSync(reachable, { bigint: true, throwIfNoEntry: false }));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOTDIR' || errnoOf(error) === 'ENAMETOOLONG') return undefined;
+    throw error;
+  }
+}
+
 /** A path of the project as it is now; undefined where it is not there. Nothing is opened. */
 function liveEntry(project: ProjectFacts, path: Bytes): Entry | undefined {
-  const stat = onPath(joinBytes(project.root, path), (reachable) => lstatSync(reachable, { bigint: true, throwIfNoEntry: false }));
+  const stat = lookAt(joinBytes(project.root, path));
   if (stat === undefined) return undefined;
   const type = stat.isFile() ? 'f' : stat.isDirectory() ? 'd' : stat.isSymbolicLink() ? 'l' : stat.isFIFO() ? 'p' : stat.isSocket() ? 's' : 'c';
   return {

@@ -23,6 +23,7 @@ export function planLines(plan: RestorePlan): string[] {
     ...changes.slice(0, PLAN_LINES).map((change) => `  ${change.action.padEnd(7)} ${name(change.path)}`),
   ];
   if (changes.length > PLAN_LINES) lines.push(`  and ${grouped(changes.length - PLAN_LINES)} more (--json lists all)`);
+  for (const { path, reason } of plan.work.refused.slice(0, PLAN_LINES)) lines.push(`  in the way: ${name(path)}, ${reason}`);
   if (plan.liveDatabases.length > 0) lines.push(`  live databases: ${plan.liveDatabases.map(name).join(', ')}`);
   if (plan.elsewhere !== undefined) lines.push(`Another deployment: ${visible(plan.elsewhere)}`);
   return lines;
@@ -74,6 +75,7 @@ export function planDocument(plan: RestorePlan): Document {
     other_deployment: plan.elsewhere ?? null,
     live_databases: plan.liveDatabases.map(toText),
     move_aside: plan.extras.map((path) => pathFields('path', path)),
+    in_the_way: plan.work.refused.map(({ path, reason }) => ({ ...pathFields('path', path), reason })),
     changes: plan.changes.map((change) => ({ action: change.action, ...pathFields('path', change.path), size: change.size })),
   };
 }

@@ -185,6 +185,24 @@ describe.skipIf(whyNoBrowser !== undefined)(`at the page${whyNoBrowser === undef
     again.close();
   });
 
+  test('of a file that is gone its last content is shown first, also where it had but one', async () => {
+    writeFileSync(at('twice.txt'), 'the first\n');
+    await sandbox.snapshot(['save']);
+    writeFileSync(at('twice.txt'), 'the last\n');
+    await sandbox.snapshot(['save']);
+    for (const name of ['twice.txt', 'kept.txt']) rmSync(at(name));
+    await sandbox.snapshot(['save']);
+    await arrive();
+    await show(page, server, 'path?path=twice.txt');
+    await said(/^the last/);
+    await page.getByRole('button', { name: 'Compare' }).click();
+    await said(/the first/);
+    await show(page, server, 'path?path=kept.txt');
+    await said(/^kept/);
+    await page.getByRole('button', { name: 'Compare' }).click();
+    await said(/There is one version only/);
+  });
+
   test('what changed since the plan was shown is not replaced, and the page says so', async () => {
     writeFileSync(at('kept.txt'), 'edited\n');
     await arrive();

@@ -30,12 +30,15 @@ export function PathView({ route }: { readonly route: Route }) {
   const versions = facts?.versions ?? [];
   const newest = versions[0];
   const moment = momentsOf(versions.map(({ first }) => first.time));
+  const see = route.fields.get('see') ?? (facts?.present === false ? 'text' : 'diff');
   const b = route.fields.get('b') ?? (facts?.present === false ? (newest === undefined ? undefined : newest.last.snapshot_id) : NOW);
-  const fallback = b === NOW ? newest : versions[1];
-  const a = route.fields.get('a') ?? at ?? (fallback === undefined ? undefined : fallback.last.snapshot_id);
+  // Of what is gone its last content is looked for; two of them are compared where there are two.
+  const fallback = b === NOW || see === 'text' ? newest : versions[1];
+  const asked = route.fields.get('a') ?? at ?? fallback?.last.snapshot_id;
+  // The newest of a file that is gone, compared with itself, says nothing.
+  const a = see === 'diff' && asked === b ? versions[1]?.last.snapshot_id : asked;
   const pick = (next: { a?: string | undefined; b?: string | undefined; see?: string | undefined }): void =>
     replace(href('path', '', { ...pathFields(file), at, a, b, see: route.fields.get('see') ?? undefined, ...next }));
-  const see = route.fields.get('see') ?? (facts?.present === false ? 'text' : 'diff');
   return (
     <>
       <header class="view-head">
@@ -88,7 +91,9 @@ export function PathView({ route }: { readonly route: Route }) {
                 </button>
               </div>
             </header>
-            {a === undefined ? null : see === 'text' ? (
+            {a === undefined ? (
+              <p class="empty">There is one version only.</p>
+            ) : see === 'text' ? (
               <Content id={a} file={file} />
             ) : b === undefined ? (
               <p class="empty">There is one version only.</p>

@@ -56,6 +56,7 @@ function levelOf({ level, promises }: Health): Health['level'] {
 }
 
 function sentenceOf({ level, checks, promises }: Health): string {
+  if (checks.some((check) => check.name === 'losses' && check.level === 'critical')) return 'Something is lost: look at it first.';
   if (promises.find(({ name }) => name === 'durable')?.kept !== true) return 'What you have now is not saved.';
   if (level === 'critical') return 'Do this first: something needs you now.';
   const failing = checks.filter((check) => check.level === 'warning').length;

@@ -13,7 +13,9 @@ import { ProblemBox } from '../parts/problem.tsx';
 import { href } from '../route.ts';
 import type { RestoreDone, RestorePlan } from '../types-restore.ts';
 import { plainPath } from '../visible.ts';
-import { Confirm, Done, PlanShown, Undo, type Yes } from './restore-steps.tsx';
+import { Confirm, type Yes } from './restore-confirm.tsx';
+import { Done, PlanShown } from './restore-steps.tsx';
+import { Undo } from './restore-undo.tsx';
 
 type Step =
   | { readonly name: 'choose'; readonly error?: ApiError; readonly busy?: boolean }
@@ -136,10 +138,10 @@ export function RestoreView() {
 }
 
 /** Paths as text, and by their bytes where text does not name them. */
-function fieldsOf({ paths }: Chosen): { readonly paths: string[]; readonly paths_base64?: string[] } {
+function fieldsOf({ paths }: Chosen): { readonly paths?: string[]; readonly paths_base64?: string[] } {
   const exact = paths.flatMap(({ path_base64 }) => (path_base64 === undefined ? [] : [path_base64]));
   const named = paths.flatMap(({ path, path_base64 }) => (path_base64 === undefined ? [path] : []));
-  return { paths: named, ...(exact.length === 0 ? {} : { paths_base64: exact }) };
+  return { ...(named.length === 0 ? {} : { paths: named }), ...(exact.length === 0 ? {} : { paths_base64: exact }) };
 }
 
 const STEPS = [

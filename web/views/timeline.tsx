@@ -94,7 +94,7 @@ export function Timeline({ route }: { readonly route: Route }) {
       {!list.loaded && list.error === undefined ? <Waiting what="Reading the ledger" /> : null}
       {list.loaded ? (
         <p class="count" role="status">
-          {list.total === 0 ? 'Nothing fits.' : counted(list.total, 'snapshot')}
+          {list.total === 0 ? (kind + mark + search + day === '' ? 'There is no snapshot yet.' : 'Nothing fits.') : counted(list.total, 'snapshot')}
         </p>
       ) : null}
       {list.total === 0 ? null : (

@@ -66,6 +66,8 @@ function operationOf(route: Route, isOpen: boolean): Json {
     ...(route.method === 'POST' ? [409, 413, 415] : []),
     // 409: a backup of another tool, of which little is told.
     ...(route.params === undefined ? [] : [404, 409]),
+    // What a query names may be missing as well.
+    ...(route.query?.shape['path'] !== undefined || route.query?.shape['a'] !== undefined ? [404, 409] : []),
     ...(route.failures ?? []),
   ];
   const failures = [...new Set(codes)].toSorted((a, b) => a - b);

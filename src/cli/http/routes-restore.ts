@@ -26,7 +26,6 @@ import { type Answer, type Call, type Route, route } from './route.ts';
 const WORD = { restore: 'restore', undo: 'undo', redo: 'redo' } as const;
 
 const change = z.object({ action: z.string(), path: z.string(), path_base64: z.string().optional(), size: z.number() });
-/** Of a plan's changes. */
 const SHOWN = 1000;
 const somePath = z.object({ path: z.string(), path_base64: z.string().optional() });
 
@@ -54,7 +53,7 @@ const plan = route({
   command: 'show',
   body: z.strictObject({
     snapshot: snapshotName().optional(),
-    paths: z.array(pathText()).max(10_000).default([]),
+    paths: z.array(pathText()).max(10_000).describe('left out: everything').optional(),
     paths_base64: z.array(z.string().min(1).max(6000)).max(10_000).describe('exact bytes, for names that are not UTF-8').default([]),
     into: pathText().nullable().default(null),
     aside: z.boolean().describe('into .cora-restore-side/ID in the project; no live file is touched').default(false),
@@ -72,6 +71,7 @@ const plan = route({
     other_deployment: z.string().nullable(),
     live_databases: z.array(z.string()),
     move_aside: z.array(somePath),
+    in_the_way: z.array(somePath.extend({ reason: z.string() })).describe('what is not restored, for something of another type is there'),
     changes: z.array(change).describe('at most 1,000, those that stay as they are last'),
     changes_total: z.number(),
     stops_service: z.boolean().describe('the configured command stops it meanwhile: nobody has to say that it is stopped'),
@@ -82,7 +82,8 @@ const plan = route({
   failures: [404, 409, 422, 503],
   run: async ({ body }, session, call) => {
     const { project, location } = await session.open();
-    const paths = pathsOf(body.paths, body.paths_base64);
+    const paths = pathsOf(body.paths ?? [], body.paths_base64);
+    if (body.paths?.length === 0 && paths.length === 0) throw new CoraError('usage', 'paths names nothing', { hint: 'leave it out for everything' });
     if (body.snapshot === undefined && paths.length === 0)
       throw new CoraError('usage', 'A restore needs a snapshot or a path', { hint: 'GET /api/v1/snapshots lists what there is' });
     if (body.into !== null && body.aside) throw new CoraError('usage', 'into and aside exclude each other', { hint: 'leave one of them out' });
@@ -270,9 +271,8 @@ export function restoreRoutes(): readonly Route[] {
 
 /** A plan of a hundred thousand files is carried out as it is, and shown by its beginning and its counts. */
 function shownPart({ changes, ...plan }: ReturnType<typeof planDocument>) {
-  const all = changes as readonly { readonly action: string }[];
-  const shown = [...all.filter(({ action }) => action !== 'keep'), ...all.filter(({ action }) => action === 'keep')].slice(0, SHOWN);
-  return { ...plan, changes: shown, changes_total: all.length };
+  const all = (changes as readonly { readonly action: string }[]).toSorted((a, b) => Number(a.action === 'keep') - Number(b.action === 'keep'));
+  return { ...plan, changes: all.slice(0, SHOWN), changes_total: all.length };
 }
 
 function serviceFields(databases: readonly Bytes[], project: Project): Readonly<Record<string, boolean>> {

@@ -115,11 +115,13 @@ function openServer(onRequest: (request: IncomingMessage, response: ServerRespon
     requireHostHeader: false,
   });
   forgive(server, HEADERS_MS, REQUEST_MS, lag);
-  const answering = new WeakSet<Socket>();
-  boundConnections(server, MOST_CONNECTIONS, (socket) => answering.has(socket) || guard.isKnown(socket));
+  /** By connection, what is being answered. */
+  const answering = new WeakMap<Socket, IncomingMessage>();
+  // Half of a body waits for its sender, and not for us.
+  boundConnections(server, MOST_CONNECTIONS, (socket) => guard.isKnown(socket) || answering.get(socket)?.complete === true);
   const take = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
-    answering.add(socket);
+    answering.set(socket, request);
     response.once('close', () => answering.delete(socket));
     onRequest(request, response);
   };

@@ -116,6 +116,8 @@ async function look(project: Project, location: VaultLocation, session: Session)
       current,
       newest: newest === null ? undefined : { id: newest.snapshot_id, time: newest.time },
     })),
+    isLost: status.losses.length > 0,
+    maySeal: process.getuid?.() === 0,
     maxAge: project.config.health.maxAge,
     now: session.ctx.now(),
   });
