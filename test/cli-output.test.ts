@@ -234,7 +234,10 @@ const plan: RestorePlan = {
   elsewhere: undefined,
   modes: 'live',
   // For the action alone, which is a stand-in here.
-  work: { report: { units: [], databases: [] } } as unknown as RestorePlan['work'],
+  work: {
+    report: { units: [], databases: [] },
+    refused: [{ path: bytes('dir'), code: 'type_conflict', reason: 'a link now' }],
+  } as unknown as RestorePlan['work'],
 };
 
 function restoring(inPlace: boolean): { readonly parts: Partial<Engine>; readonly applied: RestorePlan[] } {

@@ -130,6 +130,19 @@ describe.skipIf(faketime === undefined)('cora prune (needs faketime)', () => {
     expect((await vault.sandbox.json(['verify', ids[0] ?? ''])).code).toBe(0);
   });
 
+  test('a save whose sums are not those of the ledger is damaged: it stays', async () => {
+    const vault = open();
+    const ids: string[] = [];
+    for (const day of ['10', '11', '12']) ids.push(await vault.make(`2026-11-${day} 03:15:00`, 'save'));
+    const sums = join(vault.sandbox.vault, `progress/2026/11/11/${(ids[1] ?? '').slice(9)}/SHA256SUMS.txt`);
+    writeFileSync(
+      sums,
+      readFileSync(sums, 'latin1').replace(/^./, (digit) => (digit === '0' ? '1' : '0')),
+    );
+    expect((await vault.prune('--keep-last', '1', '--confirm')).code).toBe(0);
+    expect(vault.listed()).toEqual([`save ${ids[1]}`, `save ${ids[2]}`]);
+  });
+
   test('refuses (20) while the newest is suspect, damaged or dated in the future', async () => {
     const vault = open();
     const chattr = (flag: string) => execute('chattr', ['-R', '-f', flag, join(vault.sandbox.vault)]);
