@@ -1,6 +1,7 @@
 // Restores in place that meet a full disk, a locked database, links where directories were, and content that no save
 // holds: each ends wholly old or goes on at the next command, and nothing that is nowhere else is deleted.
 
+import { createHash } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -236,4 +237,28 @@ test('what a killed restore left beside its files goes with the next one; what a
   writeFileSync(join(out, 'd', '.cora-restore-mine'), 'no name of ours');
   expect((await sandbox.cora(['restore', id, '--to', out, '--overwrite', 'always'])).code).toBe(0);
   expect([readdirSync(out), readdirSync(join(out, 'd')).toSorted()]).toEqual([['d'], [name(process.pid), '.cora-restore-mine', 'f'].toSorted()]);
+});
+
+test('an archive made anew with another content and sums to fit gives nothing that the listing does not vouch for', async () => {
+  write('plan.md', 'as it was saved\n');
+  write('other.md', 'other\n');
+  const { id, path } = await sandbox.snapshot(['backup', 'now']);
+  await execute('chattr', ['-R', '-f', '-i', path]);
+  const name = readdirSync(path).find((one) => one.endsWith('-full.tar.gz')) ?? '';
+  const scratch = join(sandbox.root, 'scratch');
+  mkdirSync(scratch);
+  expect((await execute('tar', ['-xzf', join(path, name), '-C', scratch])).code).toBe(0);
+  const inside = (await execute('find', [scratch, '-name', 'plan.md'])).stdout.trim();
+  writeFileSync(inside, 'as I like it now\n');
+  expect((await execute('tar', ['-czf', join(path, name), '-C', scratch, ...readdirSync(scratch)])).code).toBe(0);
+  const sums = join(path, 'SHA256SUMS.txt');
+  const sum = createHash('sha256')
+    .update(readFileSync(join(path, name)))
+    .digest('hex');
+  writeFileSync(sums, readFileSync(sums, 'utf8').replace(new RegExp(`^[0-9a-f]{64}(?=  \\S*${name}$)`, 'm'), sum));
+  const out = join(sandbox.root, 'out');
+  const restored = await sandbox.json(['restore', id, '--to', out, '--partial']);
+  expect(restored.code).toBe(21);
+  expect(JSON.stringify(restored)).toContain('plan.md');
+  expect(existsSync(join(out, 'plan.md')) && readFileSync(join(out, 'plan.md'), 'utf8') !== 'as it was saved\n').toBe(false);
 });
