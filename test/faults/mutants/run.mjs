@@ -5,11 +5,12 @@
 //   node test/faults/mutants/run.mjs list                    the points, one a line
 //   node test/faults/mutants/run.mjs cover [FILE...]         which test comes by which point (minutes; kept)
 //   node test/faults/mutants/run.mjs syncs                   every sync at once, in the traces of durable-writes.test.ts
-//   node test/faults/mutants/run.mjs run [--kind K] [--only REGEXP] [--part 1/4] [--again]
+//   node test/faults/mutants/run.mjs run [--kind K] [--only REGEXP] [--part 1/4] [--again] [--ask FILE]...
 //   node test/faults/mutants/run.mjs report                  counts, and survivors without a reason
 //
 // --results DIR (default /tmp/cora-mutants): cover.jsonl and results.jsonl, one line a test file or mutant. A run goes on where
-// the last one stopped, so it may be ended at any time; --again forgets what survived.
+// the last one stopped, so it may be ended at any time; --again forgets what survived; --ask has a file asked as a whole, for
+// tests whose server was started before them, so that nobody saw which came by.
 
 import { spawn } from 'node:child_process';
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,6 +29,7 @@ const { positionals, values } = parseArgs({
     part: { type: 'string', default: '1/1' },
     again: { type: 'boolean', default: false },
     budget: { type: 'string', default: '240' },
+    ask: { type: 'string', multiple: true, default: [] },
   },
 });
 const [command = 'report', ...files] = positionals;
@@ -244,7 +246,7 @@ async function judge(tree, point, tests) {
   let asked = 0;
   let spent = 0;
   /** Files whose tests need those before them: they are asked as a whole, after all others. */
-  const whole = new Set();
+  const whole = new Set(values.ask);
   for (let at = 0, size = 2; at < tests.length; at += size, size = Math.min(16, size * 2)) {
     if (spent > Number(values.budget)) break;
     const batch = tests.slice(at, at + size);
