@@ -15,7 +15,7 @@ const preCommit = findProgram('pre-commit');
 let sandbox: Sandbox;
 let env: NodeJS.ProcessEnv;
 beforeEach(async () => {
-  sandbox = new Sandbox();
+  sandbox = new Sandbox({ fast: true });
   env = {
     PATH: `${join(modules, '.bin')}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
     HOME: sandbox.home,

@@ -13,7 +13,7 @@ let sandbox: Sandbox;
 let env: NodeJS.ProcessEnv;
 
 beforeEach(async () => {
-  sandbox = new Sandbox();
+  sandbox = new Sandbox({ fast: true });
   env = {
     PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin',
     HOME: sandbox.home,

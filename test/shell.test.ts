@@ -24,7 +24,7 @@ let saved: { readonly id: string };
 let windows: TerminalWindow[] = [];
 
 beforeAll(async () => {
-  sandbox = new Sandbox();
+  sandbox = new Sandbox({ fast: true });
   mkdirSync(join(sandbox.project, '.git'));
   mkdirSync(join(sandbox.project, 'my dir'));
   writeFileSync(join(sandbox.project, 'my dir/in side.txt'), 'x\n');

@@ -12,7 +12,7 @@ let sandbox: Sandbox;
 let nas: string;
 
 beforeEach(() => {
-  sandbox = new Sandbox();
+  sandbox = new Sandbox({ fast: true });
   nas = join(sandbox.root, 'nas');
   mkdirSync(nas);
   write('a.txt', 'hello');
