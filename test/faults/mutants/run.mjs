@@ -259,6 +259,11 @@ async function judge(tree, point, tests) {
     const failed = run.tests.find(({ state }) => state === 'failed');
     if (failed === undefined && run.ended) continue;
     const named = failed === undefined ? undefined : batch.find(({ file, name }) => file === failed.file && name === failed.name);
+    // A hook that failed is no test that saw something: its file is asked as a whole.
+    if (failed !== undefined && named === undefined) {
+      whole.add(failed.file);
+      continue;
+    }
     // A machine that is busy fails tests too, and some tests need those before them: what failed must pass without the mutant.
     if (!(await passesAlone(tree, named === undefined ? batch : [named], named !== undefined && !/timed out|Timeout/i.test(failed?.why ?? '')))) {
       if (named !== undefined) whole.add(named.file);
