@@ -218,3 +218,12 @@ test('a place where the kernel makes no directories is an error, not an endless 
     await sandbox.remove();
   }
 });
+
+test('a file that is put together from parts comes back byte for byte', async () => {
+  const large = Buffer.from(Array.from({ length: 9 << 20 }, (_, n) => (Math.imul(n, 2_654_435_761) >>> 13) & 255));
+  writeFileSync(at('large.bin'), large);
+  const saved = await sandbox.snapshot(['save']);
+  expect((await sandbox.cora(['restore', saved.id, '--to', out()])).code).toBe(0);
+  expect(readFileSync(join(out(), 'large.bin')).equals(large)).toBe(true);
+  expect(readdirSync(out()).filter((name) => name.startsWith('.cora'))).toEqual([]);
+});

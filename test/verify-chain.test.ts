@@ -2,7 +2,7 @@
 // Each case tampers with a copy of one vault, as somebody who may write there would.
 
 import { createHash } from 'node:crypto';
-import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type ChainLine, formatLine, hashLine, parseLine } from '../src/vault/chain.ts';
@@ -123,6 +123,17 @@ test('a snapshot that was put in is named; one that a crash kept out of the ledg
   mkdirSync(join(vault, '.stage'), { recursive: true });
   writeFileSync(join(vault, '.stage/intent'), `backup ${backup.id}\n`);
   expect(await verify(vault)).toMatchObject({ code: 0, chain: { ok: true, snapshots: 5, lines: cut + 1 } });
+
+  // The same, and the disk has not all of it: it is not taken in, and named.
+  writeLines(vault, lines.slice(0, cut));
+  rmSync(join(vault, 'ledger/cora.db'), { force: true });
+  writeFileSync(join(vault, '.stage/intent'), `backup ${backup.id}\n`);
+  const listing = join(vault, backup.id, 'FILES.tsv.gz');
+  const content = readFileSync(listing);
+  chmodSync(listing, 0o600);
+  writeFileSync(listing, content.with(content.length - 9, (content.at(-9) ?? 0) ^ 1));
+  const torn = await verify(vault);
+  expect([torn.code, linesOf(vault).filter((line) => line.split(' ')[1] === 'backup')]).toEqual([21, []]);
 });
 
 test('an altered, a removed and an inserted line are named', async () => {
