@@ -77,6 +77,26 @@ test('a late line is kept though the same line is there already', async () => {
   expect([live(), leftovers(), existsSync(note())]).toEqual(['pointer\nheartbeat\nheartbeat\n', [], false]);
 });
 
+test.skipIf(strace === undefined)('late lines are on the disk before the old file goes (needs strace)', async () => {
+  await afterRename(numbered(0, 100), numbered(10, 100));
+  appendFileSync(at(ASIDE), 'a late line\n');
+  const trace = join(sandbox.root, 'trace');
+  const args = ['-f', '-qq', '-y', '-o', trace, '-e', 'trace=write,fsync,unlink,unlinkat', '-P', at(LOG), '-P', at(ASIDE), CORA, 'save'];
+  const env = { PATH: '/usr/bin:/bin', HOME: sandbox.home, CORA_VAULT: sandbox.vault, CORA_LOG: '' };
+  const child = spawn(strace ?? 'strace', args, { cwd: sandbox.project, env, stdio: 'ignore' });
+  expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0);
+  expect(live()).toBe(`${numbered(10, 100)}a late line\n`);
+  const calls = readFileSync(trace, 'utf8').split('\n');
+  const written = calls.findIndex((call) => call.includes('a late line'));
+  const synced = calls.findIndex((call, index) => index > written && /fsync\(/.test(call) && call.includes(LOG) && !call.includes(ASIDE));
+  const gone = calls.findIndex((call) => /unlink/.test(call) && call.includes(ASIDE));
+  expect({ written: written >= 0, synced: synced > written, gone: gone > synced }, calls.join('\n')).toEqual({
+    written: true,
+    synced: true,
+    gone: true,
+  });
+});
+
 test('a program that holds the old file stops no save; its whole lines are moved over, and the rest when it ends', async () => {
   // Shrunk by less than half, so that only the holder is told of.
   await afterRename(numbered(0, 100), numbered(10, 100));
